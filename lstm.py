@@ -1,0 +1,823 @@
+"""An LSTM that tells good film reviews from bad ones, in Theano.
+
+Train it, on ``data/imdb.pkl`` or, before that is there, on a small sample::
+
+    THEANO_FLAGS="floatX=float32" python lstm.py
+
+The model: word embedding, one LSTM layer without peepholes, mean of its
+outputs over the words of a review, dropout, softmax.
+
+Shapes, throughout: T time steps (words of the longest review of a minibatch),
+n reviews, D hidden units (``dim_proj``), V words in the vocabulary
+(``n_words``), C classes (``ydim``). Time comes first. Floating-point arrays
+are of Theano's ``floatX``, word ids and labels int64.
+
+S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation
+9(8), 1997; with the forget gate of F. A. Gers, J. Schmidhuber and F. Cummins,
+"Learning to Forget", Neural Computation 12(10), 2000.
+"""
+from __future__ import absolute_import, division, print_function
+
+import collections
+import io
+import json
+import os
+import signal
+import time
+import zipfile
+
+import theano_setup  # noqa: F401  before Theano: checks, and a BLAS
+import numpy
+import six
+import theano
+from theano import tensor
+from theano.sandbox.rng_mrg import MRG_RandomStreams
+
+import imdb
+
+SEED = 123
+
+
+def floatx(values):
+    """Return values as an array of Theano's floatX."""
+    return numpy.asarray(values, dtype=theano.config.floatX)
+
+
+# --------------------------------------------------------------------------
+# Data
+# --------------------------------------------------------------------------
+
+def get_dataset(name):
+    """Return the functions that load and prepare a data set.
+
+    Parameters
+    ----------
+    name : str
+        'imdb' for ``imdb.pkl``, or the sample where there is none; 'sample'
+        for the sample of ``data/``; anything else is the path of a data file
+        that ``python imdb.py FOLDER FILE`` wrote.
+
+    Returns
+    -------
+    load_data, prepare_data : functions
+        ``load_data(n_words, valid_portion, maxlen, sort_by_len, seed)`` as
+        :func:`imdb.load_data`, and :func:`imdb.prepare_data`.
+    """
+    def load(**how):
+        if name != 'sample':
+            try:
+                return imdb.load_data(
+                    'imdb.pkl' if name == 'imdb' else name, **how)
+            except IOError:
+                if name != 'imdb':
+                    raise
+            print('There is no data/imdb.pkl, so this trains on data/sample, '
+                  'a few hundred short reviews:\nenough to see it work, not '
+                  'to judge it by. ./download.sh gets the real data set.')
+        return imdb.load_sample(**how)
+    return load, imdb.prepare_data
+
+
+def get_minibatches_idx(n, minibatch_size, shuffle=False, rng=None):
+    """Split the numbers 0 to n - 1 into minibatches.
+
+    Parameters
+    ----------
+    n : int
+        Number of examples.
+    minibatch_size : int
+        Examples a minibatch; the last one has what remains.
+    shuffle : bool, optional
+        Whether the order is random.
+    rng : numpy.random.RandomState, optional
+        What makes the order; NumPy's global generator if none is given.
+
+    Returns
+    -------
+    list of (int, ndarray)
+        Pairs of minibatch number and the indices of its examples. It is a
+        list: going through it twice gives the same minibatches twice.
+    """
+    order = numpy.arange(n, dtype='int32')
+    if shuffle:
+        (rng or numpy.random).shuffle(order)
+    return list(enumerate(order[start:start + minibatch_size]
+                          for start in range(0, n, minibatch_size)))
+
+
+# --------------------------------------------------------------------------
+# Parameters
+# --------------------------------------------------------------------------
+
+def init_params(options):
+    """Draw initial parameters.
+
+    Parameters
+    ----------
+    options : dict
+        ``n_words``, ``dim_proj``, ``ydim`` and, optionally, ``seed``.
+
+    Returns
+    -------
+    OrderedDict of str to ndarray
+        ``Wemb`` (V, D) embedding, uniform in [0, 0.01); ``lstm_W`` (D, 4D)
+        and ``lstm_U`` (D, 4D), input and recurrent weights of the input,
+        forget and output gates and of the candidate, side by side in this
+        order, each block orthogonal; ``lstm_b`` (4D,), 0; ``U`` (D, C)
+        classifier, 0.01 N(0, 1); ``b`` (C,), 0.
+    """
+    rng = numpy.random.RandomState(options.get('seed', SEED))
+    dim, ydim = options['dim_proj'], options['ydim']
+
+    def four_orthogonal():
+        return numpy.concatenate(
+            [numpy.linalg.svd(rng.randn(dim, dim))[0] for _ in range(4)],
+            axis=1)
+
+    params = collections.OrderedDict()
+    params['Wemb'] = floatx(0.01 * rng.rand(options['n_words'], dim))
+    params['lstm_W'] = floatx(four_orthogonal())
+    params['lstm_U'] = floatx(four_orthogonal())
+    params['lstm_b'] = floatx(numpy.zeros(4 * dim))
+    params['U'] = floatx(0.01 * rng.randn(dim, ydim))
+    params['b'] = floatx(numpy.zeros(ydim))
+    return params
+
+
+def init_tparams(params):
+    """Put parameters into shared variables of the same names."""
+    return collections.OrderedDict(
+        (name, theano.shared(value, name=name))
+        for name, value in params.items())
+
+
+def get_values(tparams):
+    """Copy the values of shared variables: the inverse of init_tparams."""
+    return collections.OrderedDict(
+        (name, shared.get_value()) for name, shared in tparams.items())
+
+
+def set_values(params, tparams):
+    """Set shared variables to values of the same names."""
+    for name, value in params.items():
+        tparams[name].set_value(value)
+
+
+# The option that sets the length of each axis, and how many times over.
+_AXES = {'Wemb': (('n_words', 1), ('dim_proj', 1)),
+         'lstm_W': (('dim_proj', 1), ('dim_proj', 4)),
+         'lstm_U': (('dim_proj', 1), ('dim_proj', 4)),
+         'lstm_b': (('dim_proj', 4),),
+         'U': (('dim_proj', 1), ('ydim', 1)),
+         'b': (('ydim', 1),)}
+
+
+def _advice(name, shape, wanted):
+    """How to change the options so that a saved shape fits."""
+    changes = ['%s=%d' % (option, length // times)
+               for (option, times), length, other
+               in zip(_AXES.get(name, ()), shape, wanted)
+               if length != other and option != 'ydim']
+    if len(shape) != len(wanted) or not changes:
+        return 'it was made for other data or by another script'
+    return 'to use this file, set ' + ' and '.join(
+        sorted(set(changes), reverse=True))
+
+
+def load_params(path, params):
+    """Load saved parameters in place of initial ones.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`train_lstm` saved.
+    params : dict of str to ndarray
+        Parameters of the shapes wanted, as :func:`init_params` makes them;
+        the loaded ones take their places.
+
+    Returns
+    -------
+    dict
+        `params`.
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If it is no ``.npz`` file, lacks a parameter, or holds one of another
+        shape or with values that are not finite numbers. Then `params` is
+        unchanged.
+    """
+    if not os.path.isfile(path):
+        raise IOError('there is no model file %s' % path)
+    loaded = {}
+    try:
+        with numpy.load(path, allow_pickle=False) as archive:
+            for name in params:
+                if name in archive.files:
+                    loaded[name] = archive[name]
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipfile,
+            IOError) as error:
+        raise ValueError('%s is not a .npz file of model parameters, or is '
+                         'damaged (%s)' % (path, error))
+    for name, wanted in params.items():
+        if name not in loaded:
+            raise ValueError('%s lacks the parameter %s; it is not a model '
+                             'that this script saved' % (path, name))
+        value = loaded[name]
+        if value.shape != wanted.shape:
+            raise ValueError(
+                '%s holds %s of shape %s, but the options make it %s; %s'
+                % (path, name, value.shape, wanted.shape,
+                   _advice(name, value.shape, wanted.shape)))
+        if value.dtype.kind not in 'fiu' or not numpy.isfinite(value).all():
+            raise ValueError('%s holds values in %s that are not finite '
+                             'numbers' % (path, name))
+    params.update((name, floatx(value)) for name, value in loaded.items())
+    return params
+
+
+def save_model(path, params, history_errs, options, **errors):
+    """Save parameters, error history and options as one ``.npz`` file.
+
+    Everything in it is a plain array: ``numpy.load(path,
+    allow_pickle=False)`` reads all of it. The file takes its place at once,
+    when it is complete.
+
+    Parameters
+    ----------
+    path : str
+    params : dict of str to ndarray
+    history_errs : list of (valid_err, test_err)
+        One pair a validation.
+    options : dict
+        Saved as JSON text under the key ``options``.
+    **errors : float
+        ``train_err``, ``valid_err``, ``test_err``.
+    """
+    partial = path + '.partial'
+    try:
+        with io.open(partial, 'wb') as f:
+            numpy.savez(
+                f, history_errs=numpy.array(history_errs).reshape(-1, 2),
+                options=numpy.array(json.dumps(options, sort_keys=True)),
+                **dict(params, **errors))
+            f.flush()
+            os.fsync(f.fileno())
+        getattr(os, 'replace', os.rename)(partial, path)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+
+
+# --------------------------------------------------------------------------
+# Model
+# --------------------------------------------------------------------------
+
+def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
+    """One layer of long short-term memory, without peepholes.
+
+    With W, U and b split into the columns of i, f, o and the candidate, and
+    s the logistic function (Hochreiter and Schmidhuber 1997; forget gate:
+    Gers et al. 2000)::
+
+        i_t = s(x_t W_i + h_{t-1} U_i + b_i)
+        f_t = s(x_t W_f + h_{t-1} U_f + b_f)
+        o_t = s(x_t W_o + h_{t-1} U_o + b_o)
+        c_t = f_t * c_{t-1} + i_t * tanh(x_t W_c + h_{t-1} U_c + b_c)
+        h_t = o_t * tanh(c_t)
+
+    Parameters
+    ----------
+    tparams : dict of str to shared variable
+        With ``prefix_W`` (D, 4D), ``prefix_U`` (D, 4D), ``prefix_b`` (4D,).
+    state_below : floatX tensor, shape (T, n, D)
+        The inputs x.
+    options : dict
+        With ``dim_proj``, D.
+    prefix : str, optional
+        What the names of the parameters begin with.
+    mask : floatX matrix, shape (T, n), optional
+        Where it is 0, a review keeps the state it had. Padding at the end
+        needs no mask if the outputs there go unused: time flows forward, so
+        they change no output before them, and get no gradient.
+
+    Returns
+    -------
+    floatX tensor, shape (T, n, D)
+        The outputs h.
+    """
+    dim = options['dim_proj']
+    U = tparams[prefix + '_U']
+    # The input's share of all four, for all time steps, in one product.
+    x = (tensor.dot(state_below, tparams[prefix + '_W'])
+         + tparams[prefix + '_b'])
+
+    def step(x_t, h, c, U):
+        preact = x_t + tensor.dot(h, U)                     # (n, 4D)
+        gates = tensor.nnet.sigmoid(preact[:, :3 * dim])
+        i, f, o = [gates[:, k * dim:(k + 1) * dim] for k in range(3)]
+        c_t = f * c + i * tensor.tanh(preact[:, 3 * dim:])  # (n, D)
+        return o * tensor.tanh(c_t), c_t
+
+    def masked_step(x_t, m_t, h, c, U):
+        h_t, c_t = step(x_t, h, c, U)
+        m_t = m_t.dimshuffle(0, 'x')
+        return tensor.switch(m_t, h_t, h), tensor.switch(m_t, c_t, c)
+
+    zeros = tensor.zeros((state_below.shape[1], dim))
+    (h, _), _ = theano.scan(
+        step if mask is None else masked_step,
+        sequences=[x] if mask is None else [x, mask],
+        outputs_info=[zeros, zeros], non_sequences=[U],
+        name=prefix + '_layers', strict=True)
+    return h
+
+
+def dropout_layer(state_before, use_noise, trng):
+    """Zero half of the units at random, or halve all of them.
+
+    N. Srivastava et al., "Dropout", JMLR 15, 2014: what is zeroed half of
+    the time in training counts half in use.
+
+    Parameters
+    ----------
+    state_before : floatX tensor
+    use_noise : shared floatX scalar
+        1 while training, 0 in use.
+    trng : MRG_RandomStreams
+        Where the randomness comes from; it has an implementation for GPUs.
+
+    Returns
+    -------
+    floatX tensor, same shape
+    """
+    kept = trng.binomial(state_before.shape, p=0.5, n=1,
+                         dtype=state_before.dtype)
+    return state_before * tensor.switch(
+        use_noise, kept, tensor.constant(0.5, dtype=state_before.dtype))
+
+
+def build_model(tparams, options):
+    """Build the graph from word ids to class probabilities and cost.
+
+    Parameters
+    ----------
+    tparams : dict of str to shared variable
+        See :func:`init_params`.
+    options : dict
+        ``dim_proj`` and, optionally, ``use_dropout`` and ``seed``.
+
+    Returns
+    -------
+    use_noise : shared floatX scalar
+        1 turns dropout on, 0 off.
+    x : int64 matrix, shape (T, n)
+        Symbolic word ids.
+    mask : floatX matrix, shape (T, n)
+        Symbolic mask: 1 for words, 0 for the padding after them.
+    y : int64 vector, shape (n,)
+        Symbolic labels.
+    f_pred_prob : function
+        ``f_pred_prob(x, mask)`` gives the probabilities, (n, C) floatX.
+    f_pred : function
+        ``f_pred(x, mask)`` gives the most probable labels, (n,) int64.
+    cost : floatX scalar
+        Symbolic mean negative log likelihood, in nats.
+    """
+    trng = MRG_RandomStreams(options.get('seed', SEED))
+    use_noise = theano.shared(floatx(0.), name='use_noise')
+    x = tensor.matrix('x', dtype='int64')
+    mask = tensor.matrix('mask')
+    y = tensor.vector('y', dtype='int64')
+
+    emb = tparams['Wemb'][x.flatten()].reshape(
+        (x.shape[0], x.shape[1], options['dim_proj']))
+    h = lstm_layer(tparams, emb, options)                   # (T, n, D)
+
+    # The mean over words alone; a review without any has a mean of 0.
+    n_words = tensor.maximum(mask.sum(axis=0), 1)
+    proj = (h * mask[:, :, None]).sum(axis=0) / n_words[:, None]
+    if options.get('use_dropout', True):
+        proj = dropout_layer(proj, use_noise, trng)
+    prob = tensor.nnet.softmax(tensor.dot(proj, tparams['U'])
+                               + tparams['b'])              # (n, C)
+    # Theano fuses the logarithm with the softmax: no log of 0 can occur.
+    cost = tensor.nnet.categorical_crossentropy(prob, y).mean()
+
+    f_pred_prob = theano.function([x, mask], prob, name='f_pred_prob')
+
+    def f_pred(x, mask):
+        return f_pred_prob(x, mask).argmax(axis=1)
+
+    return use_noise, x, mask, y, f_pred_prob, f_pred, cost
+
+
+# --------------------------------------------------------------------------
+# Optimizers
+# --------------------------------------------------------------------------
+#
+# Each takes (lr, tparams, grads, x, mask, y, cost): the symbolic learning
+# rate, the shared parameters, their gradients in the same order, the inputs
+# and the cost. Each returns two compiled functions: f_grad_shared(x, mask, y)
+# returns the cost and keeps the gradients, f_update(lr) then moves the
+# parameters.
+
+def _like(tparams, suffix):
+    """Shared variables of zeros, one a parameter."""
+    return [theano.shared(0. * p.get_value(), name=name + suffix)
+            for name, p in tparams.items()]
+
+
+def _compile(lr, grads, kept, inputs, cost, updates):
+    """Compile the pair of functions that every optimizer returns."""
+    f_grad_shared = theano.function(
+        inputs, cost, updates=list(zip(kept, grads)), name='f_grad_shared')
+    f_update = theano.function([lr], [], updates=updates, name='f_update',
+                               on_unused_input='ignore')
+    return f_grad_shared, f_update
+
+
+def sgd(lr, tparams, grads, x, mask, y, cost):
+    """Stochastic gradient descent: ``p <- p - lr * g``."""
+    kept = _like(tparams, '_grad')
+    updates = [(p, p - lr * g) for p, g in zip(tparams.values(), kept)]
+    return _compile(lr, grads, kept, [x, mask, y], cost, updates)
+
+
+def rmsprop(lr, tparams, grads, x, mask, y, cost):
+    """RMSProp with momentum, as in A. Graves, "Generating Sequences With
+    Recurrent Neural Networks", arXiv:1308.0850, equations 38 to 41::
+
+        r <- 0.95 r + 0.05 g ** 2
+        m <- 0.95 m + 0.05 g
+        d <- 0.9 d - lr g / sqrt(r - m ** 2 + 1e-4)
+        p <- p + d
+    """
+    kept = _like(tparams, '_grad')
+    updates = []
+    for p, g, r, m, d in zip(tparams.values(), kept, _like(tparams, '_rgrad2'),
+                             _like(tparams, '_rgrad'),
+                             _like(tparams, '_delta')):
+        r_new = 0.95 * r + 0.05 * g ** 2
+        m_new = 0.95 * m + 0.05 * g
+        d_new = 0.9 * d - lr * g / tensor.sqrt(r_new - m_new ** 2 + 1e-4)
+        updates += [(r, r_new), (m, m_new), (d, d_new), (p, p + d_new)]
+    return _compile(lr, grads, kept, [x, mask, y], cost, updates)
+
+
+def adadelta(lr, tparams, grads, x, mask, y, cost):
+    """Adadelta, M. D. Zeiler, arXiv:1212.5701, algorithm 1::
+
+        r <- 0.95 r + 0.05 g ** 2
+        d = -sqrt(s + 1e-6) / sqrt(r + 1e-6) g   (r is new, s still old)
+        s <- 0.95 s + 0.05 d ** 2
+        p <- p + d
+
+    It sets its own rate, so `lr` has no part in it; the 1e-6 is what starts
+    it, since s is 0 at first.
+    """
+    kept = _like(tparams, '_grad')
+    updates = []
+    for p, g, r, s in zip(tparams.values(), kept, _like(tparams, '_rgrad2'),
+                          _like(tparams, '_rdelta2')):
+        r_new = 0.95 * r + 0.05 * g ** 2
+        d = -tensor.sqrt(s + 1e-6) / tensor.sqrt(r_new + 1e-6) * g
+        updates += [(r, r_new), (s, 0.95 * s + 0.05 * d ** 2), (p, p + d)]
+    return _compile(lr, grads, kept, [x, mask, y], cost, updates)
+
+
+# --------------------------------------------------------------------------
+# Evaluation
+# --------------------------------------------------------------------------
+
+def pred_probs(f_pred_prob, prepare_data, data, iterator):
+    """Compute the class probabilities of a data set.
+
+    Parameters
+    ----------
+    f_pred_prob : function
+        From :func:`build_model`.
+    prepare_data : function
+        :func:`imdb.prepare_data`.
+    data : (list of list of int, list of int)
+        Word ids and labels.
+    iterator : iterable of (int, indices)
+        Minibatches that cover `data`: from :func:`get_minibatches_idx`.
+
+    Returns
+    -------
+    ndarray of floatX, shape (number of examples, C)
+        Rows in the order of `data`.
+
+    Raises
+    ------
+    ValueError
+        If the minibatches do not cover `data`, as an iterator that was used
+        before does not.
+    """
+    probs, rows = [], []
+    for _, index in iterator:
+        x, mask, _ = prepare_data([data[0][n] for n in index],
+                                  [data[1][n] for n in index])
+        probs.append(f_pred_prob(x, mask))
+        rows.extend(index)
+    if len(set(rows)) != len(data[0]) or not rows:
+        raise ValueError(
+            'the minibatches hold %d of the %d examples; if the iterator was '
+            'used before, pass the list of get_minibatches_idx instead'
+            % (len(set(rows)), len(data[0])))
+    in_order = numpy.empty((len(data[0]), probs[0].shape[1]), probs[0].dtype)
+    in_order[rows] = numpy.concatenate(probs)
+    return in_order
+
+
+def pred_error(f_pred, prepare_data, data, iterator):
+    """Compute the share of a data set that is labelled wrongly.
+
+    Parameters, and errors raised, are those of :func:`pred_probs`, but for
+    `f_pred`, which gives labels.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
+    def as_column(x, mask):
+        return f_pred(x, mask)[:, None]
+
+    labels = pred_probs(as_column, prepare_data, data, iterator)[:, 0]
+    return float(numpy.mean(labels != numpy.asarray(data[1])))
+
+
+# --------------------------------------------------------------------------
+# Training
+# --------------------------------------------------------------------------
+
+class _Signals(object):
+    """While in use, SIGINT and SIGTERM are noted instead of obeyed.
+
+    The second one is obeyed, so that nothing has to be waited for.
+    """
+
+    noted = None
+
+    def _note(self, number, frame):
+        self.noted = 'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'
+        print('\n%s: finishing this update, then saving; once more to stop '
+              'at once' % self.noted)
+        self._restore()
+
+    def _restore(self):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __enter__(self):
+        self._before = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        except ValueError:
+            pass  # not in the main thread, where signals are not ours
+        return self
+
+    def __exit__(self, *_):
+        self._restore()
+
+
+def train_lstm(
+        dim_proj=128, patience=10, max_epochs=5000, dispFreq=10, decay_c=0.,
+        lrate=0.0001, n_words=10000, optimizer=adadelta,
+        saveto='lstm_model.npz', validFreq=370, saveFreq=1110, maxlen=100,
+        batch_size=16, valid_batch_size=64, dataset='imdb', use_dropout=True,
+        reload_model=None, test_size=-1, seed=SEED):
+    """Train the model, keep its best parameters and save them.
+
+    Parameters
+    ----------
+    dim_proj : int, optional
+        Size of the word embedding and of the LSTM layer.
+    patience : int, optional
+        Training stops after more than this many validations in a row without
+        a new lowest validation error.
+    max_epochs : int, optional
+        Training stops after this many passes through the training set.
+    dispFreq : int, optional
+        Updates from one line of progress to the next.
+    decay_c : float, optional
+        Weight of the classifier's sum of squares, ``(U ** 2).sum()``, in the
+        cost.
+    lrate : float, optional
+        Learning rate of `sgd` and `rmsprop`; Adadelta has none.
+    n_words : int, optional
+        Size of the vocabulary, ids 0 (padding) and 1 (unknown) included.
+    optimizer : function, optional
+        `adadelta`, `rmsprop` or `sgd`.
+    saveto : str, optional
+        The file to save to, ``*.npz``.
+    validFreq : int, optional
+        Updates from one validation to the next.
+    saveFreq : int, optional
+        Updates from one save of the best parameters so far to the next.
+    maxlen : int or None, optional
+        Train and validate on reviews shorter than this many words; None: on
+        all.
+    batch_size, valid_batch_size : int, optional
+        Reviews a minibatch, in training and in evaluation.
+    dataset : str, optional
+        See :func:`get_dataset`.
+    use_dropout : bool, optional
+        Whether half of the mean outputs is dropped in training.
+    reload_model : str, optional
+        A saved model whose parameters to start from.
+    test_size : int, optional
+        Evaluate on this many test reviews, chosen at random; -1: on all.
+    seed : int, optional
+        Seed of the validation split, the choice of test reviews, the initial
+        parameters, the shuffling and the dropout.
+
+    Returns
+    -------
+    train_err, valid_err, test_err : float
+        Share of reviews that the best parameters label wrongly.
+
+    Raises
+    ------
+    IOError
+        If the data set or the model to start from does not exist.
+    ValueError
+        If the data set, the model or an option cannot be used; before
+        training.
+    FloatingPointError
+        If the cost or a parameter is no longer a finite number. The best
+        parameters, if there was a validation before, are saved first.
+    """
+    options = collections.OrderedDict([
+        ('dim_proj', dim_proj), ('patience', patience),
+        ('max_epochs', max_epochs), ('dispFreq', dispFreq),
+        ('decay_c', decay_c), ('lrate', lrate), ('n_words', n_words),
+        ('optimizer', optimizer.__name__), ('saveto', saveto),
+        ('validFreq', validFreq), ('saveFreq', saveFreq), ('maxlen', maxlen),
+        ('batch_size', batch_size), ('valid_batch_size', valid_batch_size),
+        ('dataset', dataset), ('use_dropout', use_dropout),
+        ('reload_model', reload_model), ('test_size', test_size),
+        ('seed', seed)])
+    print('Options:', ', '.join('%s=%s' % item for item in options.items()))
+    if not saveto.endswith('.npz'):
+        raise ValueError('saveto must name a .npz file, not %r' % saveto)
+    if os.path.dirname(saveto) and not os.path.isdir(os.path.dirname(saveto)):
+        raise ValueError('the folder of saveto, %s, does not exist; make it '
+                         'first' % os.path.dirname(saveto))
+
+    load_data, prepare_data = get_dataset(dataset)
+    train, valid, test = load_data(
+        n_words=n_words, valid_portion=0.05, maxlen=maxlen, seed=seed)
+    for name, (reviews, _) in (('training', train), ('validation', valid),
+                               ('test', test)):
+        if not reviews:
+            raise ValueError(
+                'no %s review is left: %s has too few reviews of fewer than '
+                'maxlen=%s words; raise maxlen' % (name, dataset, maxlen))
+    rng = numpy.random.RandomState(seed)
+    if 0 < test_size < len(test[0]):
+        # Sorted, so that reviews stay in the order of their lengths.
+        chosen = sorted(rng.permutation(len(test[0]))[:test_size])
+        test = [[part[n] for n in chosen] for part in test]
+    options['ydim'] = max(train[1]) + 1
+
+    params = init_params(options)
+    if reload_model:
+        load_params(reload_model, params)
+        print('Starting from the parameters of %s' % reload_model)
+    tparams = init_tparams(params)
+
+    print('Building and compiling the model')
+    start = time.time()
+    use_noise, x, mask, y, _, f_pred, cost = build_model(tparams, options)
+    if decay_c > 0.:
+        cost = cost + floatx(decay_c) * (tparams['U'] ** 2).sum()
+    grads = tensor.grad(cost, wrt=list(tparams.values()))
+    lr = tensor.scalar('lr')
+    f_grad_shared, f_update = optimizer(lr, tparams, grads, x, mask, y, cost)
+    print('Compiled in %.1f s' % (time.time() - start))
+
+    train_batches, valid_batches, test_batches = [
+        get_minibatches_idx(len(each[0]), valid_batch_size)
+        for each in (train, valid, test)]
+
+    def errors():
+        """Errors on the three sets, without dropout."""
+        use_noise.set_value(floatx(0.))
+        return [pred_error(f_pred, prepare_data, each, batches)
+                for each, batches in ((train, train_batches),
+                                      (valid, valid_batches),
+                                      (test, test_batches))]
+
+    print('%d training, %d validation and %d test reviews'
+          % (len(train[0]), len(valid[0]), len(test[0])))
+    history_errs = []  # (validation error, test error) of every validation
+    best_params, best_err, bad_counter = None, numpy.inf, 0
+    update = epoch = 0
+    fault = None       # why the numbers are no good
+    stop = False
+    start = time.time()
+    with _Signals() as signals:
+        for epoch in range(max_epochs):
+            for _, index in get_minibatches_idx(
+                    len(train[0]), batch_size, shuffle=True, rng=rng):
+                update += 1
+                use_noise.set_value(floatx(1.))
+                x_now, mask_now, y_now = prepare_data(
+                    [train[0][n] for n in index],
+                    [train[1][n] for n in index])
+                cost_now = f_grad_shared(x_now, mask_now, y_now)
+                if not numpy.isfinite(cost_now):
+                    fault = 'the cost is %s' % cost_now
+                    break
+                f_update(lrate)
+
+                if update % dispFreq == 0:
+                    print('Epoch %d  Update %d  Cost %.5f'
+                          % (epoch, update, cost_now))
+                if update % validFreq == 0:
+                    fault = _not_finite(tparams)
+                    if fault:
+                        break
+                    train_err, valid_err, test_err = errors()
+                    history_errs.append([valid_err, test_err])
+                    print('Update %d  Errors: train %.4f  valid %.4f  test '
+                          '%.4f' % (update, train_err, valid_err, test_err))
+                    if valid_err < best_err:
+                        best_params, best_err = get_values(tparams), valid_err
+                        bad_counter = 0
+                    else:
+                        bad_counter += 1
+                        stop = bad_counter > patience
+                        if stop:
+                            print('Stopping early: %d validations without a '
+                                  'new lowest error' % bad_counter)
+                if update % saveFreq == 0:
+                    save_model(saveto, best_params or get_values(tparams),
+                               history_errs, options)
+                    print('Saved %s' % saveto)
+                if stop or signals.noted:
+                    break
+            if fault or stop or signals.noted:
+                break
+        seconds = time.time() - start
+
+        fault = fault or (best_params is None and _not_finite(tparams))
+        if best_params is not None:
+            set_values(best_params, tparams)
+        elif fault:
+            raise FloatingPointError(
+                'at update %d %s, before any model was worth saving; lower '
+                'lrate' % (update, fault))
+        train_err, valid_err, test_err = errors()
+        save_model(saveto, get_values(tparams), history_errs, options,
+                   train_err=train_err, valid_err=valid_err,
+                   test_err=test_err)
+    print('Errors of the best parameters: train %.4f  valid %.4f  test %.4f'
+          % (train_err, valid_err, test_err))
+    print('Saved %s' % saveto)
+    print('%d updates in %d epochs, %.1f s (%.1f ms an update, evaluation '
+          'included)' % (update, epoch + 1, seconds,
+                         1000 * seconds / max(1, update)))
+    if fault:
+        raise FloatingPointError(
+            'at update %d %s; training stopped, and the best model so far is '
+            'in %s; lower lrate' % (update, fault, saveto))
+    return train_err, valid_err, test_err
+
+
+def _not_finite(tparams):
+    """Name the parameters that hold an infinity or a NaN; None if none do."""
+    names = [name for name, value in six.iteritems(get_values(tparams))
+             if not numpy.isfinite(value).all()]
+    return 'there are infinite values or NaN in %s' % ', '.join(
+        names) if names else None
+
+
+if __name__ == '__main__':
+    train_lstm(
+        dim_proj=128,           # units of the embedding and of the LSTM
+        patience=10,            # validations without a new best, then stop
+        max_epochs=100,         # passes through the training set, at most
+        dispFreq=10,            # updates from one line of progress to the next
+        decay_c=0.,             # weight of (U ** 2).sum() in the cost
+        lrate=0.0001,           # learning rate of sgd and rmsprop
+        n_words=10000,          # words in the vocabulary
+        optimizer=adadelta,     # adadelta, rmsprop or sgd
+        saveto='lstm_model.npz',
+        validFreq=370,          # updates from one validation to the next
+        saveFreq=1110,          # updates from one save to the next
+        maxlen=100,             # words; longer reviews are left out
+        batch_size=16,          # reviews a minibatch in training
+        valid_batch_size=64,    # reviews a minibatch in evaluation
+        dataset='imdb',         # imdb, sample or the path of a data file
+        use_dropout=True,       # drop half of the classifier's inputs
+        reload_model=None,      # path of a model to start from
+        test_size=500,          # test reviews, chosen at random; -1 for all
+        seed=123,               # same seed and flags, same numbers
+    )

@@ -1,0 +1,79 @@
+"""The model and the optimizers in plain NumPy, a review and a step at a time.
+
+Written from the papers' equations, to check lstm.py against; slow on purpose.
+"""
+import numpy
+
+
+def logistic(z):
+    return 1 / (1 + numpy.exp(-z))
+
+
+def lstm_outputs(inputs, W, U, b):
+    """Outputs h of one sequence: (T, D) -> (T, D)."""
+    dim = U.shape[0]
+    W_i, W_f, W_o, W_c = [W[:, k * dim:(k + 1) * dim] for k in range(4)]
+    U_i, U_f, U_o, U_c = [U[:, k * dim:(k + 1) * dim] for k in range(4)]
+    b_i, b_f, b_o, b_c = [b[k * dim:(k + 1) * dim] for k in range(4)]
+    h, c, outputs = numpy.zeros(dim), numpy.zeros(dim), []
+    for x in inputs:
+        i = logistic(x @ W_i + h @ U_i + b_i)
+        f = logistic(x @ W_f + h @ U_f + b_f)
+        o = logistic(x @ W_o + h @ U_o + b_o)
+        candidate = numpy.tanh(x @ W_c + h @ U_c + b_c)
+        c = i * candidate + f * c
+        h = o * numpy.tanh(c)
+        outputs.append(h)
+    return numpy.array(outputs).reshape(len(inputs), dim)
+
+
+def probabilities(params, reviews, scale=0.5):
+    """Class probabilities of reviews, lists of word ids: (n, C).
+
+    `scale` is what dropout multiplies with outside of training.
+    """
+    rows = []
+    for words in reviews:
+        h = lstm_outputs(params['Wemb'][words], params['lstm_W'],
+                         params['lstm_U'], params['lstm_b'])
+        mean = h.mean(axis=0) if len(words) else numpy.zeros(h.shape[1])
+        scores = scale * mean @ params['U'] + params['b']
+        exps = numpy.exp(scores - scores.max())
+        rows.append(exps / exps.sum())
+    return numpy.array(rows)
+
+
+def cost(params, reviews, labels, scale=0.5):
+    """Mean negative log likelihood."""
+    probs = probabilities(params, reviews, scale)
+    return -numpy.log(probs[numpy.arange(len(labels)), labels]).mean()
+
+
+def sgd(params, gradients, lrate):
+    """Parameters after a step for every gradient given."""
+    for g in gradients:
+        params = params - lrate * g
+    return params
+
+
+def rmsprop(params, gradients, lrate):
+    mean_square = mean = step = numpy.zeros_like(params)
+    for g in gradients:
+        mean_square = 0.95 * mean_square + 0.05 * g * g
+        mean = 0.95 * mean + 0.05 * g
+        variance = mean_square - mean * mean
+        step = 0.9 * step - lrate * g / numpy.sqrt(variance + 1e-4)
+        params = params + step
+    return params
+
+
+def adadelta(params, gradients, lrate):
+    """Zeiler's algorithm 1 with decay 0.95 and epsilon 1e-6."""
+    g_square = step_square = numpy.zeros_like(params)
+    for g in gradients:
+        g_square = 0.95 * g_square + 0.05 * g * g
+        step = -(numpy.sqrt(step_square + 1e-6)
+                 / numpy.sqrt(g_square + 1e-6)) * g
+        step_square = 0.95 * step_square + 0.05 * step * step
+        params = params + step
+    return params

@@ -1,0 +1,102 @@
+"""Check that Theano can run here and link it to a BLAS, then import it.
+
+Imported before anything imports Theano. Whatever ``THEANO_FLAGS`` or
+``.theanorc`` say about a compiler or a BLAS is left as it is.
+"""
+from __future__ import absolute_import, division, print_function
+
+import glob
+import os
+import sys
+import sysconfig
+
+try:
+    import configparser
+except ImportError:  # Python 2; six may not be installed yet
+    import ConfigParser as configparser
+
+
+def _user_sets(section, option):
+    """Whether THEANO_FLAGS or a .theanorc gives this setting."""
+    name = '%s.%s' % (section, option) if section != 'global' else option
+    flags = os.environ.get('THEANO_FLAGS', '').split(',')
+    if any(flag.split('=')[0].strip() == name for flag in flags):
+        return True
+    rc = configparser.RawConfigParser()
+    rc.read(os.path.expanduser(path) for path in
+            os.environ.get('THEANORC', '~/.theanorc').split(os.pathsep))
+    return rc.has_option(section, option)
+
+
+def _problem():
+    """What keeps Theano from running, as a sentence; None if nothing does."""
+    if sys.version_info >= (3, 11):
+        return ('Theano 1.0.5 does not run on Python %d.%d; use Python 3.8, '
+                '3.9 or 3.10, for example "pip install uv && uv run lstm.py", '
+                'which gets one' % sys.version_info[:2])
+    try:
+        import numpy
+    except ImportError:
+        return ('NumPy is not installed; "pip install -r requirements.txt" '
+                'installs all that is needed')
+    if tuple(map(int, numpy.__version__.split('.')[:2])) >= (1, 22):
+        return ('Theano 1.0.5 needs a NumPy older than 1.22, not %s; "pip '
+                'install -r requirements.txt" installs one'
+                % numpy.__version__)
+    if _user_sets('global', 'cxx'):
+        return None
+    from distutils.spawn import find_executable
+    if not (find_executable('g++') or find_executable('clang++')):
+        return ('Theano needs a C++ compiler; install g++ (Debian, Ubuntu: '
+                'apt install g++; Fedora: dnf install gcc-c++; macOS: '
+                'xcode-select --install)')
+    include = sysconfig.get_paths()['include']
+    if not os.path.exists(os.path.join(include, 'Python.h')):
+        return ('Theano needs the header files of Python, which are not in '
+                '%s; install them (Debian, Ubuntu: apt install python3-dev; '
+                'Fedora: dnf install python3-devel)' % include)
+    return None
+
+
+def _numpy_blas():
+    """Linker flags of the OpenBLAS that comes inside NumPy's wheel, or ''.
+
+    NumPy has loaded that library before any code linked to it is, so the
+    loader finds it by its name and needs no path.
+    """
+    import numpy
+    libs = os.path.join(os.path.dirname(os.path.dirname(numpy.__file__)),
+                        'numpy.libs')
+    found = glob.glob(os.path.join(libs, 'libopenblas*.so'))
+    if len(found) != 1 or ' ' in libs or ',' in libs:
+        return ''
+    # Spelled -L, the folder would make Theano warn that it holds no file named
+    # like the library, because it takes the colon for a part of the name.
+    return '--library-directory=%s -l:%s' % (libs, os.path.basename(found[0]))
+
+
+def _import_theano():
+    """Import Theano with NumPy's BLAS, unless the user named another."""
+    before = os.environ.get('THEANO_FLAGS')
+    blas = '' if _user_sets('blas', 'ldflags') else _numpy_blas()
+    if blas:
+        os.environ['THEANO_FLAGS'] = ','.join(
+            [flags for flags in [before] if flags] + ['blas.ldflags=' + blas])
+    try:
+        import theano
+        # The default is read late; read it while the flags are there.
+        theano.config.blas.ldflags
+    except ImportError as error:
+        sys.exit('Theano cannot be imported (%s); "pip install -r '
+                 'requirements.txt" installs all that is needed' % error)
+    finally:
+        if before is not None:
+            os.environ['THEANO_FLAGS'] = before
+        else:
+            os.environ.pop('THEANO_FLAGS', None)
+
+
+_sentence = _problem()
+if _sentence:
+    sys.exit(_sentence)
+_import_theano()
