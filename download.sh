@@ -19,7 +19,7 @@ bytes=84125825
 sum=c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe
 if [ -n "${IMDB_SHA256:-}" ]; then
     bytes=  # unknown, and the sum suffices
-    sum=$(printf %s "$IMDB_SHA256" | tr A-F a-f)
+    sum=$(echo "$IMDB_SHA256" | tr A-F a-f)
 fi
 archive=data/aclImdb_v1.tar.gz
 part=$archive.part
@@ -28,20 +28,19 @@ child=
 have() { command -v "$1" >/dev/null 2>&1; }
 fail() { echo "download.sh: $*" >&2; exit 1; }
 
-# Run a command so that a signal sent to this script alone ends it, too.
+# Run a downloader so that a signal sent to this script alone ends it, too.
 run() {
     "$@" &
     child=$!
     code=0
     wait "$child" || code=$?
     child=
-    return "$code"
 }
 
 stop() {
     trap '' INT TERM
     [ -z "$child" ] || { kill "$child" && wait "$child"; } 2>/dev/null || :
-    rm -f data/imdb*.pkl.partial  # imdb.py, killed, has not tidied up
+    rm -f data/imdb*.pkl.partial  # if imdb.py was killed, too
     [ -s "$part" ] || rm -f "$part"
     echo "download.sh: interrupted; run it again to go on" >&2
     exit "$1"
@@ -72,9 +71,9 @@ fetch() {
         sleep "$pause"
         if [ "$tool" = curl ]; then
             # --retry is for a busy server, the loop for a broken connection.
-            run curl -fL --retry 2 --retry-delay 2 -C - -o "$part" "$url" || :
+            run curl -fL --retry 2 --retry-delay 2 -C - -o "$part" "$url"
         else
-            run wget -t 1 -c -O "$part" "$url" || :
+            run wget -t 1 -c -O "$part" "$url"
         fi
         case $tool-$code in
             *-0) return 0 ;;
@@ -85,12 +84,11 @@ fetch() {
                     -w '%{http_code}' "$url") || :
                 [ "$status" = 416 ] || break
                 return 0 ;;
-            curl-[567] | curl-18 | curl-28 | curl-35 | curl-5[256] | curl-92) ;;
-            wget-[14]) ;;
+            curl-7 | curl-18 | curl-35 | curl-5[256] | curl-92 | wget-[14]) ;;
             *) break ;;
         esac
     done
-    kept="; the beginning is kept in $part: run this again to resume"
+    kept="; $part keeps what there is: run this again to resume, or remove it"
     [ -s "$part" ] || { rm -f "$part"; kept=; }
     fail "could not download $url ($tool ended with status $code)$kept"
 }
@@ -133,6 +131,6 @@ else
     mv "$part" "$archive"
 fi
 echo "$archive is verified; preprocessing it"
-run "$@" imdb.py "$archive" ||
-    fail "imdb.py failed (status $code); $archive is fine and is kept"
+"$@" imdb.py "$archive" ||
+    fail "imdb.py ended with status $?; $archive is fine and is kept"
 echo "Done. $archive may be deleted now. To train: $* lstm.py"

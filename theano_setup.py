@@ -12,8 +12,10 @@ import sysconfig
 
 try:
     import configparser
+    from shutil import which
 except ImportError:  # Python 2; six may not be installed yet
     import ConfigParser as configparser
+    from distutils.spawn import find_executable as which
 
 
 def _user_sets(section, option):
@@ -45,8 +47,7 @@ def _problem():
                 % numpy.__version__)
     if _user_sets('global', 'cxx'):
         return None
-    from distutils.spawn import find_executable
-    if not (find_executable('g++') or find_executable('clang++')):
+    if not (which('g++') or which('clang++')):
         return ('Theano needs a C++ compiler; install g++ (Debian, Ubuntu: '
                 'apt install g++; Fedora: dnf install gcc-c++; macOS: '
                 'xcode-select --install)')

@@ -1,0 +1,293 @@
+"""train_lstm and the main block: whole runs, small ones."""
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy
+import pytest
+import theano
+
+import imdb
+import lstm
+from conftest import ROOT
+
+TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
+            max_epochs=3, batch_size=4, valid_batch_size=7, patience=10)
+
+
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+    """A data file whose class shows in the words: 7 is good, 8 is bad."""
+    rng = numpy.random.RandomState(0)
+
+    def some(n):
+        labels = rng.randint(0, 2, n).tolist()
+        return [rng.randint(9, 30, rng.randint(1, 6)).tolist() + 2 * [8 - y]
+                for y in labels], labels
+    path = tmp_path_factory.mktemp('data') / 'tiny.pkl'
+    reviews, labels = some(80)
+    # Nine of three words: too few for a validation set of 5 %.
+    reviews = [[n + 9] + review[-2:] if n < 9 else [10, 11] + review
+               for n, review in enumerate(reviews)]
+    path.write_bytes(pickle.dumps((reviews, labels), 2)
+                     + pickle.dumps(some(30), 2))
+    return str(path)
+
+
+@pytest.fixture
+def train(dataset, tmp_path):
+    """train_lstm with small defaults; returns its result and the file."""
+    def run(**how):
+        saveto = str(tmp_path / 'model.npz')
+        errors = lstm.train_lstm(
+            **dict(TINY, dataset=dataset, saveto=saveto, **how))
+        with numpy.load(saveto, allow_pickle=False) as archive:
+            return errors, {name: archive[name] for name in archive.files}
+    return run
+
+
+def parameters(archive):
+    return {name: archive[name] for name in (
+        'Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b')}
+
+
+def scripted(costs=(), bs=()):
+    """An optimizer that learns nothing: it returns the given costs, then 1,
+    and sets the bias of the classifier to the given values, one an update."""
+    def optimizer(lr, tparams, grads, x, mask, y, cost):
+        state = {'update': 0}
+
+        def f_grad_shared(x, mask, y):
+            n = state['update']
+            return costs[n] if n < len(costs) else 1.
+
+        def f_update(lr):
+            n = state['update']
+            state['update'] += 1
+            if n < len(bs):
+                tparams['b'].set_value(lstm.floatx([0, bs[n]]))
+        return f_grad_shared, f_update
+    return optimizer
+
+
+# --------------------------------------------------------------------------
+# Learning
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('optimizer, lrate', [
+    ('adadelta', 0.), ('rmsprop', 0.002), ('sgd', 0.5)])
+def test_it_learns(train, optimizer, lrate):
+    errors, archive = train(max_epochs=150, optimizer=getattr(
+        lstm, optimizer), lrate=lrate, patience=1000, validFreq=100)
+    assert errors[0] < 0.1 and errors[2] < 0.2
+    start = lstm.init_params(dict(TINY, ydim=2))
+    for name, value in parameters(archive).items():
+        assert (value != start[name]).any(), name
+
+
+def test_what_is_returned_and_saved(train, dataset):
+    errors, archive = train(test_size=-1)
+    assert errors == tuple(float(archive[name]) for name in (
+        'train_err', 'valid_err', 'test_err'))
+    # 76 training reviews are 19 updates an epoch: 57, validated at 10 ... 50.
+    assert archive['history_errs'].shape == (5, 2)
+    options = lstm.json.loads(str(archive['options']))
+    assert options['optimizer'] == 'adadelta' and options['ydim'] == 2
+    assert set(options) == {'ydim'} | set(
+        lstm.train_lstm.__code__.co_varnames[
+            :lstm.train_lstm.__code__.co_argcount])
+    # The errors are those of the saved parameters on the whole sets.
+    sets = imdb.load_data(dataset, n_words=30, valid_portion=0.05,
+                          maxlen=100, seed=lstm.SEED)
+    f_pred = lstm.build_model(
+        lstm.init_tparams(parameters(archive)), options)[5]
+    for error, data in zip(errors, sets):
+        wrong = [f_pred(*imdb.prepare_data([x], [y])[:2])[0] != y
+                 for x, y in zip(*data)]
+        assert error == pytest.approx(numpy.mean(wrong))
+
+
+def test_same_seed_same_numbers(train):
+    state = numpy.random.get_state()[1].tolist()
+    first = train(test_size=20)
+    numpy.random.seed(7)
+    second, other = train(test_size=20), train(test_size=20, seed=5)
+    for name, value in first[1].items():
+        if name != 'options':
+            assert (value == second[1][name]).all(), name
+    assert (first[1]['Wemb'] != other[1]['Wemb']).any()
+    numpy.random.seed(7)
+    seven = numpy.random.get_state()[1].tolist()
+    train(test_size=20)
+    assert numpy.random.get_state()[1].tolist() == seven != state
+
+
+def test_more_classes_than_two(tmp_path):
+    rng = numpy.random.RandomState(1)
+    labels = rng.randint(0, 4, 40).tolist()
+    data = ([[y + 2] * 3 for y in labels], labels)
+    (tmp_path / 'd.pkl').write_bytes(pickle.dumps(data, 2) * 2)
+    lstm.train_lstm(**dict(TINY, dataset=str(tmp_path / 'd.pkl'),
+                           saveto=str(tmp_path / 'm.npz')))
+    with numpy.load(str(tmp_path / 'm.npz')) as archive:
+        assert archive['U'].shape == (8, 4)
+
+
+def test_decay_pulls_the_classifier_to_zero(train):
+    def size(decay_c):
+        archive = train(decay_c=decay_c, optimizer=lstm.sgd, lrate=0.1,
+                        max_epochs=20)[1]
+        return numpy.square(archive['U']).sum()
+    assert size(1.) < 0.1 * size(0.)
+
+
+# --------------------------------------------------------------------------
+# Stopping
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('patience', [0, 3])
+def test_early_stopping_counts_validations_without_a_new_best(
+        train, patience, capsys):
+    _, archive = train(optimizer=scripted(), patience=patience,
+                       max_epochs=1000)
+    # The first is a best one; more than `patience` after it are not.
+    assert len(archive['history_errs']) == 1 + patience + 1
+    assert 'Stopping early' in capsys.readouterr().out
+
+
+def test_a_new_best_starts_the_count_again(train, dataset):
+    labels = imdb.load_data(dataset, valid_portion=0.05, maxlen=100)[1][1]
+    worse, better = (-9., 9.) if sum(labels) * 2 > len(labels) else (9., -9.)
+    assert sum(labels) * 2 != len(labels)
+    # Validations: worse, worse, worse, better, then two that are not new.
+    bs = [worse] * 30 + [better] * 10 + [worse] * 1000
+    errors, archive = train(optimizer=scripted(bs=bs), patience=2,
+                            max_epochs=1000)
+    history = archive['history_errs'][:, 0]
+    assert len(history) == 4 + 3
+    assert history[3] == history.min() < history[0]
+    assert archive['b'].tolist() == [0, better]  # the best ones, not the last
+    assert errors[1] == history[3]
+
+
+@pytest.mark.parametrize('bad', [numpy.nan, numpy.inf])
+def test_a_cost_that_is_no_number_keeps_the_best_model(train, tmp_path, bad):
+    with pytest.raises(FloatingPointError,
+                       match='at update 15 the cost is .*lower lrate'):
+        train(optimizer=scripted(costs=[1.] * 14 + [bad], bs=[2.] * 10 +
+                                 [3.] * 10))
+    with numpy.load(str(tmp_path / 'model.npz')) as archive:
+        assert archive['b'].tolist() == [0, 2]
+        assert archive['valid_err'] >= 0
+
+
+def test_a_cost_that_is_no_number_before_any_validation(train, tmp_path):
+    with pytest.raises(FloatingPointError, match='at update 3 the cost'):
+        train(optimizer=scripted(costs=[1., 1., numpy.nan]))
+    assert not (tmp_path / 'model.npz').exists()
+
+
+def test_parameters_that_are_no_numbers_are_never_the_best(train, tmp_path):
+    with pytest.raises(FloatingPointError, match='at update 20 .* NaN in b'):
+        train(optimizer=scripted(bs=[2.] * 12 + [numpy.nan]))
+    with numpy.load(str(tmp_path / 'model.npz')) as archive:
+        assert archive['b'].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_in_a_saved_model(dataset, tmp_path, number):
+    code = ('import lstm; lstm.train_lstm(max_epochs=10**6, patience=10**6, '
+            'dim_proj=8, n_words=30, dispFreq=1, dataset=%r)' % dataset)
+    process = subprocess.Popen(
+        [sys.executable, '-u', '-c', code], cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=ROOT), universal_newlines=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if 'Update 8 ' in line:
+            process.send_signal(number)
+    assert process.wait() == 0, ''.join(lines)
+    assert 'Errors of the best parameters' in ''.join(lines)
+    with numpy.load(str(tmp_path / 'lstm_model.npz')) as archive:
+        assert archive['test_err'] <= 1 and numpy.isfinite(
+            archive['Wemb']).all()
+
+
+# --------------------------------------------------------------------------
+# Starting
+# --------------------------------------------------------------------------
+
+def test_reload_model_starts_from_that_path(train, tmp_path):
+    params = lstm.init_params(dict(TINY, ydim=2, seed=77))
+    numpy.savez(str(tmp_path / 'other.npz'), **params)
+    _, archive = train(reload_model=str(tmp_path / 'other.npz'),
+                       optimizer=scripted())
+    for name, value in parameters(archive).items():
+        assert (value == params[name]).all()
+
+
+@pytest.mark.parametrize('how, error, words', [
+    ({'saveto': 'model'}, ValueError, 'saveto must name a .npz file'),
+    ({'saveto': 'nowhere/model.npz'}, ValueError, 'nowhere, does not exist'),
+    ({'reload_model': 'nowhere.npz'}, IOError, 'no model file nowhere.npz'),
+    ({'maxlen': 3}, ValueError, 'no training review is left.*raise maxlen'),
+    ({'maxlen': 4}, ValueError, 'no validation review is left'),
+    ({'dataset': 'nowhere.pkl'}, IOError, r'nowhere\.pkl is neither here'),
+])
+def test_bad_input_is_named_before_training(dataset, tmp_path, monkeypatch,
+                                            how, error, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=words):
+        lstm.train_lstm(**dict(TINY, **dict({'dataset': dataset}, **how)))
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_shapes_that_do_not_fit_are_named_before_training(train, tmp_path):
+    numpy.savez(str(tmp_path / 'other.npz'),
+                **lstm.init_params(dict(TINY, ydim=2, dim_proj=9)))
+    with pytest.raises(ValueError, match='set dim_proj=9'):
+        train(reload_model=str(tmp_path / 'other.npz'))
+
+
+# --------------------------------------------------------------------------
+# The main block
+# --------------------------------------------------------------------------
+
+def test_main_block_on_the_sample_in_a_clean_folder(tmp_path):
+    for name in ('lstm.py', 'imdb.py', 'theano_setup.py'):
+        shutil.copy(os.path.join(ROOT, name), str(tmp_path))
+    shutil.copytree(os.path.join(ROOT, 'data', 'sample'),
+                    str(tmp_path / 'data' / 'sample'))
+    done = subprocess.run(
+        [sys.executable, 'lstm.py'], cwd=str(tmp_path),
+        env=dict(os.environ,
+                 THEANO_FLAGS='floatX=float32,warn_float64=raise'),
+        universal_newlines=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ''
+    assert 'There is no data/imdb.pkl' in done.stdout
+    assert './download.sh' in done.stdout
+    with numpy.load(str(tmp_path / 'lstm_model.npz'),
+                    allow_pickle=False) as archive:
+        assert archive['Wemb'].shape == (10000, 128)
+        assert archive['Wemb'].dtype == 'float32'
+        assert archive['train_err'] < 0.2
+        assert archive['history_errs'].shape[1] == 2
+    last = done.stdout.splitlines()[-3]
+    assert last.startswith('Errors of the best parameters: train 0.')
+
+
+def test_float_type_is_as_asked_for():
+    """The whole module's tests, with the other floatX than this run's."""
+    other = {'float64': 'float32', 'float32': 'float64'}[theano.config.floatX]
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
+         os.path.join(ROOT, 'tests', 'test_lstm.py')],
+        cwd=ROOT, env=dict(os.environ, THEANO_FLAGS='floatX=' + other),
+        universal_newlines=True, stdout=subprocess.PIPE)
+    assert done.returncode == 0, done.stdout
