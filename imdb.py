@@ -23,6 +23,7 @@ import multiprocessing
 import os
 import pickle
 import re
+import signal
 import sys
 import tarfile
 
@@ -69,7 +70,7 @@ def tokenize(text):
     return [word.lower() for word in _moses[0].tokenize(text)]
 
 
-def encode(text, dictionary):
+def encode(text, dictionary, n_words=None):
     """Turn a text into word ids.
 
     Parameters
@@ -77,13 +78,16 @@ def encode(text, dictionary):
     text : str
     dictionary : dict
         Word to id, as :func:`load_dictionary` returns it.
+    n_words : int, optional
+        Size of the vocabulary: ids of `n_words` or more become 1.
 
     Returns
     -------
     list of int
         An id per word; 1 for a word that the dictionary lacks.
     """
-    return [dictionary.get(word, UNKNOWN) for word in tokenize(text)]
+    ids = [dictionary.get(word, UNKNOWN) for word in tokenize(text)]
+    return [n if n_words is None or n < n_words else UNKNOWN for n in ids]
 
 
 # --------------------------------------------------------------------------
@@ -244,7 +248,9 @@ def _tokens(texts, processes):
         yield (tokenize(text) for text in texts)
         return
     from tqdm import tqdm
-    pool = multiprocessing.Pool(processes)
+    # Ctrl-C is for this process, which then ends the others.
+    pool = multiprocessing.Pool(processes, signal.signal,
+                                (signal.SIGINT, signal.SIG_IGN))
     try:
         yield tqdm(pool.imap(tokenize, texts, chunksize=50), 'tokenizing',
                    len(texts), unit=' reviews', disable=None)

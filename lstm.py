@@ -328,7 +328,9 @@ def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
         m_t = m_t.dimshuffle(0, 'x')
         return tensor.switch(m_t, h_t, h), tensor.switch(m_t, c_t, c)
 
-    zeros = tensor.zeros((state_below.shape[1], dim))
+    # Scan wants its states not broadcastable, even if dim_proj is 1.
+    zeros = tensor.unbroadcast(
+        tensor.zeros((state_below.shape[1], dim)), 0, 1)
     (h, _), _ = theano.scan(
         step if mask is None else masked_step,
         sequences=[x] if mask is None else [x, mask],
@@ -578,7 +580,7 @@ def adadelta(lr, tparams, grads, x, mask, y, cost):
     """Adadelta, M. D. Zeiler, arXiv:1212.5701, algorithm 1::
 
         r <- 0.95 r + 0.05 g ** 2
-        d = -sqrt(s + 1e-6) / sqrt(r + 1e-6) g   (r is new, s still old)
+        d = -sqrt((s + 1e-6) / (r + 1e-6)) g   (r is new, s still old)
         s <- 0.95 s + 0.05 d ** 2
         p <- p + d
 
@@ -604,7 +606,7 @@ def adadelta(lr, tparams, grads, x, mask, y, cost):
             updates.append((seen, tensor.set_subtensor(seen[numbers],
                                                        n_updates + 1)))
         r_new = 0.95 * r_old + 0.05 * g ** 2
-        d = -tensor.sqrt(s_old + 1e-6) / tensor.sqrt(r_new + 1e-6) * g
+        d = -tensor.sqrt((s_old + 1e-6) / (r_new + 1e-6)) * g
         s_new = 0.95 * s_old + 0.05 * d ** 2
         if numbers is None:
             updates += [(r, r_new), (s, s_new), (p, p + d)]

@@ -111,7 +111,8 @@ template <typename real> struct Packed {
 
     // C (m, n) = A (m, k) B, or C += A B; the last row stands in for the rows
     // that a block of ROWS lacks, and is then not stored.
-    void multiply(npy_intp m, const real *A, real *C, bool add) const {
+    void __attribute__((noinline)) multiply(
+            npy_intp m, const real *A, real *C, bool add) const {
         for (npy_intp top = 0; top < m; top += ROWS)
             for (npy_intp j = 0; j < n; j += WIDTH) {
                 const real *a[ROWS], *p = &panels[j * k];
@@ -153,8 +154,23 @@ static void product(npy_intp m, npy_intp n, npy_intp k,
            (double *) A, &M, &zero, C, &N);
 }
 
+// Compilers vectorize loops over restricted arguments of functions that are
+// not inlined; within larger functions they often give up.
+#define ALONE static void __attribute__((noinline))
+
+template <typename real> ALONE add(
+        npy_intp n, const real *__restrict__ a, const real *__restrict__ b,
+        real *__restrict__ sum) {
+    for (npy_intp j = 0; j < n; ++j) sum[j] = a[j] + b[j];
+}
+
+template <typename real> ALONE add_to(
+        npy_intp n, const real *__restrict__ a, real *__restrict__ sum) {
+    for (npy_intp j = 0; j < n; ++j) sum[j] += a[j];
+}
+
 // One word forward: z (4D), what goes into the gates, becomes the gates.
-template <typename real> static void __attribute__((noinline)) step(
+template <typename real> ALONE step(
         npy_intp D, const real *__restrict__ c_before, real *__restrict__ z,
         real *__restrict__ c, real *__restrict__ h) {
     for (npy_intp j = 0; j < 3 * D; ++j) z[j] = logistic(z[j]);
@@ -169,12 +185,11 @@ template <typename real> static void __attribute__((noinline)) step(
 //   do = dh tanh(c)     dc += dh o (1 - tanh(c)^2)     dc_before = dc f
 //   di = dc a           df = dc c_before               da = dc i
 // for the gates i, f, o and the candidate a; then through their functions.
-template <typename real> static void __attribute__((noinline)) step_back(
+template <typename real> ALONE step_back(
         npy_intp D, const real *__restrict__ gates,
         const real *__restrict__ c, const real *__restrict__ c_before,
         const real *__restrict__ above, const real *__restrict__ dh_after,
-        real *__restrict__ dc_after, real *__restrict__ dz,
-        real *__restrict__ dproj) {
+        real *__restrict__ dc_after, real *__restrict__ dz) {
     for (npy_intp k = 0; k < D; ++k) {
         real i = gates[k], f = gates[D + k], o = gates[2 * D + k];
         real a = gates[3 * D + k], tanh_c = hyperbolic(c[k]);
@@ -186,7 +201,6 @@ template <typename real> static void __attribute__((noinline)) step_back(
         dz[2 * D + k] = dh * tanh_c * o * (1 - o);
         dz[3 * D + k] = dc * i * (1 - a * a);
     }
-    for (npy_intp k = 0; k < 4 * D; ++k) dproj[k] += dz[k];
 }
 
 // Gates (N, 4D) and cells (N, D), a word a row, time by time; only those of
@@ -203,11 +217,9 @@ template <typename real> static void forward(
         npy_intp m = s.active[t];
         real *z = gates + (keep ? s.first[t] * 4 * D : 0);
         real *c = cells + (keep ? s.first[t] : t % 2 * s.n) * D;
-        for (npy_intp r = 0; r < m; ++r) {
-            const real *p = proj + index[t * s.n + s.order[r]] * 4 * D;
-            real *to = z + r * 4 * D;
-            for (npy_intp j = 0; j < 4 * D; ++j) to[j] = p[j] + b[j];
-        }
+        for (npy_intp r = 0; r < m; ++r)
+            add(4 * D, proj + index[t * s.n + s.order[r]] * 4 * D, b,
+                z + r * 4 * D);
         if (t) packed.multiply(m, &state[0], z, true);
         for (npy_intp r = 0; r < m; ++r) {
             step(D, t ? before + r * D : &zeros[0], z + r * 4 * D, c + r * D,
@@ -235,7 +247,8 @@ template <typename real> static void backward(
             step_back(D, gates + word * 4 * D, cells + word * D,
                       t ? cells + (s.first[t - 1] + r) * D : &zeros[0],
                       dh + place * D, &dh_after[r * D], &dc_after[r * D],
-                      &dz[word * 4 * D], dproj + index[place] * 4 * D);
+                      &dz[word * 4 * D]);
+            add_to(4 * D, &dz[word * 4 * D], dproj + index[place] * 4 * D);
             if (t)
                 memcpy(&h_before[word * D], h + (place - s.n) * D,
                        D * sizeof(real));
@@ -251,8 +264,7 @@ template <typename real> static void backward(
     else
         memset(dU, 0, 4 * D * D * sizeof(real));
     memset(db, 0, 4 * D * sizeof(real));
-    for (npy_intp w = 0; w < M; ++w)
-        for (npy_intp j = 0; j < 4 * D; ++j) db[j] += dproj[w * 4 * D + j];
+    for (npy_intp w = 0; w < M; ++w) add_to(4 * D, dproj + w * 4 * D, db);
 }
 
 // An output array of this shape; the old one if it fits.
@@ -364,7 +376,7 @@ class _LSTMOp(theano.gof.Op):
         return blas.ldflags(libs=False, include_dir=True)
 
     def c_code_cache_version(self):
-        return (2, blas_headers.blas_header_version())
+        return (3, blas_headers.blas_header_version())
 
 
 class LSTMForward(_LSTMOp):

@@ -65,6 +65,8 @@ def test_tokenize_is_moses_in_lower_case():
 def test_encode_numbers_words_and_marks_unknown_ones():
     assert imdb.encode('Good, not GREAT', {'good': 5, 'great': 2, ',': 3}) == [
         5, 3, 1, 2]
+    assert imdb.encode('Good, great', {'good': 5, 'great': 2, ',': 3},
+                       n_words=5) == [1, 3, 2]
 
 
 # --------------------------------------------------------------------------

@@ -172,6 +172,75 @@ def test_masked_and_unmasked_graphs_have_the_same_gradients():
 
 
 # --------------------------------------------------------------------------
+# The layer in C
+# --------------------------------------------------------------------------
+
+def both_layers(params, words):
+    """Output, cost and gradients of the layer in scan and of the one in C."""
+    tparams = lstm.init_tparams(params)
+    x, mask = tensor.lmatrix(), tensor.matrix()
+    emb = tparams['Wemb'][x.flatten()].reshape(
+        (x.shape[0], x.shape[1], params['Wemb'].shape[1]))
+    options = {'dim_proj': params['Wemb'].shape[1]}
+    rng = numpy.random.RandomState(7)
+    lengths = numpy.array([len(seq) for seq in words])
+    weights = lstm.floatx(rng.randn(
+        max(lengths.max(), 1), len(words), options['dim_proj']))
+    results = []
+    for h in (lstm.lstm_layer(tparams, emb, options) * mask[:, :, None],
+              lstm.word_lstm_layer(tparams, x, mask)):
+        cost = (weights * h).sum()
+        results += [h, cost] + tensor.grad(
+            cost, [tparams[name] for name in (
+                'Wemb', 'lstm_W', 'lstm_U', 'lstm_b')])
+    results.append(lstm.word_lstm_layer(tparams, x, mask, keep=False))
+    f = theano.function([x, mask], results)
+    return f(*imdb.prepare_data(words, [0] * len(words))[:2])
+
+
+@pytest.mark.parametrize('dim, n, longest', [
+    (6, 5, 7), (1, 1, 1), (3, 19, 12), (37, 8, 4), (128, 16, 30), (64, 9, 2)])
+def test_layer_in_c_equals_the_layer_in_scan(dim, n, longest):
+    rng = numpy.random.RandomState(dim)
+    words = [rng.randint(0, 50, rng.randint(0, longest + 1)).tolist()
+             for _ in range(n - 1)] + [rng.randint(0, 50, longest).tolist()]
+    params = some_params({'dim_proj': dim, 'n_words': 50, 'ydim': 2},
+                         scale=dim ** -0.5)
+    results = both_layers(params, words)
+    for in_scan, in_c in zip(results[:6], results[6:]):
+        scale = max(1., abs(in_scan).max())
+        numpy.testing.assert_allclose(in_c / scale, in_scan / scale,
+                                      EXACT, EXACT)
+    numpy.testing.assert_array_equal(results[12], results[6])
+
+
+def test_layer_in_c_saturates_without_nan():
+    params = some_params(scale=300.)
+    results = both_layers(params, REVIEWS)
+    numpy.testing.assert_allclose(results[6], results[0], EXACT, EXACT)
+    assert all(numpy.isfinite(each).all() for each in results)
+
+
+@pytest.mark.parametrize('mask', [
+    [[0], [1], [1]], [[1], [0], [1]], [[1], [0.5], [0]]])
+def test_layer_in_c_refuses_padding_before_words(model, mask):
+    with pytest.raises(ValueError, match='ones for its words and then zeros'):
+        model[2][4](numpy.array([[2], [3], [4]]), lstm.floatx(mask))
+
+
+def test_model_without_c_compiles_the_layer_in_scan(model, monkeypatch):
+    monkeypatch.setattr(lstm, '_runs_c', lambda: False)
+    params, tparams, (_, _, _, _, f_pred_prob, _, _) = model
+    in_scan = lstm.build_model(tparams, OPTIONS)[4]
+    assert [any(isinstance(node.op, theano.scan_module.scan_op.Scan)
+                for node in f.maker.fgraph.toposort()) for f in (
+                    in_scan, f_pred_prob)] == [True, False]
+    batch = imdb.prepare_data(REVIEWS, LABELS)[:2]
+    numpy.testing.assert_allclose(in_scan(*batch), f_pred_prob(*batch),
+                                  EXACT, EXACT)
+
+
+# --------------------------------------------------------------------------
 # Dropout
 # --------------------------------------------------------------------------
 
@@ -236,6 +305,40 @@ def test_optimizers_against_their_formulas(name):
         assert abs(expected - start[key]).max() > 1e-4
         numpy.testing.assert_allclose(tparams[key].get_value(), expected,
                                       EXACT, EXACT)
+
+
+@pytest.mark.parametrize('name', ['sgd', 'rmsprop', 'adadelta'])
+def test_updating_a_few_rows_equals_updating_all(name):
+    """1,000 updates of an embedding, against the formula for all rows."""
+    rng = numpy.random.RandomState(8)
+    start = lstm.floatx(rng.randn(40, 3))
+    tparams = collections.OrderedDict([('Wemb', theano.shared(
+        start, name='Wemb'))])
+    x, mask, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
+    words, index = lstm.extra_ops.Unique(return_inverse=True)(x.flatten())
+    cost = (tparams['Wemb'][words][index] * mask).sum() + 0 * y.sum()
+    cost = tensor.cast(cost, theano.config.floatX)
+    grads = tensor.grad(cost, list(tparams.values()))
+    assert lstm._distinct_rows(grads[0]) is not None
+    f_grad_shared, f_update = getattr(lstm, name)(
+        tensor.scalar(), tparams, grads, x, mask, y, cost)
+    whole = []
+    for n in range(1000):
+        # Low numbers are frequent, high ones rare; some words come twice.
+        batch = (40 * rng.rand(1, 6) ** 3).astype('int64')
+        weights = lstm.floatx(rng.randn(6, 3))
+        gradient = numpy.zeros((40, 3))
+        numpy.add.at(gradient, batch[0], weights)
+        whole.append(gradient)
+        f_grad_shared(batch, weights, [0])
+        f_update(1e-4)
+    missed = [all(not g[word].any() for g in whole[:30])
+              for word in range(40)]
+    assert any(missed) and not all(missed)
+    expected = getattr(reference, name)(start.astype('float64'), whole, 1e-4)
+    assert abs(expected - start).max() > 1e-3
+    numpy.testing.assert_allclose(tparams['Wemb'].get_value(), expected,
+                                  10 * EXACT, 10 * EXACT)
 
 
 # --------------------------------------------------------------------------
