@@ -341,6 +341,36 @@ def test_updating_a_few_rows_equals_updating_all(name):
                                   10 * EXACT, 10 * EXACT)
 
 
+def test_training_costs_are_those_of_the_plain_graph():
+    """200 updates with dropout: the C Ops and lazy rows against autodiff
+    through scan and whole gradients."""
+    options = dict(OPTIONS, n_words=60, dim_proj=9)
+    rng = numpy.random.RandomState(9)
+    batches = [imdb.prepare_data(
+        [rng.randint(1, 60, rng.randint(1, 12)).tolist() for _ in range(4)],
+        rng.randint(0, 3, 4).tolist()) for _ in range(200)]
+    costs = []
+    for runs_c in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lstm, '_runs_c', lambda: runs_c)
+            tparams = lstm.init_tparams(lstm.init_params(options))
+            use_noise, x, mask, y, _, _, cost = lstm.build_model(
+                tparams, options)
+        use_noise.set_value(lstm.floatx(1.))
+        grads = tensor.grad(cost, list(tparams.values()))
+        assert (lstm._distinct_rows(grads[0]) is not None) == runs_c
+        f_grad_shared, f_update = lstm.adadelta(
+            tensor.scalar(), tparams, grads, x, mask, y, cost)
+        costs.append([])
+        for batch in batches:
+            costs[-1].append(float(f_grad_shared(*batch)))
+            f_update(0.)
+    assert numpy.std(costs[0]) > 1e-4
+    numpy.testing.assert_allclose(
+        costs[0], costs[1],
+        1e-9 if theano.config.floatX == 'float64' else 1e-3)
+
+
 # --------------------------------------------------------------------------
 # Initial parameters
 # --------------------------------------------------------------------------
@@ -384,6 +414,24 @@ def test_minibatches_cover_everything_once():
     assert sorted(everything) == list(range(100))
     assert list(everything) != list(range(100))
     assert [len(index) for _, index in shuffled] == [7] * 14 + [2]
+
+
+def test_pooled_minibatches_cover_everything_once_with_like_lengths():
+    rng = numpy.random.RandomState(0)
+    lengths = rng.randint(1, 100, 2003)
+    passes = [lstm.get_minibatches_idx(2003, 16, shuffle=True, rng=rng,
+                                       lengths=lengths) for _ in range(2)]
+    for batches in passes:
+        assert [number for number, _ in batches] == list(range(126))
+        everything = numpy.concatenate([index for _, index in batches])
+        assert sorted(everything) == list(range(2003))
+        assert sorted(len(index) for _, index in batches) == [3] + [16] * 125
+        longest = [max(lengths[index]) for _, index in batches]
+        assert numpy.mean(longest) < 1.05 * lengths.mean()
+        # Neither sorted, nor the same twice.
+        assert abs(numpy.corrcoef(longest, range(126))[0, 1]) < 0.3
+    assert any((a != b).any() for (_, a), (_, b) in zip(*passes)
+               if len(a) == len(b))
 
 
 def test_errors_are_of_whole_sets_every_time(model):

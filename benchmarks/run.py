@@ -1,0 +1,212 @@
+"""Measure lstm.py beside its plain graph, PyTorch and Flax, in one run.
+
+    THEANO_FLAGS="floatX=float32" uv run benchmarks/run.py \\
+        --torch TORCH_ENV/bin/python --jax JAX_ENV/bin/python
+
+Every system is a process of its own. They take turns on the same minibatches
+of the real data (of the sample, where there is none), several times over;
+medians and their ratios are what counts. Writes results.json and results.png
+beside this file (the plot needs matplotlib, in the Python named by --torch).
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+# What one run measures: threads, and what differs from the defaults.
+DEFAULTS = {'n_words': 10000, 'dim_proj': 128, 'batch_size': 16,
+            'maxlen': 100, 'threads': 1, 'pooled': False, 'batches': 24,
+            'systems': ('ours', 'torch padded', 'torch packed')}
+CASES = [
+    ('defaults, 1 thread', {'systems': (
+        'ours', 'plain', 'torch padded', 'torch packed', 'flax')}),
+    ('defaults, 2 threads', {'threads': 2, 'systems': (
+        'ours', 'plain', 'torch padded', 'torch packed', 'flax')}),
+    ('n_words=100000, 1 thread', {'n_words': 100000}),
+    ('n_words=100000, 2 threads', {'n_words': 100000, 'threads': 2}),
+    ('batch_size=64, 1 thread', {'batch_size': 64}),
+    ('batch_size=256, 1 thread', {'batch_size': 256, 'batches': 8}),
+    ('dim_proj=512, 1 thread', {'dim_proj': 512, 'batches': 8}),
+    ('full length, 1 thread', {'maxlen': None}),
+    ('full length, 2 threads', {'maxlen': None, 'threads': 2}),
+]
+
+
+def write_batches(case, path):
+    """Write the minibatches of a case; return reviews an epoch has."""
+    import imdb
+    import lstm
+    how = dict(n_words=case['n_words'], valid_portion=0.05,
+               maxlen=case['maxlen'])
+    train, _, _ = lstm.get_dataset('imdb')[0](**how)
+    rng = numpy.random.RandomState(0)
+    lengths = [len(review) for review in train[0]]
+    chosen = lstm.get_minibatches_idx(
+        len(train[0]), case['batch_size'], shuffle=True, rng=rng,
+        lengths=lengths if case['pooled'] else None)
+    chosen = [index for _, index in chosen
+              if len(index) == case['batch_size']][:case['batches']]
+    arrays = {'n_words': case['n_words'], 'dim_proj': case['dim_proj'],
+              'n_batches': len(chosen)}
+    for n, index in enumerate(chosen):
+        x, mask, y = imdb.prepare_data([train[0][k] for k in index],
+                                       [train[1][k] for k in index])
+        arrays.update({'x%d' % n: x, 'mask%d' % n: mask.astype('float32'),
+                       'y%d' % n: numpy.array(y)})
+    numpy.savez(path, **arrays)
+    return len(chosen), len(train[0])
+
+
+class System(object):
+    """A process of systems.py."""
+
+    def __init__(self, python, name, path, threads):
+        self.process = subprocess.Popen(
+            [python, os.path.join(HERE, 'systems.py'), name, path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            universal_newlines=True,
+            env=dict(os.environ, THREADS=str(threads)))
+        while True:
+            line = self.process.stdout.readline()
+            if line.strip() == 'ready':
+                break
+            if not line:
+                raise RuntimeError('%s did not start' % name)
+
+    def ask(self, *words):
+        self.process.stdin.write(' '.join(map(str, words)) + '\n')
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(label, changes, pythons, repeats):
+    """Milliseconds an update and reviews a second, of every system."""
+    case = dict(DEFAULTS, **changes)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'batches.npz')
+        n, n_train = write_batches(case, path)
+        systems = {}
+        for name in case['systems']:
+            python = pythons[name.split()[0]]
+            if python:
+                systems[name] = System(python, name, path, case['threads'])
+        seconds = {name: {'train': [], 'predict': []} for name in systems}
+        for what in ('train', 'predict'):
+            for each in systems.values():
+                each.ask(what, 0, n)  # warm up, and compile every shape
+            for _ in range(repeats):
+                for name, each in systems.items():
+                    seconds[name][what].append(each.ask(what, 0, n) / n)
+        result = {'updates_an_epoch': -(-n_train // case['batch_size'])}
+        for name, each in systems.items():
+            medians = {what: float(numpy.median(seconds[name][what]))
+                       for what in ('train', 'predict')}
+            result[name] = {
+                'ms_update': 1e3 * medians['train'],
+                'reviews_s': case['batch_size'] / medians['predict'],
+                'peak_mb': each.ask('memory')}
+            each.close()
+    print(label)
+    for name in systems:
+        print('  %-13s %8.2f ms an update  %5.2f x ours  %7.0f reviews/s '
+              'predicted  %5.0f MB' % (
+                  name, result[name]['ms_update'],
+                  result[name]['ms_update'] / result['ours']['ms_update'],
+                  result[name]['reviews_s'], result[name]['peak_mb']))
+    return result
+
+
+def start_up():
+    """Seconds from start to the first update, with compiled code and none."""
+    code = ('import time, sys; start = time.time(); import lstm\n'
+            'def first(*args):\n'
+            '    f, g = lstm.adadelta(*args)\n'
+            '    def run(*batch):\n'
+            '        f(*batch); g(0.)\n'
+            '        print(time.time() - start); sys.stdout.flush()\n'
+            '        import os; os._exit(0)\n'
+            '    return run, g\n'
+            'first.__name__ = "adadelta"\n'
+            'lstm.train_lstm(optimizer=first, saveto="never.npz")')
+    result = {}
+    with tempfile.TemporaryDirectory() as folder:
+        flags = os.environ.get('THEANO_FLAGS', '')
+        env = dict(os.environ, PYTHONPATH=os.path.dirname(HERE),
+                   THEANO_FLAGS=flags + ',base_compiledir=' + folder)
+        for kind in ('empty compile directory', 'warm'):
+            lines = subprocess.check_output(
+                [sys.executable, '-c', code], env=env,
+                universal_newlines=True).splitlines()
+            result[kind] = float(lines[-1])
+            print('start to first update, %s: %.1f s' % (kind, result[kind]))
+    return result
+
+
+PLOT = """
+import json, sys
+import matplotlib
+matplotlib.use('Agg')
+from matplotlib import pyplot
+results = json.load(open(sys.argv[1]))['cases']
+names = ['ours', 'torch packed', 'torch padded', 'flax', 'plain']
+labels = ['lstm.py', 'PyTorch, packed', 'PyTorch, padded', 'Flax on JAX',
+          'plain Theano graph']
+figure, axes = pyplot.subplots(figsize=(9, 5))
+for k, (name, label) in enumerate(zip(names, labels)):
+    places, ms = [], []
+    for n, case in enumerate(results.values()):
+        if name in case:
+            places.append(n + 0.16 * (k - 2))
+            ms.append(case[name]['ms_update'])
+    bars = axes.bar(places, ms, 0.15, label=label)
+    axes.bar_label(bars, ['%.0f' % each for each in ms], fontsize=6)
+axes.set_xticks(range(len(results)))
+axes.set_xticklabels([each.replace(', ', '\\n') for each in results],
+                     fontsize=7)
+axes.set_yscale('log')
+axes.set_ylabel('milliseconds an update (log scale)')
+axes.set_title('Training on minibatches of IMDB reviews, CPU')
+axes.spines[['top', 'right']].set_visible(False)
+axes.legend(frameon=False, fontsize=8)
+figure.tight_layout()
+figure.savefig(sys.argv[2], dpi=130)
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--torch', help='a Python that has torch')
+    parser.add_argument('--jax', help='a Python that has jax, flax, optax')
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--only', default='', help='cases with these words')
+    args = parser.parse_args()
+    pythons = {'ours': sys.executable, 'plain': sys.executable,
+               'torch': args.torch, 'flax': args.jax}
+    results = {'cases': {}}
+    for label, changes in CASES:
+        if args.only in label:
+            results['cases'][label] = measure(label, changes, pythons,
+                                              args.repeats)
+    if not args.only:
+        results['start_up'] = start_up()
+        path = os.path.join(HERE, 'results.json')
+        with open(path, 'w') as f:
+            json.dump(results, f, indent=1, sort_keys=False)
+        if args.torch:
+            subprocess.call([args.torch, '-c', PLOT, path,
+                             os.path.join(HERE, 'results.png')])
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,216 @@
+"""One system to measure, as a process that is told what to run.
+
+    python systems.py NAME MINIBATCHES.npz
+
+The file holds x, mask and y of every minibatch, and the sizes of the model.
+Then, a line at a time on standard input: ``train A B`` or ``predict A B`` runs
+minibatches A to B - 1 and prints the seconds; ``memory`` prints the peak in
+MB. THREADS in the environment is the number of threads.
+"""
+import os
+import resource
+import sys
+import time
+
+import numpy
+
+THREADS = int(os.environ.get('THREADS', 1))
+for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
+    os.environ[_name] = str(THREADS)
+
+
+def plain_model(lstm, tparams):
+    """The graph as the tutorial had it: a masked scan and autodiff.
+
+    Returns the inputs, the switch of the dropout, probabilities and cost.
+    """
+    import theano
+    from theano import tensor
+    use_noise = theano.shared(lstm.floatx(1.))
+    x, y = tensor.lmatrix('x'), tensor.lvector('y')
+    mask = tensor.matrix('mask')
+    dim = tparams['U'].get_value(borrow=True).shape[0]
+    emb = tparams['Wemb'][x.flatten()].reshape(
+        (x.shape[0], x.shape[1], dim))
+    h = lstm.lstm_layer(tparams, emb, {'dim_proj': dim}, mask=mask)
+    mean = (h * mask[:, :, None]).sum(axis=0) / mask.sum(axis=0)[:, None]
+    mean = lstm.dropout_layer(mean, use_noise,
+                              lstm.MRG_RandomStreams(lstm.SEED))
+    prob = tensor.nnet.softmax(tensor.dot(mean, tparams['U'])
+                               + tparams['b'])
+    cost = -tensor.log(prob[tensor.arange(y.shape[0]), y] + 1e-8).mean()
+    return x, mask, y, use_noise, prob, cost
+
+
+def theano_system(sizes, plain):
+    """lstm.py, or its plain graph."""
+    sys.path.insert(0, os.path.dirname(os.path.dirname(
+        os.path.abspath(__file__))))
+    import lstm
+    import theano
+    from theano import tensor
+    tparams = lstm.init_tparams(lstm.init_params(sizes))
+    if plain:
+        x, mask, y, use_noise, prob, cost = plain_model(lstm, tparams)
+        f_pred_prob = theano.function([x, mask], prob)
+    else:
+        use_noise, x, mask, y, f_pred_prob, _, cost = lstm.build_model(
+            tparams, sizes)
+        use_noise.set_value(lstm.floatx(1.))
+    f_grad_shared, f_update = lstm.adadelta(
+        tensor.scalar(), tparams,
+        tensor.grad(cost, list(tparams.values())), x, mask, y, cost)
+
+    def train(batch):
+        f_grad_shared(*batch)
+        f_update(0.)
+
+    def predict(batch):
+        f_pred_prob(*batch[:2])
+    return train, predict
+
+
+def torch_system(sizes, packed):
+    """PyTorch's nn.LSTM on padded or on packed sequences."""
+    import torch
+    from torch import nn
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    dim = sizes['dim_proj']
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.emb = nn.Embedding(sizes['n_words'], dim)
+            self.lstm = nn.LSTM(dim, dim)
+            self.drop = nn.Dropout(0.5)
+            self.out = nn.Linear(dim, 2)
+
+        def forward(self, x, mask):
+            h = self.emb(x)
+            if packed:
+                h = nn.utils.rnn.pack_padded_sequence(
+                    h, mask.sum(0).long(), enforce_sorted=False)
+            h, _ = self.lstm(h)
+            if packed:
+                h, _ = nn.utils.rnn.pad_packed_sequence(
+                    h, total_length=len(x))
+            mean = (h * mask[:, :, None]).sum(0) / mask.sum(0)[:, None]
+            return self.out(self.drop(mean))
+
+    model = Model()
+    optimizer = torch.optim.Adadelta(model.parameters(), lr=1., rho=0.95,
+                                     eps=1e-6)
+    loss = nn.CrossEntropyLoss()
+
+    def tensors(batch):
+        return [torch.from_numpy(each) for each in batch]
+
+    def train(batch):
+        x, mask, y = tensors(batch)
+        model.train()
+        optimizer.zero_grad()
+        cost = loss(model(x, mask), y)
+        cost.backward()
+        optimizer.step()
+        return cost.item()
+
+    def predict(batch):
+        model.eval()
+        with torch.inference_mode():
+            model(*tensors(batch)[:2]).softmax(1).numpy()
+    return train, predict
+
+
+def flax_system(sizes):
+    """Flax on JAX; T is padded to multiples of 32, as every new one compiles.
+    """
+    os.environ['XLA_FLAGS'] = (
+        '--xla_cpu_multi_thread_eigen=%s intra_op_parallelism_threads=%d'
+        % (str(THREADS > 1).lower(), THREADS))
+    os.environ['JAX_PLATFORMS'] = 'cpu'
+    import jax
+    import optax
+    from flax import linen as nn
+    jnp = jax.numpy
+    dim = sizes['dim_proj']
+
+    class Model(nn.Module):
+        @nn.compact
+        def __call__(self, x, mask, train):
+            h = nn.Embed(sizes['n_words'], dim)(x)
+            h = nn.RNN(nn.OptimizedLSTMCell(dim), time_major=True)(h)
+            mean = (h * mask[:, :, None]).sum(0) / jnp.maximum(
+                mask.sum(0), 1)[:, None]
+            return nn.Dense(2)(nn.Dropout(0.5, deterministic=not train)(mean))
+
+    model = Model()
+    optimizer = optax.adadelta(1., rho=0.95, eps=1e-6)
+
+    def padded(batch):
+        x, mask, y = batch
+        more = (-len(x) % 32, x.shape[1])
+        return (numpy.concatenate([x, numpy.zeros(more, x.dtype)])
+                .astype('int32'),
+                numpy.concatenate([mask, numpy.zeros(more, mask.dtype)]),
+                y.astype('int32'))
+
+    @jax.jit
+    def step(params, state, key, x, mask, y):
+        def cost(params):
+            logits = model.apply(params, x, mask, True, rngs={'dropout': key})
+            return optax.softmax_cross_entropy_with_integer_labels(
+                logits, y).mean()
+        value, grads = jax.value_and_grad(cost)(params)
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state, value
+
+    probs = jax.jit(lambda params, x, mask: nn.softmax(
+        model.apply(params, x, mask, False)))
+    key = jax.random.key(0)
+    params = model.init(key, jnp.zeros((32, 1), 'int32'), jnp.ones((32, 1)),
+                        False)
+    now = {'params': params, 'state': optimizer.init(params), 'key': key}
+
+    def train(batch):
+        now['key'], use = jax.random.split(now['key'])
+        now['params'], now['state'], cost = step(
+            now['params'], now['state'], use, *padded(batch))
+        return float(cost)
+
+    def predict(batch):
+        numpy.asarray(probs(now['params'], *padded(batch)[:2]))
+    return train, predict
+
+
+SYSTEMS = {'ours': lambda sizes: theano_system(sizes, False),
+           'plain': lambda sizes: theano_system(sizes, True),
+           'torch padded': lambda sizes: torch_system(sizes, False),
+           'torch packed': lambda sizes: torch_system(sizes, True),
+           'flax': flax_system}
+
+
+def main():
+    name, path = sys.argv[1:]
+    with numpy.load(path) as saved:
+        arrays = {key: saved[key] for key in saved.files}
+    sizes = {key: int(arrays[key]) for key in ('dim_proj', 'n_words')}
+    batches = [[arrays['%s%d' % (kind, n)] for kind in ('x', 'mask', 'y')]
+               for n in range(int(arrays['n_batches']))]
+    train, predict = SYSTEMS[name](dict(sizes, ydim=2))
+    print('ready', flush=True)
+    for line in sys.stdin:
+        what = line.split()
+        if what[0] == 'memory':
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+                  flush=True)
+            continue
+        run = {'train': train, 'predict': predict}[what[0]]
+        start = time.perf_counter()
+        for batch in batches[int(what[1]):int(what[2])]:
+            run(batch)
+        print(time.perf_counter() - start, flush=True)
+
+
+if __name__ == '__main__':
+    main()
