@@ -735,7 +735,7 @@ def train_lstm(
         lrate=0.0001, n_words=10000, optimizer=adadelta,
         saveto='lstm_model.npz', validFreq=370, saveFreq=1110, maxlen=100,
         batch_size=16, valid_batch_size=64, dataset='imdb', use_dropout=True,
-        reload_model=None, test_size=-1, seed=SEED, pool_lengths=True):
+        reload_model=None, test_size=-1, seed=SEED, pool_lengths=False):
     """Train the model, keep its best parameters and save them.
 
     Parameters
@@ -970,5 +970,5 @@ if __name__ == '__main__':
         reload_model=None,      # path of a model to start from
         test_size=500,          # test reviews, chosen at random; -1 for all
         seed=123,               # same seed and flags, same numbers
-        pool_lengths=True,      # minibatches of reviews of like lengths
+        pool_lengths=False,     # minibatches of like lengths: less padding
     )
