@@ -175,6 +175,9 @@ class Site:
             env=dict(self.environ, IMDB_URL=url), cwd=str(self.bin),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, universal_newlines=True,
+            # Ctrl-C must count even where this run itself ignores it, as a
+            # shell's background jobs do.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             start_new_session=True, **kwargs)
 
     def run(self, url):

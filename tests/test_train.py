@@ -258,7 +258,7 @@ def test_shapes_that_do_not_fit_are_named_before_training(train, tmp_path):
 # --------------------------------------------------------------------------
 
 def test_main_block_on_the_sample_in_a_clean_folder(tmp_path):
-    for name in ('lstm.py', 'imdb.py', 'theano_setup.py'):
+    for name in ('lstm.py', 'lstm_op.py', 'imdb.py', 'theano_setup.py'):
         shutil.copy(os.path.join(ROOT, name), str(tmp_path))
     shutil.copytree(os.path.join(ROOT, 'data', 'sample'),
                     str(tmp_path / 'data' / 'sample'))
