@@ -376,7 +376,7 @@ class _LSTMOp(theano.gof.Op):
         return blas.ldflags(libs=False, include_dir=True)
 
     def c_code_cache_version(self):
-        return (3, blas_headers.blas_header_version())
+        return (4, blas_headers.blas_header_version())
 
 
 class LSTMForward(_LSTMOp):
@@ -422,7 +422,8 @@ class LSTMBackward(_LSTMOp):
     recurrent weights (D, 4D) and by the biases (4D,).
     """
 
-    __props__ = ()
+    # Any will do but none: see theano_setup._cache_all_ops.
+    __props__ = ('output_ndims',)
     names = LSTMForward.names + ('dh', 'dproj', 'dU', 'db')
     output_ndims = (2, 2, 1)
     work = _BACKWARD

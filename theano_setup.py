@@ -1,4 +1,4 @@
-"""Check that Theano can run here and link it to a BLAS, then import it.
+"""Check that Theano can run here, link it to a BLAS and import it.
 
 Imported before anything imports Theano. Whatever ``THEANO_FLAGS`` or
 ``.theanorc`` say about a compiler or a BLAS is left as it is.
@@ -97,7 +97,25 @@ def _import_theano():
             os.environ.pop('THEANO_FLAGS', None)
 
 
+def _cache_all_ops():
+    """Let Theano keep the compiled code of every Op.
+
+    Theano 1.0.5 takes an Op without properties (``__props__ = ()``) for one
+    without a version, and compiles it anew at every start: Dot22, Alloc and
+    the softmax are such Ops. What equality and hash do with the properties is
+    settled when a class is made, so that they can go.
+    """
+    import theano.tensor.nnet
+    import theano.sandbox.rng_mrg
+    classes = [theano.gof.Op]
+    for each in classes:
+        classes.extend(each.__subclasses__())
+        if each.__dict__.get('__props__') == ():
+            del each.__props__
+
+
 _sentence = _problem()
 if _sentence:
     sys.exit(_sentence)
 _import_theano()
+_cache_all_ops()

@@ -122,3 +122,20 @@ def test_numpy_blas_is_linked_unless_the_user_names_another(tmp_path):
         pytest.skip('only wheels for Linux carry the library where we look')
     for env in ({}, {'THEANO_FLAGS': 'floatX=float32'}):
         assert 'libopenblas' in blas_flags(tmp_path, **env)
+
+
+def test_a_second_start_compiles_nothing(tmp_path):
+    code = ('import lstm; from theano.gof import cc; compiled = []; '
+            'real = cc.CLinker.compile_cmodule\n'
+            'def counted(self, *args, **how):\n'
+            '    compiled.append(str(self.fgraph.toposort()))\n'
+            '    return real(self, *args, **how)\n'
+            'cc.CLinker.compile_cmodule = counted\n'
+            'lstm.build_model(lstm.init_tparams(lstm.init_params('
+            '{"n_words": 9, "dim_proj": 3, "ydim": 2})), {})\n'
+            'print(len(compiled))')
+    flags = 'base_compiledir=%s' % tmp_path
+    first, second = [int(subprocess.check_output(
+        [sys.executable, '-c', code], cwd=ROOT,
+        env=dict(os.environ, THEANO_FLAGS=flags))) for _ in range(2)]
+    assert first > 5 and second == 0
