@@ -9,6 +9,7 @@ import glob
 import os
 import sys
 import sysconfig
+import zlib
 
 try:
     import configparser
@@ -103,7 +104,9 @@ def _cache_all_ops():
     Theano 1.0.5 takes an Op without properties (``__props__ = ()``) for one
     without a version, and compiles it anew at every start: Dot22, Alloc and
     the softmax are such Ops. What equality and hash do with the properties is
-    settled when a class is made, so that they can go.
+    settled when a class is made, so that they can go. And it tells the
+    versions of an Op in C by Python's hash of its code, which is another one
+    in every process.
     """
     import theano.tensor.nnet
     import theano.sandbox.rng_mrg
@@ -112,6 +115,13 @@ def _cache_all_ops():
         classes.extend(each.__subclasses__())
         if each.__dict__.get('__props__') == ():
             del each.__props__
+
+    def version(op):
+        code = ''.join(op.func_codes).encode('utf-8')
+        return (zlib.crc32(code) & 0xffffffff,) + (
+            (op.params_type.c_code_cache_version(),)
+            if hasattr(op, 'params_type') else ())
+    theano.gof.COp.c_code_cache_version = version
 
 
 _sentence = _problem()
