@@ -576,6 +576,7 @@ def prepare_data(seqs, labels, maxlen=None):
     of padding alone; there is always one row at least.
     """
     # Preprocessing has no use for Theano, which takes seconds to import.
+    import theano_setup  # noqa: F401  before Theano
     from theano import config
 
     if maxlen is not None:

@@ -26,7 +26,7 @@ import signal
 import time
 import zipfile
 
-import theano_setup  # noqa: F401  before Theano: checks, and a BLAS
+import theano_setup  # noqa: F401  first of all: checks, and a BLAS
 import numpy
 import six
 import theano

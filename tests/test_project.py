@@ -124,6 +124,22 @@ def test_numpy_blas_is_linked_unless_the_user_names_another(tmp_path):
         assert 'libopenblas' in blas_flags(tmp_path, **env)
 
 
+@pytest.mark.parametrize('env, threads', [({}, 1), (
+    {'OPENBLAS_NUM_THREADS': '2'}, 2)])
+def test_blas_uses_one_thread_unless_told_otherwise(env, threads):
+    code = ('import imdb, ctypes, theano_setup; '
+            'library = theano_setup._numpy_blas(); '
+            'print(ctypes.CDLL(library).openblas_get_num_threads() '
+            'if library else 0)')
+    got = int(subprocess.check_output(
+        [sys.executable, '-c', code], cwd=ROOT, env=dict(
+            {k: v for k, v in os.environ.items()
+             if not k.endswith('_NUM_THREADS')}, **env)))
+    if got == 0:
+        pytest.skip('this NumPy carries no OpenBLAS where we look')
+    assert got == min(threads, os.cpu_count())
+
+
 def test_a_second_start_compiles_nothing(tmp_path):
     code = ('import lstm; from theano.gof import cc; compiled = []; '
             'real = cc.CLinker.compile_cmodule\n'
