@@ -387,7 +387,7 @@ def _runs_c():
     """Whether Theano compiles for the CPU, in C."""
     return (theano.config.device == 'cpu' and theano.config.cxx
             and theano.config.mode != 'FAST_COMPILE'
-            and theano.config.linker not in ('py', 'vm_nogc_py'))
+            and theano.config.linker != 'py')
 
 
 def dropout_layer(state_before, use_noise, trng):
