@@ -76,8 +76,8 @@ def _numpy_blas():
 def _one_thread(library):
     """Let OpenBLAS use one thread, unless the environment says otherwise.
 
-    Two make an update a fifth faster on an idle machine and much slower on a
-    busy one; and with one, results do not depend on the number of cores.
+    A second gains little (see benchmarks/), and with one, results do not
+    depend on the number of cores.
     """
     if not any(name in os.environ for name in (
             'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS', 'OMP_NUM_THREADS')):

@@ -172,7 +172,8 @@ for k, (name, label) in enumerate(zip(names, labels)):
     bars = axes.bar(places, ms, 0.15, label=label)
     axes.bar_label(bars, ['%.0f' % each for each in ms], fontsize=6)
 axes.set_xticks(range(len(results)))
-axes.set_xticklabels([each.replace(', ', '\\n') for each in results],
+axes.set_xticklabels([each.replace(', ', '\\n').replace('=', '=\\n')
+                      for each in results],
                      fontsize=7)
 axes.set_yscale('log')
 axes.set_ylabel('milliseconds an update (log scale)')

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 
 import numpy
 import pytest
@@ -291,3 +292,18 @@ def test_float_type_is_as_asked_for():
         cwd=ROOT, env=dict(os.environ, THEANO_FLAGS='floatX=' + other),
         universal_newlines=True, stdout=subprocess.PIPE)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_example_of_the_readme(tmp_path, monkeypatch, capsys):
+    with open(os.path.join(ROOT, 'README.rst')) as f:
+        text = f.read()
+    start = text.index('    import lstm, imdb, numpy')
+    example = textwrap.dedent(text[start:text.index('\nIt prints', start)])
+    monkeypatch.chdir(tmp_path)
+    imdb.preprocess(os.path.join(ROOT, 'data', 'sample'))
+    lstm.train_lstm(**dict(TINY, n_words=500, max_epochs=1))
+    capsys.readouterr()
+    exec(example, {})
+    printed = capsys.readouterr().out.strip().strip('[]').split()
+    assert len(printed) == 2 and sum(map(float, printed)) == pytest.approx(
+        1, abs=1e-4)
