@@ -379,7 +379,7 @@ def word_lstm_layer(tparams, x, mask, keep=True):
     words, index = extra_ops.Unique(return_inverse=True)(x.flatten())
     proj = tensor.dot(tparams['Wemb'][words], tparams['lstm_W'])
     return lstm_op.LSTMForward(keep)(
-        proj, index.reshape(x.shape), mask, tparams['lstm_U'],
+        proj, index.reshape(x.shape), tparams['lstm_U'], mask,
         tparams['lstm_b'])[0]
 
 

@@ -12,7 +12,6 @@ from __future__ import absolute_import, division, print_function
 
 import theano
 from theano import tensor
-from theano.tensor import blas, blas_headers
 
 _SUPPORT = r"""
 #include <algorithm>
@@ -109,15 +108,16 @@ template <typename real> struct Packed {
                         B[i * down + (j + l) * right];
     }
 
-    // C (m, n) = A (m, k) B, or C += A B; the last row stands in for the rows
-    // that a block of ROWS lacks, and is then not stored.
+    // C (m, n) = A (m, k) B, or C += A B, rows lda and ldc apart; the last row
+    // stands in for those that a block of ROWS lacks, and is then not stored.
     void __attribute__((noinline)) multiply(
-            npy_intp m, const real *A, real *C, bool add) const {
+            npy_intp m, const real *A, npy_intp lda, real *C, npy_intp ldc,
+            bool add) const {
         for (npy_intp top = 0; top < m; top += ROWS)
             for (npy_intp j = 0; j < n; j += WIDTH) {
                 const real *a[ROWS], *p = &panels[j * k];
                 for (int r = 0; r < ROWS; ++r)
-                    a[r] = A + std::min(top + r, m - 1) * k;
+                    a[r] = A + std::min(top + r, m - 1) * lda;
                 vec sum[ROWS][2] = {};
                 for (npy_intp i = 0; i < k; ++i, p += WIDTH) {
                     vec left = *(const vec *) p;
@@ -130,7 +130,7 @@ template <typename real> struct Packed {
                 npy_intp wide = std::min((npy_intp) WIDTH, n - j);
                 for (int r = 0; r < ROWS && top + r < m; ++r) {
                     const real *from = (const real *) sum[r];
-                    real *to = C + (top + r) * n + j;
+                    real *to = C + (top + r) * ldc + j;
                     for (npy_intp l = 0; l < wide; ++l)
                         to[l] = add ? to[l] + from[l] : from[l];
                 }
@@ -138,31 +138,9 @@ template <typename real> struct Packed {
     }
 };
 
-// C (m, n) = A^T B for A (k, m) and B (k, n), by BLAS.
-static void product(npy_intp m, npy_intp n, npy_intp k,
-                    const float *A, const float *B, float *C) {
-    int M = m, N = n, K = k;
-    float one = 1, zero = 0;
-    sgemm_((char *) "N", (char *) "T", &N, &M, &K, &one, (float *) B, &N,
-           (float *) A, &M, &zero, C, &N);
-}
-static void product(npy_intp m, npy_intp n, npy_intp k,
-                    const double *A, const double *B, double *C) {
-    int M = m, N = n, K = k;
-    double one = 1, zero = 0;
-    dgemm_((char *) "N", (char *) "T", &N, &M, &K, &one, (double *) B, &N,
-           (double *) A, &M, &zero, C, &N);
-}
-
 // Compilers vectorize loops over restricted arguments of functions that are
 // not inlined; within larger functions they often give up.
 #define ALONE static void __attribute__((noinline))
-
-template <typename real> ALONE add(
-        npy_intp n, const real *__restrict__ a, const real *__restrict__ b,
-        real *__restrict__ sum) {
-    for (npy_intp j = 0; j < n; ++j) sum[j] = a[j] + b[j];
-}
 
 template <typename real> ALONE add_to(
         npy_intp n, const real *__restrict__ a, real *__restrict__ sum) {
@@ -187,12 +165,12 @@ template <typename real> ALONE step(
 // for the gates i, f, o and the candidate a; then through their functions.
 template <typename real> ALONE step_back(
         npy_intp D, const real *__restrict__ gates,
-        const real *__restrict__ c, const real *__restrict__ c_before,
+        const real *__restrict__ c_before,
         const real *__restrict__ above, const real *__restrict__ dh_after,
         real *__restrict__ dc_after, real *__restrict__ dz) {
     for (npy_intp k = 0; k < D; ++k) {
         real i = gates[k], f = gates[D + k], o = gates[2 * D + k];
-        real a = gates[3 * D + k], tanh_c = hyperbolic(c[k]);
+        real a = gates[3 * D + k], tanh_c = hyperbolic(gates[4 * D + k]);
         real dh = dh_after[k] + above[k];
         real dc = dc_after[k] + dh * o * (1 - tanh_c * tanh_c);
         dc_after[k] = dc * f;
@@ -203,68 +181,58 @@ template <typename real> ALONE step_back(
     }
 }
 
-// Gates (N, 4D) and cells (N, D), a word a row, time by time; only those of
-// two steps if they are not kept for the backward pass.
+// A row of `saved` (N, 6D) has a word's gates, its cell and the h before it;
+// rows go time by time. Only those of two steps exist if they are not kept.
 template <typename real> static void forward(
         const Batch &s, npy_intp D, const real *proj, const npy_int64 *index,
-        const real *U, const real *b, real *h, real *gates, real *cells,
-        bool keep) {
-    std::vector<real> state(s.n * D), zeros(D);
+        const real *U, const real *b, real *h, real *saved, bool keep) {
+    const std::vector<real> zeros(D);
     const Packed<real> packed(U, D, 4 * D, false);
     memset(h, 0, s.T * s.n * D * sizeof(real));
     const real *before = NULL;
     for (npy_intp t = 0; t < s.T; ++t) {
-        npy_intp m = s.active[t];
-        real *z = gates + (keep ? s.first[t] * 4 * D : 0);
-        real *c = cells + (keep ? s.first[t] : t % 2 * s.n) * D;
-        for (npy_intp r = 0; r < m; ++r)
-            add(4 * D, proj + index[t * s.n + s.order[r]] * 4 * D, b,
-                z + r * 4 * D);
-        if (t) packed.multiply(m, &state[0], z, true);
+        npy_intp m = s.active[t], place;
+        real *now = saved + (keep ? s.first[t] : t % 2 * s.n) * 6 * D, *row;
         for (npy_intp r = 0; r < m; ++r) {
-            step(D, t ? before + r * D : &zeros[0], z + r * 4 * D, c + r * D,
-                 &state[r * D]);
-            memcpy(h + (t * s.n + s.order[r]) * D, &state[r * D],
+            row = now + r * 6 * D, place = t * s.n + s.order[r];
+            memcpy(row, b, 4 * D * sizeof(real));
+            add_to(4 * D, proj + index[place] * 4 * D, row);
+            memcpy(row + 5 * D, t ? h + (place - s.n) * D : &zeros[0],
                    D * sizeof(real));
         }
-        before = c;
+        if (t) packed.multiply(m, now + 5 * D, 6 * D, now, 6 * D, true);
+        for (npy_intp r = 0; r < m; ++r) {
+            row = now + r * 6 * D, place = t * s.n + s.order[r];
+            step(D, t ? before + (6 * r + 4) * D : &zeros[0], row,
+                 row + 4 * D, h + place * D);
+        }
+        before = now;
     }
 }
 
-// dz (N, 4D) has the rows of the gates. Then: dh_before = dz U^T, dU = the
-// sum of h_before^T dz, dproj[word] = the sum of the word's dz, db = of all.
+// dz (N, 4D), rows as those of `saved`; and dproj, the sum of a word's dz.
 template <typename real> static void backward(
         const Batch &s, npy_intp D, npy_intp M, const npy_int64 *index,
-        const real *U, const real *h, const real *gates, const real *cells,
-        const real *dh, real *dproj, real *dU, real *db) {
-    std::vector<real> dz(s.N * 4 * D), h_before(s.N * D), zeros(D);
+        const real *U, const real *saved, const real *dh, real *dz,
+        real *dproj) {
+    const std::vector<real> zeros(D);
     std::vector<real> dh_after(s.n * D), dc_after(s.n * D);
     const Packed<real> packed(U, 4 * D, D, true);
     memset(dproj, 0, M * 4 * D * sizeof(real));
     for (npy_intp t = s.T - 1; t >= 0; --t) {
+        real *now = dz + s.first[t] * 4 * D;
         for (npy_intp r = 0; r < s.active[t]; ++r) {
-            npy_intp word = s.first[t] + r, place = t * s.n + s.order[r];
-            step_back(D, gates + word * 4 * D, cells + word * D,
-                      t ? cells + (s.first[t - 1] + r) * D : &zeros[0],
+            npy_intp place = t * s.n + s.order[r];
+            step_back(D, saved + (s.first[t] + r) * 6 * D,
+                      t ? saved + (6 * (s.first[t - 1] + r) + 4) * D
+                        : &zeros[0],
                       dh + place * D, &dh_after[r * D], &dc_after[r * D],
-                      &dz[word * 4 * D]);
-            add_to(4 * D, &dz[word * 4 * D], dproj + index[place] * 4 * D);
-            if (t)
-                memcpy(&h_before[word * D], h + (place - s.n) * D,
-                       D * sizeof(real));
+                      now + r * 4 * D);
+            add_to(4 * D, now + r * 4 * D, dproj + index[place] * 4 * D);
         }
-        if (t && s.active[t])
-            packed.multiply(s.active[t], &dz[s.first[t] * 4 * D],
-                            &dh_after[0], false);
+        if (t)
+            packed.multiply(s.active[t], now, 4 * D, &dh_after[0], D, false);
     }
-    npy_intp first = s.T ? s.active[0] : 0;  // before these, h is 0
-    if (s.N > first)
-        product(D, 4 * D, s.N - first, &h_before[first * D],
-                &dz[first * 4 * D], dU);
-    else
-        memset(dU, 0, 4 * D * D * sizeof(real));
-    memset(db, 0, 4 * D * sizeof(real));
-    for (npy_intp w = 0; w < M; ++w) add_to(4 * D, dproj + w * 4 * D, db);
 }
 
 // An output array of this shape; the old one if it fits.
@@ -288,57 +256,29 @@ _CODE = """
     PyArrayObject *proj = PyArray_GETCONTIGUOUS(%(proj)s);
     PyArrayObject *index = PyArray_GETCONTIGUOUS(%(index)s);
     PyArrayObject *U = PyArray_GETCONTIGUOUS(%(U)s);
-    PyArrayObject *b = PyArray_GETCONTIGUOUS(%(b)s);
-    npy_intp D = PyArray_DIM(%(U)s, 0);
-    if (!proj || !index || !U || !b)
+    PyArrayObject *last = PyArray_GETCONTIGUOUS(%(last)s);
+    npy_intp D = PyArray_DIM(%(U)s, 0), T = PyArray_DIM(%(index)s, 0);
+    if (!proj || !index || !U || !last)
         ;  // the error is set
     else if (!batch.read<real>(%(mask)s))
         PyErr_SetString(PyExc_ValueError,
             "the mask of a review must be ones for its words and then zeros "
             "for the padding after them, as imdb.prepare_data makes it");
-    else if (PyArray_DIM(index, 0) != batch.T ||
-             PyArray_DIM(index, 1) != batch.n || PyArray_DIM(U, 1) != 4 * D ||
-             PyArray_DIM(proj, 1) != 4 * D || PyArray_DIM(b, 0) != 4 * D)
+    else if (T != batch.T || PyArray_DIM(index, 1) != batch.n ||
+             PyArray_DIM(U, 1) != 4 * D || PyArray_DIM(proj, 1) != 4 * D ||
+             PyArray_DIM(last, 0) != (PyArray_NDIM(last) == 1 ? 4 * D : T))
         PyErr_SetString(PyExc_ValueError,
             "x and the mask must have one shape, and lstm_W, lstm_U and "
             "lstm_b four times as many columns as lstm_U has rows");
     else {%(work)s}
-    Py_XDECREF(proj); Py_XDECREF(index); Py_XDECREF(U); Py_XDECREF(b);
+    Py_XDECREF(proj); Py_XDECREF(index); Py_XDECREF(U); Py_XDECREF(last);
     if (PyErr_Occurred()) {%(fail)s}
 }
 """
 
-_FORWARD = """
-    npy_intp rows = %(keep)d ? batch.N : 2 * batch.n;
-    %(h)s = fit(%(h)s, NPY_%(DTYPE)s, 3, batch.T, batch.n, D);
-    %(gates)s = fit(%(gates)s, NPY_%(DTYPE)s, 2, rows, 4 * D, 0);
-    %(cells)s = fit(%(cells)s, NPY_%(DTYPE)s, 2, rows, D, 0);
-    if (%(h)s && %(gates)s && %(cells)s)
-        forward(batch, D, (real *) PyArray_DATA(proj),
-            (npy_int64 *) PyArray_DATA(index), (real *) PyArray_DATA(U),
-            (real *) PyArray_DATA(b), (real *) PyArray_DATA(%(h)s),
-            (real *) PyArray_DATA(%(gates)s), (real *) PyArray_DATA(%(cells)s),
-            %(keep)d);
-"""
-
-_BACKWARD = """
-    npy_intp M = PyArray_DIM(proj, 0);
-    PyArrayObject *dh = PyArray_GETCONTIGUOUS(%(dh)s);
-    %(dproj)s = fit(%(dproj)s, NPY_%(DTYPE)s, 2, M, 4 * D, 0);
-    %(dU)s = fit(%(dU)s, NPY_%(DTYPE)s, 2, D, 4 * D, 0);
-    %(db)s = fit(%(db)s, NPY_%(DTYPE)s, 1, 4 * D, 0, 0);
-    if (dh && %(dproj)s && %(dU)s && %(db)s)
-        backward(batch, D, M, (npy_int64 *) PyArray_DATA(index),
-            (real *) PyArray_DATA(U), (real *) PyArray_DATA(%(h)s),
-            (real *) PyArray_DATA(%(gates)s), (real *) PyArray_DATA(%(cells)s),
-            (real *) PyArray_DATA(dh), (real *) PyArray_DATA(%(dproj)s),
-            (real *) PyArray_DATA(%(dU)s), (real *) PyArray_DATA(%(db)s));
-    Py_XDECREF(dh);
-"""
-
 
 class _LSTMOp(theano.gof.Op):
-    """What the two Ops share: C code linked to Theano's BLAS."""
+    """What the two Ops share: types, checks and code in C."""
 
     def make_node(self, *inputs):
         inputs = [tensor.as_tensor_variable(each) for each in inputs]
@@ -356,74 +296,92 @@ class _LSTMOp(theano.gof.Op):
     def c_code(self, node, name, inputs, outputs, sub):
         dtype = node.inputs[0].dtype
         values = dict(zip(self.names, list(inputs) + list(outputs)),
-                      dtype=dtype, DTYPE=dtype.upper(), fail=sub['fail'],
-                      keep=getattr(self, 'keep', 0))
+                      dtype=dtype, type='NPY_' + dtype.upper(),
+                      last=inputs[-1], keep=int(self.keep), fail=sub['fail'])
         return _CODE % dict(values, work=self.work % values)
 
     def c_support_code(self):
-        return blas_headers.blas_header_text() + _SUPPORT
-
-    def c_libraries(self):
-        return blas.ldflags()
+        return _SUPPORT
 
     def c_compile_args(self):
-        return blas.ldflags(libs=False, flags=True) + ['-std=c++11']
-
-    def c_lib_dirs(self):
-        return blas.ldflags(libs=False, libs_dir=True)
-
-    def c_header_dirs(self):
-        return blas.ldflags(libs=False, include_dir=True)
+        return ['-std=c++11']
 
     def c_code_cache_version(self):
-        return (4, blas_headers.blas_header_version())
+        return (5,)
 
 
 class LSTMForward(_LSTMOp):
     """Outputs of an LSTM layer, padding left out.
 
     Inputs: the projections ``x W`` of the M distinct words (M, 4D); which of
-    them stands where, int64 (T, n); the mask (T, n), ones and then zeros; the
-    recurrent weights (D, 4D) and biases (4D,). Outputs: h (T, n, D), 0 at
-    padding; and, where `keep` is true, the gates (N, 4D) and cells (N, D)
-    that :class:`LSTMBackward` needs. Without, less memory is used and there
-    is no gradient.
+    them stands where, int64 (T, n); the recurrent weights (D, 4D); the mask
+    (T, n), ones and then zeros; the biases (4D,). Outputs: h (T, n, D), 0 at
+    padding; and, where `keep` is true, what the gradient needs: the gates i,
+    f, o and the candidate, the cell, and the h before, of every word (N, 6D).
+    Without, less memory is used and there is no gradient.
     """
 
     __props__ = ('keep',)
-    names = ('proj', 'index', 'mask', 'U', 'b', 'h', 'gates', 'cells')
-    output_ndims = (3, 2, 2)
-    work = _FORWARD
+    names = ('proj', 'index', 'U', 'mask', 'b', 'h', 'saved')
+    output_ndims = (3, 2)
+    work = """
+    npy_intp rows = %(keep)d ? batch.N : 2 * batch.n;
+    %(h)s = fit(%(h)s, %(type)s, 3, T, batch.n, D);
+    %(saved)s = fit(%(saved)s, %(type)s, 2, rows, 6 * D, 0);
+    if (%(h)s && %(saved)s)
+        forward(batch, D, (real *) PyArray_DATA(proj),
+            (npy_int64 *) PyArray_DATA(index), (real *) PyArray_DATA(U),
+            (real *) PyArray_DATA(last), (real *) PyArray_DATA(%(h)s),
+            (real *) PyArray_DATA(%(saved)s), %(keep)d);
+    """
 
     def __init__(self, keep):
         self.keep = bool(keep)
 
     def connection_pattern(self, node):
         """The cost depends on proj, U and b, by way of h alone."""
-        return [[name in ('proj', 'U', 'b'), False, False]
-                for name in self.names[:5]]
+        return [[name in ('proj', 'U', 'b'), False] for name in self.names[:5]]
+
+    def infer_shape(self, node, shapes):
+        """Without it, a graph that asks for a shape alone runs the layer."""
+        _, (steps, n), (dim, _), _, _ = shapes
+        rows = tensor.opt.Shape_i(0)(node.outputs[1])  # known when it ran
+        return [(steps, n, dim), (rows, 6 * dim)]
 
     def grad(self, inputs, output_grads):
         if not self.keep:
             raise NotImplementedError('only LSTMForward(keep=True) has a '
                                       'gradient')
-        dproj, dU, db = LSTMBackward()(
-            *(inputs + self(*inputs, **{'return_list': True})
-              + [output_grads[0]]))
+        h, saved = self(*inputs)
+        dz, dproj = LSTMBackward()(*(inputs[:4] + [saved, output_grads[0]]))
+        dU = tensor.dot(saved[:, -h.shape[2]:].T, dz)
+        # The product with ones is the sum over the rows, which is slower.
+        db = tensor.dot(tensor.ones_like(dproj[:, 0]), dproj)
         none = theano.gradient.DisconnectedType()()
-        return [dproj, none, none, dU, db]
+        return [dproj, none, dU, none, db]
 
 
 class LSTMBackward(_LSTMOp):
-    """Derivatives of a cost by the inputs of :class:`LSTMForward`.
+    """Backpropagation through time for :class:`LSTMForward`.
 
-    Inputs: those of the forward pass, its outputs, and the derivative of the
-    cost by h. Outputs: its derivatives by the projections (M, 4D), by the
-    recurrent weights (D, 4D) and by the biases (4D,).
+    Inputs: those of the forward pass but b, what it saved, and the derivative
+    of the cost by h. Outputs: the derivatives by what goes into the gates of
+    every word (N, 4D), and by the projections (M, 4D).
     """
 
     # Any will do but none: see theano_setup._cache_all_ops.
-    __props__ = ('output_ndims',)
-    names = LSTMForward.names + ('dh', 'dproj', 'dU', 'db')
-    output_ndims = (2, 2, 1)
-    work = _BACKWARD
+    __props__ = ('keep',)
+    keep = True
+    names = ('proj', 'index', 'U', 'mask', 'saved', 'dh', 'dz', 'dproj')
+    output_ndims = (2, 2)
+    work = """
+    PyArrayObject *saved = %(saved)s;  // contiguous: LSTMForward made it
+    npy_intp M = PyArray_DIM(proj, 0);
+    %(dz)s = fit(%(dz)s, %(type)s, 2, batch.N, 4 * D, 0);
+    %(dproj)s = fit(%(dproj)s, %(type)s, 2, M, 4 * D, 0);
+    if (%(dz)s && %(dproj)s)
+        backward(batch, D, M, (npy_int64 *) PyArray_DATA(index),
+            (real *) PyArray_DATA(U), (real *) PyArray_DATA(saved),
+            (real *) PyArray_DATA(last), (real *) PyArray_DATA(%(dz)s),
+            (real *) PyArray_DATA(%(dproj)s));
+    """

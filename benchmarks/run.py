@@ -21,14 +21,20 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 # What one run measures: threads, and what differs from the defaults.
+# batches: None is a whole epoch, its last and smaller minibatch included.
+# busy: another process keeps one of the cores busy.
 DEFAULTS = {'n_words': 10000, 'dim_proj': 128, 'batch_size': 16,
             'maxlen': 100, 'threads': 1, 'pooled': False, 'batches': 24,
+            'busy': False, 'repeats': None,
             'systems': ('ours', 'torch padded', 'torch packed')}
+EVERY = ('ours', 'scan', 'plain', 'torch padded', 'torch packed', 'flax')
+TWO = ('ours', 'torch padded')
 CASES = [
-    ('defaults, 1 thread', {'systems': (
-        'ours', 'plain', 'torch padded', 'torch packed', 'flax')}),
-    ('defaults, 2 threads', {'threads': 2, 'systems': (
-        'ours', 'plain', 'torch padded', 'torch packed', 'flax')}),
+    ('defaults, 1 thread', {'systems': EVERY}),
+    ('defaults, 2 threads', {'threads': 2, 'systems': EVERY}),
+    ('one core busy, 1 thread', {'busy': True, 'systems': TWO}),
+    ('one core busy, 2 threads', {
+        'busy': True, 'threads': 2, 'systems': TWO}),
     ('n_words=100000, 1 thread', {'n_words': 100000}),
     ('n_words=100000, 2 threads', {'n_words': 100000, 'threads': 2}),
     ('batch_size=64, 1 thread', {'batch_size': 64}),
@@ -36,6 +42,15 @@ CASES = [
     ('dim_proj=512, 1 thread', {'dim_proj': 512, 'batches': 8}),
     ('full length, 1 thread', {'maxlen': None}),
     ('full length, 2 threads', {'maxlen': None, 'threads': 2}),
+    ('whole epoch, 1 thread', {'batches': None}),
+    ('whole epoch, 2 threads', {'batches': None, 'threads': 2}),
+    ('whole epoch, pooled, 1 thread', {
+        'batches': None, 'pooled': True, 'systems': TWO}),
+    ('whole epoch, full length, 1 thread', {
+        'batches': None, 'maxlen': None, 'repeats': 1, 'systems': TWO}),
+    ('whole epoch, full length, pooled, 1 thread', {
+        'batches': None, 'maxlen': None, 'repeats': 1, 'systems': TWO,
+        'pooled': True}),
 ]
 
 
@@ -52,7 +67,8 @@ def write_batches(case, path):
         len(train[0]), case['batch_size'], shuffle=True, rng=rng,
         lengths=lengths if case['pooled'] else None)
     chosen = [index for _, index in chosen
-              if len(index) == case['batch_size']][:case['batches']]
+              if len(index) == case['batch_size']
+              or case['batches'] is None][:case['batches']]
     arrays = {'n_words': case['n_words'], 'dim_proj': case['dim_proj'],
               'n_batches': len(chosen)}
     for n, index in enumerate(chosen):
@@ -98,32 +114,39 @@ def measure(label, changes, pythons, repeats):
         n, n_train = write_batches(case, path)
         systems = {}
         for name in case['systems']:
-            python = pythons[name.split()[0]]
+            python = pythons.get(name.split()[0], sys.executable)
             if python:
                 systems[name] = System(python, name, path, case['threads'])
         seconds = {name: {'train': [], 'predict': []} for name in systems}
-        for what in ('train', 'predict'):
+        noise = case['busy'] and subprocess.Popen(
+            [sys.executable, '-c', 'while True: pass'])
+        for what in seconds['ours']:
             for each in systems.values():
-                each.ask(what, 0, n)  # warm up, and compile every shape
-            for _ in range(repeats):
+                each.ask(what, 0, min(n, 24))  # warm up, compile every shape
+            for _ in range(case['repeats'] or repeats):
                 for name, each in systems.items():
                     seconds[name][what].append(each.ask(what, 0, n) / n)
-        result = {'updates_an_epoch': -(-n_train // case['batch_size'])}
+        if noise:
+            noise.kill()
+        updates = -(-n_train // case['batch_size'])
+        result = {'updates_an_epoch': updates}
         for name, each in systems.items():
             medians = {what: float(numpy.median(seconds[name][what]))
-                       for what in ('train', 'predict')}
+                       for what in seconds[name]}
             result[name] = {
                 'ms_update': 1e3 * medians['train'],
+                'epoch_s': updates * medians['train'],
                 'reviews_s': case['batch_size'] / medians['predict'],
                 'peak_mb': each.ask('memory')}
             each.close()
     print(label)
     for name in systems:
-        print('  %-13s %8.2f ms an update  %5.2f x ours  %7.0f reviews/s '
-              'predicted  %5.0f MB' % (
+        print('  %-13s %8.2f ms an update  %5.2f x ours  %7.2f s an epoch  '
+              '%7.0f reviews/s predicted  %5.0f MB' % (
                   name, result[name]['ms_update'],
                   result[name]['ms_update'] / result['ours']['ms_update'],
-                  result[name]['reviews_s'], result[name]['peak_mb']))
+                  result[name]['epoch_s'], result[name]['reviews_s'],
+                  result[name]['peak_mb']))
     return result
 
 
@@ -158,18 +181,20 @@ import json, sys
 import matplotlib
 matplotlib.use('Agg')
 from matplotlib import pyplot
-results = json.load(open(sys.argv[1]))['cases']
-names = ['ours', 'torch packed', 'torch padded', 'flax', 'plain']
-labels = ['lstm.py', 'PyTorch, packed', 'PyTorch, padded', 'Flax on JAX',
-          'plain Theano graph']
+results = {label: case for label, case in
+           json.load(open(sys.argv[1]))['cases'].items()
+           if 'epoch' not in label and 'busy' not in label}
+names = ['ours', 'torch padded', 'torch packed', 'flax', 'scan', 'plain']
+labels = ['lstm.py', 'PyTorch, padded', 'PyTorch, packed', 'Flax on JAX',
+          'lstm.py in scan', "the tutorial's graph"]
 figure, axes = pyplot.subplots(figsize=(9, 5))
 for k, (name, label) in enumerate(zip(names, labels)):
     places, ms = [], []
     for n, case in enumerate(results.values()):
         if name in case:
-            places.append(n + 0.16 * (k - 2))
+            places.append(n + 0.145 * (k - 2))
             ms.append(case[name]['ms_update'])
-    bars = axes.bar(places, ms, 0.15, label=label)
+    bars = axes.bar(places, ms, 0.135, label=label)
     axes.bar_label(bars, ['%.0f' % each for each in ms], fontsize=6)
 axes.set_xticks(range(len(results)))
 axes.set_xticklabels([each.replace(', ', '\\n').replace('=', '=\\n')
@@ -192,8 +217,7 @@ def main():
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--only', default='', help='cases with these words')
     args = parser.parse_args()
-    pythons = {'ours': sys.executable, 'plain': sys.executable,
-               'torch': args.torch, 'flax': args.jax}
+    pythons = {'torch': args.torch, 'flax': args.jax}
     results = {'cases': {}}
     for label, changes in CASES:
         if args.only in label:

@@ -18,8 +18,12 @@ for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
     os.environ[_name] = str(THREADS)
 
 
-def plain_model(lstm, tparams):
-    """The graph as the tutorial had it: a masked scan and autodiff.
+def scan_model(lstm, tparams, plain):
+    """The model in ``theano.scan``, with autodiff.
+
+    Plain, it is the tutorial's: a mask in the recurrence, whole gradients.
+    Otherwise it is what lstm.py would be without its Ops in C: no mask, every
+    distinct word looked up once, gradients and Adadelta of those rows alone.
 
     Returns the inputs, the switch of the dropout, probabilities and cost.
     """
@@ -29,9 +33,13 @@ def plain_model(lstm, tparams):
     x, y = tensor.lmatrix('x'), tensor.lvector('y')
     mask = tensor.matrix('mask')
     dim = tparams['U'].get_value(borrow=True).shape[0]
-    emb = tparams['Wemb'][x.flatten()].reshape(
-        (x.shape[0], x.shape[1], dim))
-    h = lstm.lstm_layer(tparams, emb, {'dim_proj': dim}, mask=mask)
+    emb = tparams['Wemb'][x.flatten()]
+    if not plain:
+        words, index = lstm.extra_ops.Unique(return_inverse=True)(x.flatten())
+        emb = tparams['Wemb'][words][index]
+    h = lstm.lstm_layer(
+        tparams, emb.reshape((x.shape[0], x.shape[1], dim)),
+        {'dim_proj': dim}, mask=mask if plain else None)
     mean = (h * mask[:, :, None]).sum(axis=0) / mask.sum(axis=0)[:, None]
     mean = lstm.dropout_layer(mean, use_noise,
                               lstm.MRG_RandomStreams(lstm.SEED))
@@ -41,21 +49,22 @@ def plain_model(lstm, tparams):
     return x, mask, y, use_noise, prob, cost
 
 
-def theano_system(sizes, plain):
-    """lstm.py, or its plain graph."""
+def theano_system(sizes, kind):
+    """lstm.py ('ours'), or its model in scan ('plain' or 'scan')."""
     sys.path.insert(0, os.path.dirname(os.path.dirname(
         os.path.abspath(__file__))))
     import lstm
     import theano
     from theano import tensor
     tparams = lstm.init_tparams(lstm.init_params(sizes))
-    if plain:
-        x, mask, y, use_noise, prob, cost = plain_model(lstm, tparams)
-        f_pred_prob = theano.function([x, mask], prob)
-    else:
+    if kind == 'ours':
         use_noise, x, mask, y, f_pred_prob, _, cost = lstm.build_model(
             tparams, sizes)
         use_noise.set_value(lstm.floatx(1.))
+    else:
+        x, mask, y, use_noise, prob, cost = scan_model(
+            lstm, tparams, kind == 'plain')
+        f_pred_prob = theano.function([x, mask], prob)
     f_grad_shared, f_update = lstm.adadelta(
         tensor.scalar(), tparams,
         tensor.grad(cost, list(tparams.values())), x, mask, y, cost)
@@ -182,8 +191,9 @@ def flax_system(sizes):
     return train, predict
 
 
-SYSTEMS = {'ours': lambda sizes: theano_system(sizes, False),
-           'plain': lambda sizes: theano_system(sizes, True),
+SYSTEMS = {'ours': lambda sizes: theano_system(sizes, 'ours'),
+           'plain': lambda sizes: theano_system(sizes, 'plain'),
+           'scan': lambda sizes: theano_system(sizes, 'scan'),
            'torch padded': lambda sizes: torch_system(sizes, False),
            'torch packed': lambda sizes: torch_system(sizes, True),
            'flax': flax_system}

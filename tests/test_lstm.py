@@ -228,6 +228,28 @@ def test_layer_in_c_refuses_padding_before_words(model, mask):
         model[2][4](numpy.array([[2], [3], [4]]), lstm.floatx(mask))
 
 
+def test_a_prediction_runs_the_layer_once_and_keeps_nothing(model):
+    _, _, (_, _, _, _, f_pred_prob, _, _) = model
+    layers = [node.op for node in f_pred_prob.maker.fgraph.apply_nodes
+              if isinstance(node.op, lstm.lstm_op.LSTMForward)]
+    assert layers == [lstm.lstm_op.LSTMForward(keep=False)]
+
+
+def test_shapes_of_the_layer_in_c_are_known_without_running_it():
+    tparams = lstm.init_tparams(lstm.init_params(OPTIONS))
+    x, mask = tensor.lmatrix(), tensor.matrix()
+    h = lstm.word_lstm_layer(tparams, x, mask)
+    saved = h.owner.outputs[1]
+    data = imdb.prepare_data([[1, 2, 3], [4]], [0, 0])[:2]
+    shape_of_h = theano.function([x, mask], h.shape,
+                                 on_unused_input='ignore')
+    assert list(shape_of_h(*data)) == [3, 2, OPTIONS['dim_proj']]
+    assert not any(isinstance(node.op, lstm.lstm_op.LSTMForward)
+                   for node in shape_of_h.maker.fgraph.apply_nodes)
+    shape_of_saved = theano.function([x, mask], saved.shape)
+    assert list(shape_of_saved(*data)) == [4, 6 * OPTIONS['dim_proj']]
+
+
 def test_model_without_c_compiles_the_layer_in_scan(model, monkeypatch):
     monkeypatch.setattr(lstm, '_runs_c', lambda: False)
     params, tparams, (_, _, _, _, f_pred_prob, _, _) = model
