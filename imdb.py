@@ -300,18 +300,46 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl')):
     print('Wrote %s and %s' % (path, dict_path))
 
 
-def _write_pickles(path, objects):
-    """Write one pickle after the other; nothing half-written is ever left."""
+@contextlib.contextmanager
+def whole_file(path):
+    """Write a file that takes its place at once, when it is complete.
+
+    Parameters
+    ----------
+    path : str
+        Where the file goes. What was there stays whole until then, whatever
+        happens; then it is replaced.
+
+    Yields
+    ------
+    file object
+        To write bytes to.
+    """
     partial = path + '.partial'
     try:
-        with open(partial, 'wb') as f:
-            for each in objects:
-                # Protocol 2 is the newest that Python 2 reads.
-                pickle.dump(each, f, 2)
+        with io.open(partial, 'wb') as f:
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
         getattr(os, 'replace', os.rename)(partial, path)
     finally:
         if os.path.exists(partial):
             os.remove(partial)
+    if hasattr(os, 'O_DIRECTORY'):  # the new name is to last, too
+        folder = os.open(os.path.dirname(path) or '.', os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        except OSError:
+            pass  # not every file system can
+        finally:
+            os.close(folder)
+
+
+def _write_pickles(path, objects):
+    """Write one pickle after the other; nothing half-written is ever left."""
+    with whole_file(path) as f:
+        for each in objects:
+            pickle.dump(each, f, 2)  # the newest that Python 2 reads
 
 
 # --------------------------------------------------------------------------

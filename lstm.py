@@ -19,12 +19,12 @@ S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation
 from __future__ import absolute_import, division, print_function
 
 import collections
-import io
+import difflib
 import json
 import os
 import signal
+import tempfile
 import time
-import zipfile
 
 import theano_setup  # noqa: F401  first of all: checks, and a BLAS
 import numpy
@@ -34,8 +34,10 @@ from theano import tensor
 from theano.tensor import extra_ops, subtensor
 from theano.sandbox.rng_mrg import MRG_RandomStreams
 
+import checkpoint
 import imdb
 import lstm_op
+from checkpoint import is_integer, is_number
 
 SEED = 123
 
@@ -224,35 +226,63 @@ def load_params(path, params):
     ValueError
         If it is no ``.npz`` file, lacks a parameter, or holds one of another
         shape or with values that are not finite numbers. Then `params` is
-        unchanged.
+        unchanged. Nothing in the file is ever run.
     """
-    if not os.path.isfile(path):
-        raise IOError('there is no model file %s' % path)
     loaded = {}
-    try:
-        with numpy.load(path, allow_pickle=False) as archive:
-            for name in params:
-                if name in archive.files:
-                    loaded[name] = archive[name]
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipfile,
-            IOError) as error:
-        raise ValueError('%s is not a .npz file of model parameters, or is '
-                         'damaged (%s)' % (path, error))
-    for name, wanted in params.items():
-        if name not in loaded:
-            raise ValueError('%s lacks the parameter %s; it is not a model '
-                             'that this script saved' % (path, name))
-        value = loaded[name]
-        if value.shape != wanted.shape:
-            raise ValueError(
-                '%s holds %s of shape %s, but the options make it %s; %s'
-                % (path, name, value.shape, wanted.shape,
-                   _advice(name, value.shape, wanted.shape)))
-        if value.dtype.kind not in 'fiu' or not numpy.isfinite(value).all():
-            raise ValueError('%s holds values in %s that are not finite '
-                             'numbers' % (path, name))
-    params.update((name, floatx(value)) for name, value in loaded.items())
+    with checkpoint.open_npz(path, 'model file') as archive:
+        for name, wanted in params.items():
+            if name + '.npy' not in archive.namelist():
+                raise ValueError('%s lacks the parameter %s; it is not a '
+                                 'model that this script saved'
+                                 % (path, name))
+
+            def check(shape, dtype):
+                if shape != wanted.shape:
+                    raise ValueError(
+                        '%s holds %s of shape %s, but the options make it %s; '
+                        '%s' % (path, name, shape, wanted.shape,
+                                _advice(name, shape, wanted.shape)))
+                if dtype.kind not in 'fiu':
+                    raise ValueError('%s holds values in %s that are not '
+                                     'finite numbers' % (path, name))
+            value = checkpoint.read_array(archive, name, check)
+            with numpy.errstate(over='ignore'):  # too large becomes infinite
+                loaded[name] = floatx(value)
+            if not numpy.isfinite(loaded[name]).all():
+                raise ValueError('%s holds values in %s that are not finite '
+                                 'numbers' % (path, name))
+    params.update(loaded)
     return params
+
+
+def load_options(path):
+    """Load the options that a model was trained with.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`train_lstm` saved.
+
+    Returns
+    -------
+    dict
+        What :func:`init_params` and :func:`build_model` take.
+
+    Raises
+    ------
+    IOError, ValueError
+        As :func:`load_params`; also if the file has no options, as those of
+        the tutorial of 2014 have none.
+    """
+    with checkpoint.open_npz(path, 'model file') as archive:
+        if 'options.npy' not in archive.namelist():
+            raise ValueError('%s was saved without its options; give '
+                             'init_params those it was trained with' % path)
+        try:
+            return dict(json.loads(checkpoint.read_text(archive, 'options')))
+        except (TypeError, ValueError) as error:
+            raise ValueError('%s holds options that cannot be read (%s)'
+                             % (path, error))
 
 
 def save_model(path, params, history_errs, options, **errors):
@@ -260,7 +290,7 @@ def save_model(path, params, history_errs, options, **errors):
 
     Everything in it is a plain array: ``numpy.load(path,
     allow_pickle=False)`` reads all of it. The file takes its place at once,
-    when it is complete.
+    when it is complete; until then, what was there stays whole.
 
     Parameters
     ----------
@@ -272,20 +302,15 @@ def save_model(path, params, history_errs, options, **errors):
         Saved as JSON text under the key ``options``.
     **errors : float
         ``train_err``, ``valid_err``, ``test_err``.
+
+    Raises
+    ------
+    IOError, OSError
+        If it cannot be written.
     """
-    partial = path + '.partial'
-    try:
-        with io.open(partial, 'wb') as f:
-            numpy.savez(
-                f, history_errs=numpy.array(history_errs).reshape(-1, 2),
-                options=numpy.array(json.dumps(options, sort_keys=True)),
-                **dict(params, **errors))
-            f.flush()
-            os.fsync(f.fileno())
-        getattr(os, 'replace', os.rename)(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    checkpoint.write_npz(path, dict(
+        params, history_errs=numpy.array(history_errs).reshape(-1, 2),
+        options=checkpoint.text_array(options), **errors))
 
 
 # --------------------------------------------------------------------------
@@ -700,34 +725,105 @@ def pred_error(f_pred, prepare_data, data, iterator):
 # --------------------------------------------------------------------------
 
 class _Signals(object):
-    """While in use, SIGINT and SIGTERM are noted instead of obeyed.
+    """While in use, SIGINT, SIGTERM and SIGHUP are noted instead of obeyed.
 
     The second one is obeyed, so that nothing has to be waited for.
     """
 
-    noted = None
+    noted = None  # the signal's number
 
     def _note(self, number, frame):
-        self.noted = 'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'
-        print('\n%s: finishing this update, then saving; once more to stop '
-              'at once' % self.noted)
-        self._restore()
-
-    def _restore(self):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if self.noted:
+            raise SystemExit(128 + number)
+        self.noted = number
+        print('\n%s: finishing this update, then saving; once more to stop at '
+              'once' % ('Ctrl-C' if number == signal.SIGINT else
+                        'Signal %d' % number))
 
     def __enter__(self):
         self._before = {}
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+            for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):
+                number = getattr(signal, name, None)
+                # What is ignored, as by nohup, stays so.
+                if number and signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         except ValueError:
             pass  # not in the main thread, where signals are not ours
         return self
 
     def __exit__(self, *_):
-        self._restore()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _at_least(low, *others):
+    """A test for integers of `low` or more, and for the other values."""
+    return lambda value: is_integer(value) and value >= low or value in others
+
+
+def _is_path(value):
+    return isinstance(value, six.string_types) and len(value) > 0
+
+
+# The values that an option of train_lstm may have: in words, and as a test.
+_ALLOWED = collections.OrderedDict([
+    ('dim_proj', ('an integer of 1 or more', _at_least(1))),
+    ('patience', ('an integer of 0 or more', _at_least(0))),
+    ('max_epochs', ('an integer of 1 or more', _at_least(1))),
+    ('dispFreq', ('an integer of 1 or more', _at_least(1))),
+    ('decay_c', ('a number of 0 or more',
+                 lambda value: is_number(value) and 0 <= value < numpy.inf)),
+    ('lrate', ('a number above 0',
+               lambda value: is_number(value) and 0 < value < numpy.inf)),
+    ('n_words', ('an integer of 3 or more: for padding, unknown words and a '
+                 'word', _at_least(3))),
+    ('optimizer', ('adadelta, rmsprop, sgd or a function like them, not its '
+                   'name', callable)),
+    ('saveto', ('the name of a .npz file',
+                lambda value: _is_path(value) and value.endswith('.npz'))),
+    ('validFreq', ('an integer of 1 or more, or -1: once an epoch',
+                   _at_least(1, -1))),
+    ('saveFreq', ('an integer of 1 or more, or -1: once an epoch',
+                  _at_least(1, -1))),
+    ('maxlen', ('an integer of 2 or more, or None: reviews of any length',
+                _at_least(2, None))),
+    ('batch_size', ('an integer of 1 or more', _at_least(1))),
+    ('valid_batch_size', ('an integer of 1 or more', _at_least(1))),
+    ('dataset', ("'imdb', 'sample' or the path of a data file", _is_path)),
+    ('use_dropout', ('True or False', lambda value: value in (True, False))),
+    ('reload_model', ('the path of a .npz file, or None',
+                      lambda value: value is None or _is_path(value))),
+    ('test_size', ('an integer of 1 or more, or -1: all test reviews',
+                   _at_least(1, -1))),
+    ('seed', ('an integer from 1 to 2147462578',  # what MRG streams take
+              lambda value: is_integer(value) and 0 < value < 2147462579)),
+    ('pool_lengths', ('True or False', lambda value: value in (True, False))),
+    ('resume', ('True or False', lambda value: value in (True, False)))])
+
+# What the tutorial's options that have no effect here, or there, were set to.
+_RETIRED = {'encoder': 'lstm', 'noise_std': 0.}
+
+
+def _check_options(options, unknown):
+    """Raise for an option that there is not, or a value it may not have.
+
+    Numbers become those of Python: JSON has no others.
+    """
+    for name, value in sorted(unknown.items()):
+        if name not in _RETIRED:
+            near = difflib.get_close_matches(name, options, 1, 0.)[0]
+            raise TypeError('train_lstm has no option %s; the nearest name is '
+                            '%s' % (name, near))
+        if value != _RETIRED[name]:
+            raise ValueError('%s=%r: this script has only %s=%r'
+                             % (name, value, name, _RETIRED[name]))
+    for name, (words, allowed) in _ALLOWED.items():
+        if not allowed(options[name]):
+            raise ValueError('%s=%r: it must be %s'
+                             % (name, options[name], words))
+        if isinstance(options[name], numpy.generic):
+            options[name] = options[name].item()
 
 
 def train_lstm(
@@ -735,7 +831,8 @@ def train_lstm(
         lrate=0.0001, n_words=10000, optimizer=adadelta,
         saveto='lstm_model.npz', validFreq=370, saveFreq=1110, maxlen=100,
         batch_size=16, valid_batch_size=64, dataset='imdb', use_dropout=True,
-        reload_model=None, test_size=-1, seed=SEED, pool_lengths=False):
+        reload_model=None, test_size=-1, seed=SEED, pool_lengths=True,
+        resume=False, **unknown):
     """Train the model, keep its best parameters and save them.
 
     Parameters
@@ -759,11 +856,14 @@ def train_lstm(
     optimizer : function, optional
         `adadelta`, `rmsprop` or `sgd`.
     saveto : str, optional
-        The file to save to, ``*.npz``.
+        The file to save to, ``*.npz``. Beside it goes ``*.resume.npz``, which
+        `resume` continues from. Files of an earlier training keep a copy
+        under another name.
     validFreq : int, optional
-        Updates from one validation to the next.
+        Updates from one validation to the next; -1: once an epoch.
     saveFreq : int, optional
-        Updates from one save of the best parameters so far to the next.
+        Updates from one save, of the best parameters so far and of what
+        `resume` needs, to the next; -1: once an epoch.
     maxlen : int or None, optional
         Train and validate on reviews shorter than this many words; None: on
         all.
@@ -784,6 +884,10 @@ def train_lstm(
         Whether training minibatches are of reviews of like lengths, see
         :func:`get_minibatches_idx`: every review once an epoch, in random
         order, with less padding.
+    resume : bool, optional
+        Whether to continue the training that `saveto` has the files of; it
+        ends with the same numbers as one that was never interrupted. Where
+        there are no such files, training starts from the beginning.
 
     Returns
     -------
@@ -792,67 +896,108 @@ def train_lstm(
 
     Raises
     ------
+    TypeError, ValueError
+        If there is no such option, or its value, the data set or the model to
+        start from cannot be used; before training.
     IOError
-        If the data set or the model to start from does not exist.
-    ValueError
-        If the data set, the model or an option cannot be used; before
-        training.
+        If the data set or the model to start from does not exist, nothing can
+        be saved, or another training saves to the same file; before training.
     FloatingPointError
         If the cost or a parameter is no longer a finite number. The best
         parameters, if there was a validation before, are saved first.
+    SystemExit
+        After SIGINT (Ctrl-C), SIGTERM or SIGHUP, when all is saved and
+        reported; its code is 128 and the signal's number.
     """
     options = collections.OrderedDict([
         ('dim_proj', dim_proj), ('patience', patience),
         ('max_epochs', max_epochs), ('dispFreq', dispFreq),
         ('decay_c', decay_c), ('lrate', lrate), ('n_words', n_words),
-        ('optimizer', optimizer.__name__), ('saveto', saveto),
+        ('optimizer', optimizer), ('saveto', saveto),
         ('validFreq', validFreq), ('saveFreq', saveFreq), ('maxlen', maxlen),
         ('batch_size', batch_size), ('valid_batch_size', valid_batch_size),
         ('dataset', dataset), ('use_dropout', use_dropout),
         ('reload_model', reload_model), ('test_size', test_size),
-        ('seed', seed), ('pool_lengths', pool_lengths)])
+        ('seed', seed), ('pool_lengths', pool_lengths), ('resume', resume)])
+    _check_options(options, unknown)
+    options['optimizer'] = optimizer.__name__
     print('Options:', ', '.join('%s=%s' % item for item in options.items()))
-    if not saveto.endswith('.npz'):
-        raise ValueError('saveto must name a .npz file, not %r' % saveto)
-    if os.path.dirname(saveto) and not os.path.isdir(os.path.dirname(saveto)):
-        raise ValueError('the folder of saveto, %s, does not exist; make it '
-                         'first' % os.path.dirname(saveto))
+    with checkpoint.sole_writer(saveto):
+        return _train(options, optimizer)
 
-    load_data, prepare_data = get_dataset(dataset)
+
+def _load_sets(options):
+    """Load the three data sets; see what is left of them and its classes."""
+    load_data, prepare_data = get_dataset(options['dataset'])
     train, valid, test = load_data(
-        n_words=n_words, valid_portion=0.05, maxlen=maxlen, seed=seed)
-    for name, (reviews, _) in (('training', train), ('validation', valid),
-                               ('test', test)):
+        n_words=options['n_words'], valid_portion=0.05,
+        maxlen=options['maxlen'], seed=options['seed'])
+    options['ydim'] = max(train[1]) + 1 if train[1] else 0
+    for name, (reviews, labels) in (('training', train),
+                                    ('validation', valid), ('test', test)):
         if not reviews:
             raise ValueError(
                 'no %s review is left: %s has too few reviews of fewer than '
-                'maxlen=%s words; raise maxlen' % (name, dataset, maxlen))
-    rng = numpy.random.RandomState(seed)
-    if 0 < test_size < len(test[0]):
+                'maxlen=%s words; raise maxlen'
+                % (name, options['dataset'], options['maxlen']))
+        if max(labels) >= options['ydim']:
+            raise ValueError(
+                'a %s review is of class %d, which no training review has; '
+                'give %s some, or raise maxlen'
+                % (name, max(labels), options['dataset']))
+    return train, valid, test, prepare_data
+
+
+def _train(options, optimizer):
+    """Train with checked options, where nobody else saves."""
+    saveto = options['saveto']
+    state_path = checkpoint.path_of(saveto)
+    resume = options['resume'] and os.path.isfile(state_path)
+    if options['resume'] and not resume:
+        print('There is no %s to continue from: training starts from the '
+              'beginning' % state_path)
+    train, valid, test, prepare_data = _load_sets(options)
+    rng = numpy.random.RandomState(options['seed'])
+    if 0 < options['test_size'] < len(test[0]):
         # Sorted, so that reviews stay in the order of their lengths.
-        chosen = sorted(rng.permutation(len(test[0]))[:test_size])
+        chosen = sorted(rng.permutation(len(test[0]))[:options['test_size']])
         test = [[part[n] for n in chosen] for part in test]
-    options['ydim'] = max(train[1]) + 1
+    # What a checkpoint has to agree with.
+    terms = dict(options, floatX=theano.config.floatX,
+                 data=checkpoint.fingerprint((train, valid, test)))
+    if resume:
+        saved = checkpoint.Progress.read(state_path, terms)
 
     params = init_params(options)
-    if reload_model:
-        load_params(reload_model, params)
-        print('Starting from the parameters of %s' % reload_model)
+    if options['reload_model'] and not resume:
+        load_params(options['reload_model'], params)
+        print('Starting from the parameters of %s' % options['reload_model'])
     tparams = init_tparams(params)
 
     print('Building and compiling the model')
     start = time.time()
     use_noise, x, mask, y, _, f_pred, cost = build_model(tparams, options)
-    if decay_c > 0.:
-        cost = cost + floatx(decay_c) * (tparams['U'] ** 2).sum()
+    if options['decay_c'] > 0.:
+        cost = cost + floatx(options['decay_c']) * (tparams['U'] ** 2).sum()
     grads = tensor.grad(cost, wrt=list(tparams.values()))
     lr = tensor.scalar('lr')
     f_grad_shared, f_update = optimizer(lr, tparams, grads, x, mask, y, cost)
     print('Compiled in %.1f s' % (time.time() - start))
 
+    now = checkpoint.Progress(tparams, (f_grad_shared, f_update), rng)
+    if resume:
+        now.load(state_path, saved)
+        print('Continuing %s after update %d' % (state_path, now.update))
+    checkpoint.check_space(saveto, sum(
+        each.get_value(borrow=True).nbytes
+        for each in list(now.shared.values()) + 2 * list(tparams.values())))
     train_batches, valid_batches, test_batches = [
-        get_minibatches_idx(len(each[0]), valid_batch_size)
+        get_minibatches_idx(len(each[0]), options['valid_batch_size'])
         for each in (train, valid, test)]
+    an_epoch = -(-len(train[0]) // options['batch_size'])
+    valid_freq, save_freq = [an_epoch if options[name] == -1 else options[name]
+                             for name in ('validFreq', 'saveFreq')]
+    started_at, kept_previous = now.update, [resume]
 
     def errors():
         """Errors on the three sets, without dropout."""
@@ -862,83 +1007,126 @@ def train_lstm(
                                       (valid, valid_batches),
                                       (test, test_batches))]
 
+    def save():
+        """Save where training is, and the best model so far."""
+        try:
+            if not kept_previous[0]:
+                checkpoint.keep_previous(saveto)
+                kept_previous[0] = True
+            now.save(state_path, terms)
+            save_model(saveto, now.best_params or get_values(tparams),
+                       now.history_errs, options)
+            print('Saved %s' % saveto)
+        except (IOError, OSError) as error:
+            print('NOT saved, what was saved before is unchanged: %s' % error)
+
+    def stopped():
+        return (now.epoch >= options['max_epochs']
+                or now.bad_counter > options['patience']
+                or fault or signals.noted)
+
     print('%d training, %d validation and %d test reviews'
           % (len(train[0]), len(valid[0]), len(test[0])))
-    lengths = [len(review) for review in train[0]] if pool_lengths else None
-    history_errs = []  # (validation error, test error) of every validation
-    best_params, best_err, bad_counter = None, numpy.inf, 0
-    update = epoch = 0
+    lengths = ([len(review) for review in train[0]]
+               if options['pool_lengths'] else None)
     fault = None       # why the numbers are no good
-    stop = False
     start = time.time()
     with _Signals() as signals:
-        for epoch in range(max_epochs):
-            for _, index in get_minibatches_idx(
-                    len(train[0]), batch_size, shuffle=True, rng=rng,
-                    lengths=lengths):
-                update += 1
+        while not stopped():
+            now.epoch_rng = rng.get_state()
+            batches = get_minibatches_idx(
+                len(train[0]), options['batch_size'], shuffle=True, rng=rng,
+                lengths=lengths)
+            for _, index in batches[now.batch:]:
                 use_noise.set_value(floatx(1.))
                 x_now, mask_now, y_now = prepare_data(
                     [train[0][n] for n in index],
                     [train[1][n] for n in index])
                 cost_now = f_grad_shared(x_now, mask_now, y_now)
+                now.update += 1
+                now.batch += 1
                 if not numpy.isfinite(cost_now):
                     fault = 'the cost is %s' % cost_now
                     break
-                f_update(lrate)
+                f_update(options['lrate'])
 
-                if update % dispFreq == 0:
+                if now.update % options['dispFreq'] == 0:
                     print('Epoch %d  Update %d  Cost %.5f'
-                          % (epoch, update, cost_now))
-                if update % validFreq == 0:
+                          % (now.epoch, now.update, cost_now))
+                if now.update % valid_freq == 0:
                     fault = _not_finite(tparams)
                     if fault:
                         break
                     train_err, valid_err, test_err = errors()
-                    history_errs.append([valid_err, test_err])
+                    now.history_errs.append([valid_err, test_err])
                     print('Update %d  Errors: train %.4f  valid %.4f  test '
-                          '%.4f' % (update, train_err, valid_err, test_err))
-                    if valid_err < best_err:
-                        best_params, best_err = get_values(tparams), valid_err
-                        bad_counter = 0
-                    else:
-                        bad_counter += 1
-                        stop = bad_counter > patience
-                        if stop:
-                            print('Stopping early: %d validations without a '
-                                  'new lowest error' % bad_counter)
-                if update % saveFreq == 0:
-                    save_model(saveto, best_params or get_values(tparams),
-                               history_errs, options)
-                    print('Saved %s' % saveto)
-                if stop or signals.noted:
+                          '%.4f' % (now.update, train_err, valid_err,
+                                    test_err))
+                    now.bad_counter += 1
+                    if now.best_err is None or valid_err < now.best_err:
+                        now.best_err, now.bad_counter = valid_err, 0
+                        now.best_params = get_values(tparams)
+                    if now.bad_counter > options['patience']:
+                        print('Stopping early: %d validations without a new '
+                              'lowest error' % now.bad_counter)
+                if now.update % save_freq == 0 and not _not_finite(tparams):
+                    save()
+                if stopped():
                     break
-            if fault or stop or signals.noted:
-                break
+            else:
+                now.epoch, now.batch = now.epoch + 1, 0
         seconds = time.time() - start
 
-        fault = fault or (best_params is None and _not_finite(tparams))
-        if best_params is not None:
-            set_values(best_params, tparams)
-        elif fault:
-            raise FloatingPointError(
-                'at update %d %s, before any model was worth saving; lower '
-                'lrate' % (update, fault))
+        fault = fault or _not_finite(tparams)
+        if fault and now.best_params is None:
+            raise FloatingPointError('at update %d %s, before any model was '
+                                     'worth saving; %s' % (
+                                         now.update, fault, _remedy(options)))
+        if not fault:
+            save()  # before the errors, which may take long
+        if now.best_params is not None:
+            set_values(now.best_params, tparams)
         train_err, valid_err, test_err = errors()
-        save_model(saveto, get_values(tparams), history_errs, options,
-                   train_err=train_err, valid_err=valid_err,
-                   test_err=test_err)
+        found = dict(train_err=train_err, valid_err=valid_err,
+                     test_err=test_err)
+        written = _save_somewhere(saveto, get_values(tparams),
+                                  now.history_errs, options, found)
     print('Errors of the best parameters: train %.4f  valid %.4f  test %.4f'
           % (train_err, valid_err, test_err))
-    print('Saved %s' % saveto)
+    print('Saved %s' % written)
+    updates = now.update - started_at
     print('%d updates in %d epochs, %.1f s (%.1f ms an update, evaluation '
-          'included)' % (update, epoch + 1, seconds,
-                         1000 * seconds / max(1, update)))
+          'included)' % (updates, -(-updates // an_epoch), seconds,
+                         1000 * seconds / max(1, updates)))
     if fault:
         raise FloatingPointError(
             'at update %d %s; training stopped, and the best model so far is '
-            'in %s; lower lrate' % (update, fault, saveto))
+            'in %s; %s' % (now.update, fault, written, _remedy(options)))
+    if signals.noted:
+        raise SystemExit(128 + signals.noted)
     return train_err, valid_err, test_err
+
+
+def _save_somewhere(saveto, params, history_errs, options, errors):
+    """Save the final model: in a temporary folder, if it has to be."""
+    try:
+        save_model(saveto, params, history_errs, options, **errors)
+        return saveto
+    except (IOError, OSError) as error:
+        print('%s cannot be saved (%s)' % (saveto, error))
+    other = os.path.join(tempfile.mkdtemp(), os.path.basename(saveto))
+    save_model(other, params, history_errs, options, **errors)
+    return other
+
+
+def _remedy(options):
+    """What to change after numbers that are not finite."""
+    if options['optimizer'] != 'adadelta':
+        return 'lower lrate, which is %s' % options['lrate']
+    if options['decay_c'] > 0:
+        return 'lower decay_c, which is %s' % options['decay_c']
+    return ('adadelta has no rate to lower; use rmsprop or sgd with a low '
+            'lrate')
 
 
 def _not_finite(tparams):
@@ -961,7 +1149,7 @@ if __name__ == '__main__':
         optimizer=adadelta,     # adadelta, rmsprop or sgd
         saveto='lstm_model.npz',
         validFreq=370,          # updates from one validation to the next
-        saveFreq=1110,          # updates from one save to the next
+        saveFreq=1110,          # updates from one save to the next; -1: epoch
         maxlen=100,             # words; longer reviews are left out
         batch_size=16,          # reviews a minibatch in training
         valid_batch_size=64,    # reviews a minibatch in evaluation
@@ -970,5 +1158,6 @@ if __name__ == '__main__':
         reload_model=None,      # path of a model to start from
         test_size=500,          # test reviews, chosen at random; -1 for all
         seed=123,               # same seed and flags, same numbers
-        pool_lengths=False,     # minibatches of like lengths: less padding
+        pool_lengths=True,      # minibatches of like lengths: less padding
+        resume=False,           # continue the training that saveto was left by
     )
