@@ -157,11 +157,13 @@ def sole_writer(saveto):
                 raise IOError('another training is saving to %s; give saveto '
                               'another name, or stop that one' % saveto)
             # Otherwise it is a file system that has no locks.
-        # Who had the lock may have removed the file before it was locked.
-        if not fcntl or os.path.exists(path) and os.path.samestat(
-                os.fstat(lock.fileno()), os.stat(path)):
-            break
-        lock.close()
+        try:
+            if not fcntl or os.path.samestat(os.fstat(lock.fileno()),
+                                             os.stat(path)):
+                break
+        except OSError:
+            pass
+        lock.close()  # who had it removed the file before it was locked here
     try:
         yield
     finally:

@@ -22,13 +22,20 @@ import io
 import multiprocessing
 import os
 import pickle
+import pickletools
 import re
 import signal
+import struct
 import sys
 import tarfile
+import zlib
 
 import numpy
 import six
+
+# What a file may hold at most, in bytes once decompressed: no file is read
+# that would fill the memory, whatever it says. Raise it for a larger corpus.
+MAX_BYTES = 2 ** 28
 
 PADDING = 0     # word id that fills a minibatch up; the mask hides it
 UNKNOWN = 1     # word id of every word outside the vocabulary
@@ -99,17 +106,71 @@ def encode(text, dictionary, n_words=None):
 _LAYOUT = re.compile(r'(?:^|/)(train|test)/([^/]+)(/[^/]+)?\.txt$')
 
 
+class _CappedFile(object):
+    """A file that refuses to read more than `limit` bytes at once.
+
+    The limit is for headers, on which tarfile spends time in proportion to
+    the square of their size.
+    """
+
+    limit = 8192
+
+    def __init__(self, f):
+        self._f = f
+
+    def __getattr__(self, name):
+        return getattr(self._f, name)
+
+    def read(self, size=-1):
+        if not 0 <= size <= self.limit:
+            raise tarfile.ReadError('it declares an entry of %d bytes' % size)
+        return self._f.read(size)
+
+
+class _CappedTar(tarfile.TarFile):
+    """A tar archive whose headers cannot fill the memory."""
+
+    def __init__(self, name=None, mode='r', fileobj=None, **how):
+        tarfile.TarFile.__init__(
+            self, name, mode, _CappedFile(fileobj or io.open(name, 'rb')),
+            **how)
+
+
 def _walk_tar(path):
     """Yield (name, function that returns the bytes) of a tar's files."""
-    with tarfile.open(path) as archive:
-        for member in archive:
+    def read():
+        archive.fileobj.limit = MAX_BYTES
+        try:
+            return archive.extractfile(member).read()
+        finally:
+            del archive.fileobj.limit
+
+    def fail(what):
+        raise ValueError('%s: %s %s; the archive is not the dataset'
+                         % (path, member.name, what))
+
+    with contextlib.closing(_CappedTar.open(path)) as archive:
+        while True:
+            member = archive.next()
+            archive.members = []  # a list of millions would fill the memory
+            if member is None:
+                break
+            if member.name.startswith('/') or '..' in member.name.split('/'):
+                fail('is not inside the archive\'s own folder')
             if member.isdir():
                 continue
-            if not member.isfile():
-                raise ValueError(
-                    '%s: %s is a link or a device, not a regular file; '
-                    'the archive is not the dataset' % (path, member.name))
-            yield member.name, lambda: archive.extractfile(member).read()
+            if not member.isfile() or member.issparse():
+                fail('is a link or a device, not a regular file')
+            if member.offset + member.size > 16 * MAX_BYTES:
+                fail('lies beyond %d bytes (16 imdb.MAX_BYTES)'
+                     % (16 * MAX_BYTES))
+            yield member.name, read
+        if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
+            raise EOFError('it has no end')
+        # To the end of the file, where a check sum may be.
+        while (archive.fileobj.tell() < 16 * MAX_BYTES
+               and archive.fileobj.read(archive.fileobj.limit)):
+            pass
 
 
 def _walk_folder(path):
@@ -153,11 +214,15 @@ def read_reviews(source):
     elif not os.path.exists(source):
         raise IOError('%s does not exist; name the archive aclImdb_v1.tar.gz '
                       'or a folder with train/ and test/' % source)
-    elif not tarfile.is_tarfile(source):
-        raise IOError('%s is neither a folder nor a tar archive' % source)
     else:
+        try:
+            _CappedTar.open(source).close()
+        except tarfile.ReadError:
+            raise IOError('%s is neither a folder nor a tar archive' % source)
+        except Exception:
+            pass  # a damaged one, as reading it will tell
         files = _walk_tar(source)
-    found = []
+    found, size = [], 0
     try:
         for name, read in files:
             place = _LAYOUT.search(name)
@@ -166,8 +231,14 @@ def read_reviews(source):
             split, label, one_file = place.groups()
             if label == 'unsup' or label.startswith('urls_'):
                 continue
+            text = read()
+            size += len(text)
+            if size > MAX_BYTES:
+                raise ValueError('%s has more than %d bytes of reviews; raise '
+                                 'imdb.MAX_BYTES if that is right'
+                                 % (source, MAX_BYTES))
             try:
-                text = read().decode('utf-8')
+                text = text.decode('utf-8')
             except UnicodeDecodeError:
                 raise ValueError('%s: %s is not UTF-8 text; convert it first'
                                  % (source, name))
@@ -177,7 +248,8 @@ def read_reviews(source):
                 found.extend((name + '/%09d' % n, split, label, line)
                              for n, line in enumerate(text.splitlines())
                              if line.strip())
-    except (EOFError, OSError, tarfile.TarError) as error:
+    except (EOFError, IOError, OSError, OverflowError, tarfile.TarError,
+            zlib.error) as error:
         raise IOError('%s cannot be read to its end (%s); it is damaged or '
                       'incomplete, get it again' % (source, error))
     found.sort()
@@ -358,6 +430,8 @@ class _Dtype(object):
 
     def __setstate__(self, state):
         order = state[1].decode() if isinstance(state[1], bytes) else state[1]
+        if order not in ('<', '>', '=', '|'):
+            raise pickle.UnpicklingError('an array of byte order %r' % order)
         self.name = order.replace('|', '=') + self.name
 
 
@@ -399,32 +473,160 @@ for _module in ('numpy.core.numeric', 'numpy._core.numeric'):
     _ADMITTED[_module + '._frombuffer'] = lambda *args: _Array().fill(*args)
 
 
+# Opcodes of pickles that make integers, or put into a list what was made.
+# Repeated up to a thousand times, lest matching takes memory of its own.
+_INTEGERS = (
+    br'K.|M..|J.{4}|[ae]|q.|h.|j.{4}|g\d{1,9}\n|I-?\d{1,18}\n|L-?\d{1,18}L?\n|'
+    br'G.{8}|F[^\n]{1,40}\n|N|\x88|\x89|\x80.|\x8a(?:' + '|'.join(
+        r'\x0%d.{%d}' % (n, n) for n in range(9)).encode('ascii') + b')')
+_PLAIN = {
+    'data set': re.compile(b'(?:' + _INTEGERS + b'){1,1000}', re.DOTALL),
+    'dictionary': re.compile(b'(?:' + _INTEGERS + b'|[su]){1,1000}',
+                             re.DOTALL)}
+# Opcodes that make lists, tuples or marks; dicts; and NumPy's arrays.
+_MAKERS = {'data set': b'(])tl\x85\x86\x87\x93Rb', 'dictionary': b'(}d'}
+# Opcodes followed by text or bytes, with the format of their length.
+_SIZED = {b'X': '<I', b'T': '<i', b'B': '<I', b'\x8c': '<B', b'U': '<B',
+          b'C': '<B', b'\x8d': '<Q', b'\x8e': '<Q', b'\x96': '<Q'}
+_MAX_OBJECTS = 5 * 10 ** 6
+
+
+def _check_pickle(data, start, kind):
+    """Check a pickle before it is read, without making anything.
+
+    It may use only the opcodes that lists and dictionaries of numbers and
+    words need, declare no more bytes than there are, and number what it
+    refers back to one after the other: then reading it takes memory in
+    proportion to its size, and no recursion.
+
+    Parameters
+    ----------
+    data : bytes
+    start : int
+        Where in `data` the pickle begins.
+    kind : str
+        'data set' or 'dictionary'.
+
+    Returns
+    -------
+    int
+        Where in `data` it ends.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+    """
+    place, made, memo = start, 0, 0
+
+    def line():
+        end = data.find(b'\n', place)
+        if not 0 <= end - place < 10 ** 6:
+            raise pickle.UnpicklingError('a line without an end')
+        return data[place:end + 1]
+
+    while True:
+        plain = _PLAIN[kind].match(data, place)
+        if plain:
+            place = plain.end()
+            continue
+        code = data[place:place + 1]
+        place += 1
+        if code == b'.':
+            return place
+        elif code and code in _MAKERS[kind]:
+            made += 1
+        elif code in _SIZED or code == b'\x95':  # a frame has a size as well
+            form = _SIZED.get(code, '<Q')
+            head = data[place:place + struct.calcsize(form)]
+            if len(head) < struct.calcsize(form):
+                raise pickle.UnpicklingError('it is cut short')
+            size, = struct.unpack(form, head)
+            place += len(head)
+            if not 0 <= size <= len(data) - place:
+                raise pickle.UnpicklingError(
+                    'it declares %d bytes, more than there are' % size)
+            place += size if code in _SIZED else 0
+            made += 1
+        elif code in (b'r', b'p', b'\x94'):
+            number = memo
+            if code == b'r' and place + 4 <= len(data):
+                number = struct.unpack('<I', data[place:place + 4])[0] - 256
+                place += 4
+            elif code == b'p':
+                text = line()
+                number = int(text) if len(text) < 12 else memo + 2
+                place += len(text)
+            if not -256 <= number <= memo + 1:
+                raise pickle.UnpicklingError('it refers to what is not there')
+            memo += 1
+        elif code in (b'V', b'S'):
+            place += len(line())
+            made += 1
+        elif code == b'c':
+            module = line()
+            place += len(module)
+            name = line()
+            place += len(name)
+            _admit((module[:-1] + b'.' + name[:-1]).decode('latin1'), kind)
+            made += 1
+        elif code:
+            known = pickletools.code2op.get(code.decode('latin1'))
+            raise pickle.UnpicklingError(
+                'it has the opcode %s, which has no place in a %s; do not '
+                'trust this file' % (known.name if known else repr(code),
+                                     kind))
+        else:
+            raise pickle.UnpicklingError('it is cut short')
+        if made > _MAX_OBJECTS:
+            raise pickle.UnpicklingError('it has more than %d parts'
+                                         % _MAX_OBJECTS)
+
+
+def _admit(name, kind='data set'):
+    """What is made instead of a global that a pickle names, or an error."""
+    if name not in _ADMITTED or kind == 'dictionary':
+        raise pickle.UnpicklingError(
+            'it names %s, which has no place in a %s and could run code; do '
+            'not trust this file' % (name, kind))
+    return _ADMITTED[name]
+
+
 class _DataUnpickler(pickle.Unpickler):
     """Reads tuples, lists, dicts, numbers and text, and runs nothing."""
 
     def find_class(self, module, name):
-        admitted = _ADMITTED.get('%s.%s' % (module, name))
-        if admitted is None:
-            raise pickle.UnpicklingError(
-                'it names %s.%s, which has no place in a data set and could '
-                'run code; do not trust this file' % (module, name))
-        return admitted
+        return _admit('%s.%s' % (module, name))
 
 
-def _read_pickles(path, n):
-    """Read the first `n` pickles of a file, which may be gzipped."""
+def _read_pickles(path, n, kind):
+    """Read the first `n` pickles of a file, which may be gzipped.
+
+    Returns them in a list, and how many bytes they took.
+    """
     # Python 2 wrote text as bytes; 'bytes' keeps it and what arrays hold.
     how = {} if six.PY2 else {'encoding': 'bytes'}
     with open(path, 'rb') as f:
         gzipped = f.read(2) == b'\x1f\x8b'
-    with (gzip.open if gzipped else io.open)(path, 'rb') as f:
-        try:
-            return [_DataUnpickler(f, **how).load() for _ in range(n)]
-        except MemoryError:
-            raise
-        except Exception as error:  # a damaged pickle can raise anything
-            raise ValueError('%s cannot be loaded: %s' % (
-                path, str(error) or type(error).__name__))
+    try:
+        data = bytearray()
+        with (gzip.open if gzipped else io.open)(path, 'rb') as f:
+            for piece in iter(lambda: f.read(2 ** 20), b''):
+                data += piece
+                if len(data) > MAX_BYTES:
+                    raise ValueError('it has more than %d bytes; raise '
+                                     'imdb.MAX_BYTES if that is right'
+                                     % MAX_BYTES)
+        data = bytes(data)
+        end, loaded = 0, []
+        for _ in range(n):
+            start, end = end, _check_pickle(data, end, kind)
+            # A buffered reader: otherwise every number is a call.
+            loaded.append(_DataUnpickler(io.BufferedReader(
+                io.BytesIO(data[start:end])), **how).load())
+        return loaded, len(data)
+    except Exception as error:  # a damaged pickle can raise anything
+        raise ValueError('%s cannot be loaded: %s' % (
+            path, str(error) or type(error).__name__))
 
 
 def _find(path):
@@ -461,18 +663,32 @@ def load_dictionary(path='imdb.dict.pkl'):
         If it holds anything but words and numbers.
     """
     path = _find(path)
-    loaded, = _read_pickles(path, 1)
+    (loaded,), _ = _read_pickles(path, 1, 'dictionary')
     if not isinstance(loaded, dict):
         raise ValueError('%s holds no dictionary of words' % path)
-    return dict((word.decode('utf-8') if isinstance(word, bytes) else word, n)
-                for word, n in loaded.items())
+    dictionary = {}
+    for word, n in loaded.items():
+        try:
+            word = word.decode('utf-8') if isinstance(word, bytes) else word
+        except UnicodeDecodeError:
+            raise ValueError('%s holds a word that is not UTF-8: %r'
+                             % (path, word))
+        if not isinstance(word, six.text_type) or type(n) not in (
+                six.integer_types) or not 0 <= n < 2 ** 31:
+            raise ValueError('%s holds %r: %r, which is not a word and its '
+                             'number' % (path, word, n))
+        dictionary[word] = n
+    return dictionary
 
 
-def _check_set(path, name, loaded):
-    """Return a set as (list of lists of int, list of int), or raise."""
+def _check_set(path, name, loaded, size):
+    """Return a set as (list of lists of int, list of int), or raise.
+
+    `size` is how many bytes it was made from.
+    """
     def plain(values):
         values = getattr(values, 'values', values)
-        return list(values) if isinstance(values, (list, tuple)) else None
+        return values if isinstance(values, (list, tuple)) else None
 
     def fail(what):
         raise ValueError('%s is no data set: %s' % (path, what))
@@ -485,7 +701,11 @@ def _check_set(path, name, loaded):
     if len(reviews) != len(labels):
         fail('it has %d %s reviews but %d labels'
              % (len(reviews), name, len(labels)))
-    reviews = [plain(review) for review in reviews]
+    reviews = [plain(review) for review in reviews[:_MAX_OBJECTS]]
+    # A review that is there once may be referred to a million times.
+    if len(labels) > _MAX_OBJECTS or sum(
+            1 + len(review or ()) for review in reviews) > size:
+        fail('the %s reviews have more words than the file' % name)
     for n, values in enumerate(reviews + [labels]):
         where = ('%s review %d' % (name, n) if n < len(reviews)
                  else 'the list of %s labels' % name)
@@ -496,6 +716,9 @@ def _check_set(path, name, loaded):
             fail('%s holds something that is not an integer' % where)
         if values and min(values) < 0:
             fail('%s holds the negative number %d' % (where, min(values)))
+        if values and max(values) >= 2 ** 31:
+            fail('%s holds the number %d, which is no word or class'
+                 % (where, max(values)))
     return reviews, labels
 
 
@@ -539,9 +762,9 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
         If the file is damaged or holds anything but lists of integers.
     """
     path = _find(path)
-    train, test = _read_pickles(path, 2)
-    return _make_sets(_check_set(path, 'training', train),
-                      _check_set(path, 'test', test),
+    (train, test), size = _read_pickles(path, 2, 'data set')
+    return _make_sets(_check_set(path, 'training', train, size),
+                      _check_set(path, 'test', test, size),
                       n_words, valid_portion, maxlen, sort_by_len, seed)
 
 

@@ -1033,7 +1033,6 @@ def _train(options, optimizer):
     start = time.time()
     with _Signals() as signals:
         while not stopped():
-            now.epoch_rng = rng.get_state()
             batches = get_minibatches_idx(
                 len(train[0]), options['batch_size'], shuffle=True, rng=rng,
                 lengths=lengths)
@@ -1075,6 +1074,7 @@ def _train(options, optimizer):
                     break
             else:
                 now.epoch, now.batch = now.epoch + 1, 0
+                now.epoch_rng = rng.get_state()
         seconds = time.time() - start
 
         fault = fault or _not_finite(tparams)

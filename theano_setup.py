@@ -96,13 +96,15 @@ def _import_theano():
         # NumPy has loaded it, so the loader finds it without its path. Spelled
         # -L, the folder would make Theano warn that it holds no file named
         # like the library, because it takes the colon for a part of the name.
-        blas = 'blas.ldflags=--library-directory=%s -l:%s' % os.path.split(
-            library)
-        os.environ['THEANO_FLAGS'] = before + ',' + blas if before else blas
+        blas = '--library-directory=%s -l:%s' % os.path.split(library)
+        flag = 'blas.ldflags=' + blas
+        os.environ['THEANO_FLAGS'] = before + ',' + flag if before else flag
     try:
         import theano
-        # The default is read late; read it while the flags are there.
-        theano.config.blas.ldflags
+        # The default is read late; read it while the flags are there. It is
+        # empty where Theano was imported before this module.
+        if not theano.config.blas.ldflags and library:
+            theano.config.blas.ldflags = blas
     except ImportError as error:
         sys.exit('Theano cannot be imported (%s); "pip install -r '
                  'requirements.txt" installs all that is needed' % error)

@@ -103,8 +103,9 @@ def test_new_python_is_told_in_one_sentence(tmp_path):
         'does not run on Python 3.1', 'uv run lstm.py')
 
 
-def blas_flags(tmp_path, **env):
-    code = 'import theano_setup, theano; print(theano.config.blas.ldflags)'
+def blas_flags(tmp_path, first='theano_setup', **env):
+    code = 'import %s, theano_setup, theano; print(%s)' % (
+        first, 'theano.config.blas.ldflags')
     return subprocess.run(
         [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, universal_newlines=True, check=True,
@@ -122,6 +123,7 @@ def test_numpy_blas_is_linked_unless_the_user_names_another(tmp_path):
         pytest.skip('only wheels for Linux carry the library where we look')
     for env in ({}, {'THEANO_FLAGS': 'floatX=float32'}):
         assert 'libopenblas' in blas_flags(tmp_path, **env)
+        assert 'libopenblas' in blas_flags(tmp_path, 'theano', **env)
 
 
 @pytest.mark.parametrize('env, threads', [({}, 1), (

@@ -247,6 +247,112 @@ def test_bad_input_is_named_before_training(dataset, tmp_path, monkeypatch,
     assert os.listdir(str(tmp_path)) == []
 
 
+@pytest.mark.parametrize('how, error, words', [
+    ({'dim_proj': 0}, ValueError, 'dim_proj=0: it must be an integer of 1'),
+    ({'dim_proj': 8.}, ValueError, 'dim_proj=8.0: it must be an integer'),
+    ({'dim_proj': True}, ValueError, 'dim_proj=True: it must be an integer'),
+    ({'patience': -1}, ValueError, 'patience=-1: .* 0 or more'),
+    ({'max_epochs': 0}, ValueError, 'max_epochs=0: .* 1 or more'),
+    ({'dispFreq': 0}, ValueError, 'dispFreq=0: '),
+    ({'decay_c': -1.}, ValueError, 'decay_c=-1.0: .* 0 or more'),
+    ({'decay_c': numpy.nan}, ValueError, 'decay_c=nan: '),
+    ({'lrate': 0}, ValueError, 'lrate=0: .* above 0'),
+    ({'lrate': numpy.inf}, ValueError, 'lrate=inf: '),
+    ({'lrate': '0.1'}, ValueError, "lrate='0.1': it must be a number"),
+    ({'n_words': 2}, ValueError, 'n_words=2: .* 3 or more'),
+    ({'optimizer': 'sgd'}, ValueError, "optimizer='sgd': .*not its name"),
+    ({'saveto': None}, ValueError, 'saveto=None: '),
+    ({'validFreq': 0}, ValueError, 'validFreq=0: .* or -1'),
+    ({'saveFreq': -2}, ValueError, 'saveFreq=-2: .* or -1'),
+    ({'maxlen': 1}, ValueError, 'maxlen=1: .* or None'),
+    ({'batch_size': 0}, ValueError, 'batch_size=0: '),
+    ({'valid_batch_size': -5}, ValueError, 'valid_batch_size=-5: '),
+    ({'dataset': ''}, ValueError, "dataset='': "),
+    ({'use_dropout': 'no'}, ValueError, "use_dropout='no': it must be True"),
+    ({'reload_model': True}, ValueError, 'reload_model=True: '),
+    ({'test_size': 0}, ValueError, 'test_size=0: .* or -1'),
+    ({'seed': 0}, ValueError, 'seed=0: .* from 1 to 2147462578'),
+    ({'seed': 2147462579}, ValueError, 'seed=2147462579: '),
+    ({'pool_lengths': 2}, ValueError, 'pool_lengths=2: '),
+    ({'resume': 'm.npz'}, ValueError, "resume='m.npz': it must be True"),
+    ({'max_epoch': 3}, TypeError, 'no option max_epoch; .* is max_epochs'),
+    ({'learning_rate': 3}, TypeError, 'no option learning_rate; .* is lrate'),
+    ({'encoder': 'gru'}, ValueError, "only encoder='lstm'"),
+    ({'noise_std': 1.}, ValueError, 'only noise_std=0'),
+])
+def test_options_are_checked_before_data_is_loaded(how, error, words,
+                                                   monkeypatch):
+    def get_dataset(name):
+        raise AssertionError('data is loaded first')
+    monkeypatch.setattr(lstm, 'get_dataset', get_dataset)
+    with pytest.raises(error, match=words):
+        lstm.train_lstm(**dict(TINY, **how))
+
+
+def test_every_option_is_checked():
+    code = lstm.train_lstm.__code__
+    assert set(lstm._ALLOWED) == set(code.co_varnames[:code.co_argcount])
+
+
+def test_options_of_the_tutorial_and_numbers_of_numpy(train):
+    _, archive = train(encoder='lstm', noise_std=0., max_epochs=1,
+                       batch_size=numpy.int64(4), lrate=numpy.float32(0.5),
+                       use_dropout=numpy.bool_(True))
+    options = lstm.json.loads(str(archive['options']))
+    assert options['batch_size'] == 4 and options['lrate'] == 0.5
+    assert options['use_dropout'] is True
+
+
+def test_once_an_epoch(train, capsys):
+    _, archive = train(validFreq=-1, saveFreq=-1, max_epochs=3)
+    assert len(archive['history_errs']) == 3  # of 19 updates each
+    out = capsys.readouterr().out
+    assert 'Update 38  Errors' in out and out.count('Saved') == 3 + 1 + 1
+
+
+# --------------------------------------------------------------------------
+# Small and odd data
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('how, reviews', [
+    ({'batch_size': 1}, [[2, 3], [4]] * 20),
+    ({'batch_size': 500, 'valid_batch_size': 500}, [[2, 3], [4]] * 20),
+    ({}, [[]] * 40),                    # minibatches of padding alone
+    ({}, [[], [5]] * 20),
+    ({'n_words': 3}, [[2, 99999]] * 40),
+    ({'maxlen': None}, [[7] * 3000, []] * 20),
+], ids=['one', 'few', 'empty', 'some empty', 'unknown', 'long'])
+def test_odd_reviews_make_finite_numbers(tmp_path, how, reviews):
+    data = (reviews, [0, 1] * 20)
+    (tmp_path / 'd.pkl').write_bytes(pickle.dumps(data, 2) * 2)
+    path = str(tmp_path / 'm.npz')
+    errors = lstm.train_lstm(**dict(
+        TINY, dataset=str(tmp_path / 'd.pkl'), saveto=path, validFreq=1,
+        max_epochs=2, **how))
+    assert all(0 <= error <= 1 for error in errors)
+    for value in lstm.load_params(path, lstm.init_params(
+            lstm.load_options(path))).values():
+        assert numpy.isfinite(value).all()
+
+
+def test_a_class_that_training_lacks(tmp_path):
+    data, more = ([[2], [3]] * 20, [0, 1] * 20), ([[2], [3]], [0, 2])
+    (tmp_path / 'd.pkl').write_bytes(pickle.dumps(data, 2)
+                                     + pickle.dumps(more, 2))
+    with pytest.raises(ValueError, match='test review is of class 2, which'):
+        lstm.train_lstm(**dict(TINY, dataset=str(tmp_path / 'd.pkl'),
+                               saveto=str(tmp_path / 'm.npz')))
+
+
+@pytest.mark.parametrize('how, words', [
+    ({'optimizer': lstm.sgd, 'lrate': 1e30}, 'lower lrate, which is 1e.30'),
+    ({'decay_c': 1e308}, 'lower decay_c, which is 1e.308'),
+])
+def test_what_to_lower_when_numbers_explode(train, how, words):
+    with pytest.raises(FloatingPointError, match=words):
+        train(**how)
+
+
 def test_shapes_that_do_not_fit_are_named_before_training(train, tmp_path):
     numpy.savez(str(tmp_path / 'other.npz'),
                 **lstm.init_params(dict(TINY, ydim=2, dim_proj=9)))
@@ -298,7 +404,7 @@ def test_float_type_is_as_asked_for():
 def test_the_example_of_the_readme(tmp_path, monkeypatch, capsys):
     with open(os.path.join(ROOT, 'README.rst')) as f:
         text = f.read()
-    start = text.index('    import lstm, imdb, numpy')
+    start = text.index('    import lstm, imdb\n')
     example = textwrap.dedent(text[start:text.index('\nIt prints', start)])
     monkeypatch.chdir(tmp_path)
     imdb.preprocess(os.path.join(ROOT, 'data', 'sample'))

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Train, resume and predict with every Python that Theano 1.0.5 runs on and
+# that is found here; then load the files of each in all the others.
+#
+#     tests/matrix.sh [VERSION ...]      (default: 2.7 3.8 3.9 3.10)
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+[ $# -gt 0 ] || set -- 2.7 3.8 3.9 3.10
+
+find_python() {
+    # On the PATH, or among pyenv's; one that starts and is this version.
+    for candidate in "$(command -v "python$1" || true)" \
+            "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/"python$1"; do
+        if [ -x "$candidate" ] && "$candidate" -c "import sys
+sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2> /dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+install() {
+    # Into a folder of its own: Python 2.7 has no venv, and uv not Python 2.7.
+    local packages
+    if [ "$2" = 2.7 ]; then
+        packages='theano==1.0.5 numpy==1.16.6 scipy==1.2.3 six==1.17.0
+                  setuptools==44.1.1'
+    else
+        packages=$(grep -E '^(theano|numpy|scipy|six|setuptools)==' \
+            "$root/requirements.txt")
+    fi
+    # shellcheck disable=SC2086
+    "$1" -m pip install -q --no-warn-script-location \
+        --disable-pip-version-check --target "$scratch/packages$2" $packages \
+        > "$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }
+}
+
+run() {
+    PYTHONPATH="$scratch/packages$2:$root" PYTHONDONTWRITEBYTECODE=1 \
+        "$1" "$root/tests/matrix_job.py" "${@:3}"
+}
+
+cd "$scratch"
+found=()
+for version in "$@"; do
+    python=$(find_python "$version")
+    if [ -z "$python" ]; then
+        echo "Python $version: not found"
+        continue
+    fi
+    install "$python" "$version"
+    run "$python" "$version" train "$version"
+    found+=("$version")
+done
+for version in "${found[@]}"; do
+    run "$(find_python "$version")" "$version" load "${found[@]}"
+done
+[ ${#found[@]} -gt 0 ] || { echo 'no Python to test with'; exit 1; }
+echo "Python ${found[*]}: trained, resumed and read one another's files"

@@ -1,0 +1,488 @@
+"""Files from strangers: data, dictionaries, models and archives.
+
+Whatever is in them, reading ends in what they should hold or in one clear
+error; nothing in them runs, and little memory is used.
+"""
+import gzip
+import io
+import os
+import pickle
+import struct
+import tarfile
+import tempfile
+import tracemalloc
+import zipfile
+
+import numpy
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+import checkpoint
+import imdb
+import lstm
+
+TRAIN = ([[2, 300, 70000], [4], []], [1, 0, 1])
+TEST = ([[7, 8]], [0])
+WORDS = {'a': 2, 'word': 300, u'caf\xe9': 70000}
+OPTIONS = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
+MB = 2 ** 20
+
+# A test function's folder is the same for all examples, and that is fine.
+MANY = settings(max_examples=300, deadline=None, suppress_health_check=[
+    HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+def data_file(protocol=2):
+    return pickle.dumps(TRAIN, protocol) + pickle.dumps(TEST, protocol)
+
+
+def model_file(**changes):
+    f = io.BytesIO()
+    arrays = dict(lstm.init_params(OPTIONS), **changes)
+    numpy.savez(f, **{name: value for name, value in arrays.items()
+                      if value is not None})
+    return f.getvalue()
+
+
+def archive_file(members=()):
+    """A small archive, with more members: (TarInfo, bytes)."""
+    f = io.BytesIO()
+    with tarfile.open(fileobj=f, mode='w') as archive:
+        for name, text in (('d/train/pos/1.txt', b'Good.'),
+                           ('d/train/neg/1.txt', b'Bad.'),
+                           ('d/test/neg/1.txt', b'Dull.')):
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+        for member, text in members:
+            member.size = len(text) if text is not None else member.size
+            archive.addfile(member, io.BytesIO(text or b''))
+    return f.getvalue()
+
+
+def load_data(path):
+    train, valid, test = imdb.load_data(path, valid_portion=0.34)
+    assert len(train[0]) + len(valid[0]) == len(
+        train[1]) + len(valid[1])
+    for reviews, labels in (train, valid, test):
+        for ids in reviews + [labels]:
+            assert isinstance(ids, list)
+            assert all(type(n) is int and n >= 0 for n in ids)
+
+
+def load_dictionary(path):
+    for word, n in imdb.load_dictionary(path).items():
+        assert type(word) is str and type(n) is int
+
+
+def load_params(path):
+    params = lstm.load_params(path, lstm.init_params(OPTIONS))
+    for name, value in lstm.init_params(OPTIONS).items():
+        assert params[name].shape == value.shape
+        assert params[name].dtype == value.dtype
+        assert numpy.isfinite(params[name]).all()
+
+
+def load_progress(path):
+    """A checkpoint; what cannot be checked for sense is for its format."""
+    now = checkpoint.Progress(lstm.init_tparams(lstm.init_params(OPTIONS)),
+                              (), numpy.random.RandomState(1))
+    now.load(path, checkpoint.Progress.read(path, {'seed': 1}))
+    now.rng.shuffle([1, 2, 3])
+    return now
+
+
+def progress_file():
+    now = checkpoint.Progress(lstm.init_tparams(lstm.init_params(OPTIONS)),
+                              (), numpy.random.RandomState(1))
+    now.update, now.history_errs = 2, [[0.5, 0.5]]
+    now.best_params, now.best_err = lstm.init_params(OPTIONS), 0.5
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'x.resume.npz')
+        now.save(path, {'seed': 1})
+        with open(path, 'rb') as f:
+            return f.read()
+
+
+def read_reviews(path):
+    for split, label, text in imdb.read_reviews(path):
+        assert split in ('train', 'test') and type(text) is str
+
+
+LOADERS = {'data': (load_data, data_file()),
+           'dictionary': (load_dictionary, pickle.dumps(WORDS, 2)),
+           'model': (load_params, model_file()),
+           'checkpoint': (load_progress, progress_file()),
+           'archive': (read_reviews, archive_file()),
+           'archive.gz': (read_reviews, gzip.compress(archive_file()))}
+
+
+def refused(load, path, data, words='', peak=16 * MB):
+    """Assert that loading ends in a clear error, with little memory."""
+    path = str(path)
+    with open(path, 'wb') as f:
+        f.write(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises((ValueError, IOError), match=words) as caught:
+            load(path)
+        assert tracemalloc.get_traced_memory()[1] < peak + 20 * len(data)
+    finally:
+        tracemalloc.stop()
+    assert path in str(caught.value) and '\n' not in str(caught.value)
+
+
+# --------------------------------------------------------------------------
+# Any bytes
+# --------------------------------------------------------------------------
+
+def attempt(load, path, data):
+    """Loading works, or ends in an error that names the file."""
+    with open(str(path), 'wb') as f:
+        f.write(data)
+    try:
+        load(str(path))
+    except (ValueError, IOError) as error:
+        assert str(path) in str(error)
+        assert type(error) in (ValueError, IOError)
+
+
+def test_the_whole_files_load(tmp_path):
+    for load, whole in LOADERS.values():
+        (tmp_path / 'x').write_bytes(whole)
+        load(str(tmp_path / 'x'))
+
+
+@pytest.mark.parametrize('kind', LOADERS)
+@MANY
+@given(data=some.binary(max_size=300))
+def test_any_bytes(tmp_path, kind, data):
+    attempt(LOADERS[kind][0], tmp_path / 'x', data)
+
+
+@pytest.mark.parametrize('kind', LOADERS)
+@MANY
+@given(data=some.data())
+def test_damaged_files(tmp_path, kind, data):
+    load, whole = LOADERS[kind]
+    damaged = bytearray(whole)
+    for _ in range(data.draw(some.integers(1, 4))):
+        place = data.draw(some.integers(0, len(whole) - 1))
+        piece = data.draw(some.binary(max_size=6))
+        gone = data.draw(some.integers(0, 6))
+        damaged[place:place + gone] = piece
+    attempt(load, tmp_path / 'x', bytes(damaged))
+
+
+@pytest.mark.parametrize('kind', LOADERS)
+def test_every_truncation(tmp_path, kind):
+    load, whole = LOADERS[kind]
+    step = 1 if len(whole) < 2000 else 37
+    for n in range(0, len(whole), step):
+        if kind == 'archive' and n >= 7 * 512:
+            break  # only some of the zeros that end a tar are missing
+        refused(load, tmp_path / 'x', whole[:n])
+
+
+@MANY
+@given(data=some.tuples(*2 * [some.lists(
+           some.lists(some.integers(0, 2 ** 31 - 1), max_size=8),
+           min_size=1, max_size=8)]),
+       protocol=some.integers(0, pickle.HIGHEST_PROTOCOL))
+def test_whatever_pickle_writes_loads(tmp_path, data, protocol):
+    """Every protocol, and NumPy's arrays: refusing them would be easy."""
+    with open(str(tmp_path / 'd.pkl'), 'wb') as f:
+        for reviews in data:
+            pickle.dump((reviews, numpy.zeros(len(reviews), 'int64')), f,
+                        protocol)
+    train, valid, test = imdb.load_data(str(tmp_path / 'd.pkl'), 2 ** 31,
+                                        sort_by_len=False)
+    assert sorted(train[0] + valid[0]) == sorted(data[0])
+    assert test == (data[1], [0] * len(data[1]))
+
+
+def test_many_reviews_and_words_load(tmp_path):
+    """References beyond 255 and 65,535 have opcodes of their own."""
+    reviews = [[n, n] for n in range(70000)]
+    words = dict(('w%d' % n, n) for n in range(70000))
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        path = str(tmp_path / 'x.pkl')
+        with open(path, 'wb') as f:
+            pickle.dump((reviews, [1] * 70000), f, protocol)
+            pickle.dump(TEST, f, protocol)
+        train, valid, _ = imdb.load_data(path, 10 ** 6)
+        assert sorted(train[0] + valid[0]) == reviews
+        with open(path, 'wb') as f:
+            pickle.dump(words, f, protocol)
+        assert imdb.load_dictionary(path) == words
+
+
+# --------------------------------------------------------------------------
+# Pickles
+# --------------------------------------------------------------------------
+
+def list_of(n, item):
+    return b'(' + n * item + b'l'
+
+
+@pytest.mark.parametrize('data, words', [
+    # Opcodes that name or call something, or that honest files never need.
+    (b'\x80\x02cos\nsystem\n.', r'os\.system'),
+    (b'\x80\x04\x8c\x02os\x8c\x06system\x93.', r'os\.system'),
+    (b'\x80\x04\x8c\x05numpy\x8c\x0dndarray.dumps\x93.', 'ndarray.dumps'),
+    (b'(ios\nsystem\n.', 'opcode INST'),
+    (b'(cnumpy\nndarray\no.', 'opcode OBJ'),
+    (b'cnumpy\nndarray\n)\x81.', 'opcode NEWOBJ'),
+    (b'\x80\x04cnumpy\nndarray\n)}\x92.', 'opcode'),
+    (b'\x82\x01.', 'opcode EXT1'), (b'\x83\x01\x00.', 'opcode EXT2'),
+    (b'\x84\x01\x00\x00\x00.', 'opcode EXT4'), (b'P1\n.', 'opcode PERSID'),
+    (b'K\x01Q.', 'opcode BINPERSID'), (b'K\x012.', 'opcode DUP'),
+    (b'K\x010.', 'opcode POP'), (b'(1.', 'opcode POP_MARK'),
+    (b'\x8f.', 'opcode EMPTY_SET'), (b'\x97.', 'opcode NEXT_BUFFER'),
+    (b'\xff.', 'opcode'),
+    # Sizes beyond the file's end, and numbers of what was never kept.
+    (b'X\xff\xff\xff\xff.', '4294967295 bytes, more than there are'),
+    (b'T\xff\xff\xff\x7f.', 'more than there are'),
+    (b'T\xff\xff\xff\xff.', 'more than there are'),
+    (b'B\xff\xff\xff\xff.', 'more than there are'),
+    (b'\x80\x04\x8d' + b'\xff' * 7 + b'\x3f.', 'more than there are'),
+    (b'\x80\x04\x8e' + b'\xff' * 7 + b'\x3f.', 'more than there are'),
+    (b'\x80\x05\x96' + b'\xff' * 7 + b'\x3f.', 'more than there are'),
+    (b'\x80\x04\x95' + b'\xff' * 7 + b'\x3f.', 'more than there are'),
+    (b'\x8b\xff\xff\xff\x7f1.', 'opcode LONG4'),
+    (b']r\xff\xff\xff\xff.', 'refers to what is not there'),
+    (b']p4294967295\n.', 'refers to what is not there'),
+    (b'I' + b'9' * 5000 + b'\n.', 'opcode INT'),
+    (b'V' + b'9' * (2 * MB) + b'\n.', 'line without an end'),
+    # Depth, and parts without end.
+    (b']' * 10 ** 5 + b'a' * (10 ** 5 - 1) + b'.', 'not a pair'),
+    (b')' + b'\x85' * (10 ** 5 - 1) + b'.', 'not a pair'),
+    (b'(' * (10 ** 5 + 1), 'more than 100000 parts'),
+], ids=lambda value: repr(value)[:30])
+def test_hostile_data(tmp_path, monkeypatch, data, words):
+    monkeypatch.setattr(imdb, '_MAX_OBJECTS', 10 ** 5)
+    refused(load_data, tmp_path / 'x', data + pickle.dumps(TEST, 2), words)
+
+
+@pytest.mark.parametrize('data, words', [
+    (b'\x80\x02cos\nsystem\n.', r'os\.system'),
+    (b'cnumpy\nndarray\n.', r'numpy\.ndarray'),
+    # As a key, a deep tuple would be hashed recursively.
+    (b'})' + b'\x85' * 10 ** 5 + b'K\x01s.', 'opcode EMPTY_TUPLE'),
+    (b'}(]]K\x01u.', 'opcode EMPTY_LIST'),
+    (b'}C\x02\xff\xffK\x01s.', 'not UTF-8'),
+    (b'}K\x01K\x01s.', 'not a word and its number'),
+    (b'}C\x01aN.', 'no dictionary'),
+    (pickle.dumps({'a': True}, 2), 'not a word and its number'),
+    (pickle.dumps({'a': -1}, 2), 'not a word and its number'),
+    (pickle.dumps({'a': 2 ** 40}, 2), 'not a word and its number'),
+    (pickle.dumps({'a': 1.5}, 2), 'not a word and its number'),
+    (pickle.dumps({'a': 'b'}, 2), 'not a word and its number'),
+], ids=lambda value: repr(value)[:30])
+def test_hostile_dictionaries(tmp_path, data, words):
+    refused(load_dictionary, tmp_path / 'x', data, words)
+
+
+def test_a_review_referred_to_again_and_again(tmp_path):
+    """50,000 references to a review of 10,000 words: 0.5 billion words."""
+    review = b'](' + b'K\x05' * 10 ** 4 + b'eq\x01'
+    data = (b'\x80\x02(' + b'](' + review + b'h\x01' * 50000 + b'e'
+            + b'](' + b'K\x01' * 50001 + b'et.' + pickle.dumps(TEST, 2))
+    refused(load_data, tmp_path / 'x', data, 'more words than the file')
+
+
+def test_arrays_of_other_kinds(tmp_path):
+    for array, words in ((numpy.zeros(3), 'only integers'),
+                         (numpy.array(['a']), 'only integers'),
+                         (numpy.array([b'a']), 'only integers'),
+                         (numpy.array([True]), 'only integers'),
+                         (numpy.zeros((2, 2), int), 'no plain list'),
+                         (numpy.zeros(1, 'M8[s]'), 'opcode EMPTY_DICT'),
+                         (numpy.zeros(1, [('a', 'i4')]), 'opcode EMPTY_DICT')):
+        refused(load_data, tmp_path / 'x', pickle.dumps(
+            (TRAIN[0], array), 2) + pickle.dumps(TEST, 2), words)
+    whole = pickle.dumps((TRAIN[0], numpy.array([1, 0, 1], '<i8')), 2)
+    at = whole.index(b'<')
+    refused(load_data, tmp_path / 'x', whole[:at] + b'O' + whole[at + 1:],
+            'byte order')
+
+
+@pytest.mark.parametrize('kind', ['data', 'dictionary'])
+def test_gzip_bombs(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(imdb, 'MAX_BYTES', MB)
+    load, whole = LOADERS[kind]
+    (tmp_path / 'x').write_bytes(gzip.compress(whole))
+    load(str(tmp_path / 'x'))
+    bomb = gzip.compress(b'\0' * (100 * MB), 1)
+    refused(load, tmp_path / 'x', bomb, 'raise imdb.MAX_BYTES')
+
+
+# --------------------------------------------------------------------------
+# Archives
+# --------------------------------------------------------------------------
+
+def member(name, kind=tarfile.REGTYPE, size=0):
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info
+
+
+@pytest.mark.parametrize('info, words', [
+    (member('/etc/passwd'), '/etc/passwd is not inside'),
+    (member('d/../../x'), 'not inside'),
+    (member('..', tarfile.DIRTYPE), 'not inside'),
+    (member('d/train/pos/2.txt', tarfile.SYMTYPE), 'is a link or a device'),
+    (member('d/train/pos/2.txt', tarfile.LNKTYPE), 'is a link or a device'),
+    (member('x', tarfile.CHRTYPE), 'is a link or a device'),
+    (member('x', tarfile.BLKTYPE), 'is a link or a device'),
+    (member('x', tarfile.FIFOTYPE), 'is a link or a device'),
+])
+def test_members_that_are_no_reviews(tmp_path, info, words):
+    whole = archive_file([(info, None)])
+    refused(read_reviews, tmp_path / 'x', whole, words)
+    refused(read_reviews, tmp_path / 'x', gzip.compress(whole), words)
+
+
+def test_a_sparse_member(tmp_path):
+    """512 bytes that say to be 8 GB of zeros."""
+    header = bytearray(member('d/train/pos/2.txt', tarfile.GNUTYPE_SPARSE)
+                       .tobuf(tarfile.GNU_FORMAT))
+    header[386:398] = header[398:410] = b'%011o\0' % 0  # a piece of nothing
+    header[483:495] = b'%011o\0' % (8 * 2 ** 30 - 1)
+    header[148:156] = b' ' * 8
+    header[148:156] = b'%06o\0 ' % sum(header)
+    refused(read_reviews, tmp_path / 'x',
+            bytes(header) + archive_file(), 'link or a device')
+
+
+@pytest.mark.parametrize('kind', [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_as_large_as_the_memory(tmp_path, kind):
+    header = member('x', kind, 100 * MB).tobuf()
+    for start, words in ((archive_file()[:6 * 512], 'declares an entry of'),
+                         (b'', 'neither a folder nor a tar archive')):
+        bomb = start + header + b'1' * (100 * MB)
+        refused(read_reviews, tmp_path / 'x', gzip.compress(bomb, 1), words)
+        refused(read_reviews, tmp_path / 'x', start + header + archive_file(),
+                words)
+
+
+def test_archives_that_are_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(imdb, 'MAX_BYTES', MB)
+    for name, n, words in (('d/train/pos/2.txt', 2 * MB, ''),
+                           ('other', 17 * MB, 'lies beyond')):
+        whole = archive_file([(member(name), b'a' * n)])
+        refused(read_reviews, tmp_path / 'x', gzip.compress(whole, 1), words)
+    many = archive_file([(member('d/train/pos/%d.txt' % n), b'a' * 600000)
+                         for n in range(2, 4)])
+    refused(read_reviews, tmp_path / 'x', gzip.compress(many, 1),
+            'of reviews; raise imdb.MAX_BYTES')
+
+
+def test_many_members_take_no_memory(tmp_path):
+    entry = member('d/other').tobuf()
+    whole = gzip.compress(entry * 20000 + archive_file(), 1)
+    (tmp_path / 'x').write_bytes(whole)
+    tracemalloc.start()
+    read_reviews(str(tmp_path / 'x'))
+    assert tracemalloc.get_traced_memory()[1] < 4 * MB
+    tracemalloc.stop()
+
+
+# --------------------------------------------------------------------------
+# Models
+# --------------------------------------------------------------------------
+
+def npy(header, data=b'', version=b'\x01\x00'):
+    size = struct.pack('<H' if version == b'\x01\x00' else '<I', len(header))
+    return b'\x93NUMPY' + version + size + header + data
+
+
+def zipped(members, **how):
+    f = io.BytesIO()
+    with zipfile.ZipFile(f, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return f.getvalue()
+
+
+def with_b(data):
+    """A model whose `b` is this member."""
+    with zipfile.ZipFile(io.BytesIO(model_file(b=None))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    return zipped(dict(members, **{'b.npy': data}))
+
+
+HEADER = "{'descr': %s, 'fortran_order': False, 'shape': %s, }"
+
+
+def header(descr="'<f4'", shape='(2,)'):
+    return (HEADER % (descr, shape)).encode() + b'\n'
+
+
+@pytest.mark.parametrize('data, words', [
+    (model_file(b=numpy.array([None, 1])), 'which could run code'),
+    (with_b(pickle.dumps(TEST)), 'not a .npz file of plain arrays'),
+    (with_b(npy(header("'|O'"), b'x' * 16)), 'which could run code'),
+    (with_b(npy(header("[('a', '<f4')]"), b'x' * 8)), 'could run code'),
+    (with_b(npy(header("'V8'"), b'x' * 16)), 'could run code'),
+    (with_b(npy(header(shape='(10000000000,)'), b'x' * 8)),
+     r'b of shape \(10000000000,\)'),
+    (with_b(npy(header(shape='(-2,)'), b'x' * 8)), 'shape'),
+    (with_b(npy(header(shape='(2L, 0x7fffffffffffffff)'), b'x' * 8)), ''),
+    (with_b(npy(header(), b'x' * 7)), 'not as long as it says'),
+    (with_b(npy(header(), b'x' * 9)), 'not as long as it says'),
+    (with_b(npy(header(), b'\0' * (100 * MB))), 'not as long as it says'),
+    (with_b(npy(b'(' * 60000)), 'header of an unknown kind'),
+    (with_b(npy(b'(' * 900 + b'\n')), ''),
+    (with_b(npy(b'-' * 900 + b'1\n')), ''),
+    (with_b(npy(header(), b'x' * 8, b'\x02\x00')), 'unknown kind'),
+    (with_b(npy(header("'<U2'"), b'\0' * 16)), 'not finite'),
+    (with_b(npy(header("'<c8'"), b'\0' * 16)), 'not finite'),
+    (with_b(npy(header("'<M8[s]'"), b'\0' * 16)), 'not finite'),
+    (with_b(npy(header("'|b1'"), b'\0' * 2)), 'not finite'),
+    (model_file(b=numpy.array([0, numpy.nan])), 'not finite'),
+    (model_file(b=numpy.array([0, numpy.inf])), 'not finite'),
+    (model_file(Wemb=numpy.zeros((12, 4))), r'shape \(12, 4\)'),
+    (model_file(lstm_U=None), 'lacks the parameter lstm_U'),
+    (zipped({'a': 'b'}), 'lacks the parameter'),
+    (b'PK\x05\x06' + b'\xff' * 18, 'not a .npz file'),
+])
+def test_hostile_models(tmp_path, data, words):
+    refused(load_params, tmp_path / 'x.npz', data, words)
+
+
+def test_arrays_in_any_order_and_precision_load(tmp_path):
+    params = lstm.init_params(OPTIONS)
+    (tmp_path / 'x.npz').write_bytes(model_file(
+        lstm_U=numpy.asfortranarray(params['lstm_U'].astype('>f8')),
+        Wemb=numpy.arange(36).reshape(12, 3)))
+    loaded = lstm.load_params(str(tmp_path / 'x.npz'), dict(params))
+    assert (loaded['lstm_U'] == params['lstm_U']).all()
+    assert (loaded['Wemb'] == numpy.arange(36).reshape(12, 3)).all()
+
+
+@pytest.mark.skipif(numpy.dtype(lstm.floatx(0.).dtype) == 'float64',
+                    reason='float64 holds it')
+def test_a_number_too_large_for_float32(tmp_path):
+    refused(load_params, tmp_path / 'x.npz',
+            model_file(b=numpy.array([0, 1e300])), 'not finite')
+
+
+@pytest.mark.parametrize('text, words', [
+    (u'{', 'cannot be read'), (u'[1]', 'cannot be read'),
+    (u'x' * 300000, 'is no text'), (7, 'is no text'),
+    (None, 'saved without its options'),
+])
+def test_hostile_options(tmp_path, text, words):
+    refused(lstm.load_options, tmp_path / 'x.npz', model_file(
+        options=None if text is None else numpy.array(text)), words)
+
+
+def test_nothing_was_left_behind(tmp_path):
+    """Reading writes nothing."""
+    for load, whole in LOADERS.values():
+        (tmp_path / 'x').write_bytes(whole)
+        load(str(tmp_path / 'x'))
+    assert os.listdir(str(tmp_path)) == ['x']
+    assert checkpoint.path_of('a/x.npz') == 'a/x.resume.npz'
