@@ -65,10 +65,11 @@ def _problem():
 def _numpy_blas():
     """Path of the OpenBLAS that comes inside NumPy's wheel, or None."""
     import numpy
-    libs = os.path.join(os.path.dirname(os.path.dirname(numpy.__file__)),
-                        'numpy.libs')
-    found = glob.glob(os.path.join(libs, 'libopenblas*.so'))
-    if len(found) != 1 or ' ' in libs or ',' in libs:
+    package = os.path.dirname(numpy.__file__)
+    found = glob.glob(os.path.join(package + '.libs', 'libopenblas*.so'))
+    if not found:  # where NumPy 1.16 has it
+        found = glob.glob(os.path.join(package, '.libs', 'libopenblas*.so'))
+    if len(found) != 1 or ' ' in found[0] or ',' in found[0]:
         return None
     return found[0]
 

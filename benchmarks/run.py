@@ -217,22 +217,26 @@ def main():
     parser.add_argument('--torch', help='a Python that has torch')
     parser.add_argument('--jax', help='a Python that has jax, flax, optax')
     parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--only', default='', help='cases with these words')
+    parser.add_argument('--only', default='', help='the cases with this text in their names, or '
+                             'start-up; the other results stay')
     args = parser.parse_args()
     pythons = {'torch': args.torch, 'flax': args.jax}
+    path = os.path.join(HERE, 'results.json')
     results = {'cases': {}}
+    if args.only and os.path.exists(path):
+        with open(path) as f:
+            results = json.load(f)
     for label, changes in CASES:
         if args.only in label:
             results['cases'][label] = measure(label, changes, pythons,
                                               args.repeats)
-    if not args.only:
+    if args.only in 'start-up':
         results['start_up'] = start_up()
-        path = os.path.join(HERE, 'results.json')
-        with open(path, 'w') as f:
-            json.dump(results, f, indent=1, sort_keys=False)
-        if args.torch:
-            subprocess.call([args.torch, '-c', PLOT, path,
-                             os.path.join(HERE, 'results.png')])
+    with open(path, 'w') as f:
+        json.dump(results, f, indent=1)
+    if args.torch:
+        subprocess.call([args.torch, '-c', PLOT, path,
+                         os.path.join(HERE, 'results.png')])
 
 
 if __name__ == '__main__':

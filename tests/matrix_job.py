@@ -29,10 +29,11 @@ def train(name):
     reviews = [rng.randint(2, 30, rng.randint(1, 9)) for _ in range(60)]
     labels = numpy.array([int(review[0] > 15) for review in reviews])
     with open(name + '.pkl', 'wb') as f:
-        pickle.dump((reviews, labels), f, pickle.HIGHEST_PROTOCOL)
-        pickle.dump(([each.tolist() for each in reviews], labels.tolist()), f)
+        pickle.dump((reviews, labels), f, 2)  # the newest of Python 2.7
+        pickle.dump(([each.tolist() for each in reviews], labels.tolist()), f,
+                    0)
     with open(name + '.dict.pkl', 'wb') as f:
-        pickle.dump(WORDS, f)
+        pickle.dump(WORDS, f, 2)
     how = dict(dim_proj=8, n_words=30, batch_size=4, dispFreq=1000,
                validFreq=10, dataset=name + '.pkl', saveto=name + '.npz')
     lstm.train_lstm(max_epochs=1, **how)
