@@ -229,9 +229,12 @@ class Progress(object):
         Updates done, epochs done, and minibatches of the current epoch done.
     epoch_rng : tuple
         State of `rng`, which shuffles, when the current epoch began.
-    best_err, best_params, bad_counter, history_errs
-        The lowest validation error, its parameters, the validations since,
-        and the errors of all.
+    best_err, best_params, bad_counter
+        The lowest validation error, its parameters, the validations since.
+    history : list of (update, mean cost, errors on the three sets)
+        One for every validation.
+    costs : list of (float, int)
+        Sum and number of the costs since the last validation.
     shared : OrderedDict of str to shared variable
         Whatever the compiled functions keep from one update to the next:
         parameters, accumulators of the optimizer, random state of dropout.
@@ -244,7 +247,8 @@ class Progress(object):
 
     def __init__(self, tparams, functions, rng):
         self.update = self.epoch = self.batch = self.bad_counter = 0
-        self.best_err, self.best_params, self.history_errs = None, None, []
+        self.best_err, self.best_params, self.history = None, None, []
+        self.costs = [0., 0]
         self.rng, self.epoch_rng = rng, rng.get_state()
         self.tparams = tparams
         variables = list(tparams.values())
@@ -265,12 +269,13 @@ class Progress(object):
         for name, value in (self.best_params or {}).items():
             arrays['best/' + name] = value
         _, arrays['shuffle'], place, has_gauss, gauss = self.epoch_rng
-        arrays['history_errs'] = numpy.array(
-            self.history_errs, 'float64').reshape(-1, 2)
+        arrays['history'] = numpy.array(
+            self.history, 'float64').reshape(-1, 5)
         arrays['progress'] = text_array({
             'counters': [self.update, self.epoch, self.batch,
                          self.bad_counter],
-            'best_err': self.best_err, 'shuffle': [place, has_gauss, gauss],
+            'costs': self.costs, 'best_err': self.best_err,
+            'shuffle': [place, has_gauss, gauss],
             'options': options})
         write_npz(path, arrays)
 
@@ -288,8 +293,10 @@ class Progress(object):
             then = dict(progress['options'])
             place, has_gauss, gauss = progress['shuffle']
             counts = progress['counters'] + [place, has_gauss]
-            best_err = progress['best_err']
+            best_err, (cost, n_costs) = progress['best_err'], progress['costs']
             if not (len(counts) == 6 and place <= 624 and is_number(gauss)
+                    and is_number(cost) and is_integer(n_costs)
+                    and n_costs >= 0
                     and all(is_integer(n) and n >= 0 for n in counts)
                     and (best_err is None or 0 <= best_err <= 1)):
                 raise ValueError('impossible counters')
@@ -329,8 +336,8 @@ class Progress(object):
                                            wanted.dtype))
             return check
 
-        def pairs(shape, dtype):
-            if len(shape) != 2 or shape[1] != 2 or shape[0] > update or (
+        def rows(shape, dtype):
+            if len(shape) != 2 or shape[1] != 5 or shape[0] > update or (
                     dtype != 'float64'):
                 raise ValueError('%s holds no history of errors' % path)
 
@@ -346,12 +353,12 @@ class Progress(object):
                     for name, variable in self.tparams.items())
             keys = read_array(archive, 'shuffle',
                               like(numpy.zeros(624, 'uint32')))
-            history = read_array(archive, 'history_errs', pairs)
+            history = read_array(archive, 'history', rows)
         for name, value in values.items():
             self.shared[name].set_value(value)
         self.update, self.epoch, self.batch = update, epoch, batch
         self.bad_counter = bad_counter
         self.best_err, self.best_params = progress['best_err'], best
-        self.history_errs = history.tolist()
+        self.history, self.costs = history.tolist(), progress['costs']
         self.epoch_rng = ('MT19937', keys) + tuple(progress['shuffle'])
         self.rng.set_state(self.epoch_rng)

@@ -28,7 +28,6 @@ import signal
 import struct
 import sys
 import tarfile
-import zlib
 
 import numpy
 import six
@@ -47,6 +46,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # --------------------------------------------------------------------------
 # Text to word ids
 # --------------------------------------------------------------------------
+
+# How text was split, as model files tell.
+TOKENIZER = 'Moses (English), then lower case'
 
 _moses = []  # the tokenizer, made on first use: importing it takes a second
 
@@ -248,8 +250,9 @@ def read_reviews(source):
                 found.extend((name + '/%09d' % n, split, label, line)
                              for n, line in enumerate(text.splitlines())
                              if line.strip())
-    except (EOFError, IOError, OSError, OverflowError, tarfile.TarError,
-            zlib.error) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything
         raise IOError('%s cannot be read to its end (%s); it is damaged or '
                       'incomplete, get it again' % (source, error))
     found.sort()
@@ -283,6 +286,8 @@ def encode_reviews(reviews, processes=1):
     dictionary : dict
         Training words to ids. Ids are ranks by training frequency, ties in
         the order of the words, plus 2.
+    classes : list of str
+        Names of the labels 0, 1 and so on.
     """
     first_seen = {}  # word -> number in order of appearance
     numbered = []
@@ -310,7 +315,7 @@ def encode_reviews(reviews, processes=1):
         sets[split][0].append(ids[words].tolist())
         sets[split][1].append(classes.index(label))
     # A plain dict keeps this order in the file: the same bytes every time.
-    return sets['train'], sets['test'], dict(dictionary)
+    return sets['train'], sets['test'], dict(dictionary), classes
 
 
 @contextlib.contextmanager
@@ -356,20 +361,25 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl')):
                       'to write: python imdb.py %s OTHER.pkl' % (path, source))
     print('Reading %s' % source)
     reviews = read_reviews(source)
-    train, test, dictionary = encode_reviews(
+    train, test, dictionary, classes = encode_reviews(
         reviews, multiprocessing.cpu_count())
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         os.makedirs(folder)
-    dict_path = path[:-len('.pkl')] + '.dict.pkl'
     # The data file comes last: where it is, the dictionary is, too.
-    _write_pickles(dict_path, [dictionary])
+    _write_pickles(dictionary_path(path), [dictionary, dict(
+        (name, n) for n, name in enumerate(classes))])
     _write_pickles(path, [train, test])
     print('%d training and %d test reviews; %d words in the training reviews, '
           '%d of them distinct'
           % (len(train[0]), len(test[0]), sum(map(len, train[0])),
              len(dictionary)))
-    print('Wrote %s and %s' % (path, dict_path))
+    print('Wrote %s and %s' % (path, dictionary_path(path)))
+
+
+def dictionary_path(path):
+    """The name of the dictionary that belongs to a data file."""
+    return re.sub(r'(\.pkl)?(\.gz)?$', '', path) + '.dict.pkl'
 
 
 @contextlib.contextmanager
@@ -601,7 +611,8 @@ class _DataUnpickler(pickle.Unpickler):
 def _read_pickles(path, n, kind):
     """Read the first `n` pickles of a file, which may be gzipped.
 
-    Returns them in a list, and how many bytes they took.
+    Returns them in a list, and how many bytes the file has. A file may end
+    after fewer of them, but not before the first.
     """
     # Python 2 wrote text as bytes; 'bytes' keeps it and what arrays hold.
     how = {} if six.PY2 else {'encoding': 'bytes'}
@@ -618,7 +629,7 @@ def _read_pickles(path, n, kind):
                                      % MAX_BYTES)
         data = bytes(data)
         end, loaded = 0, []
-        for _ in range(n):
+        while len(loaded) < n and not (loaded and end == len(data)):
             start, end = end, _check_pickle(data, end, kind)
             # A buffered reader: otherwise every number is a call.
             loaded.append(_DataUnpickler(io.BufferedReader(
@@ -629,12 +640,20 @@ def _read_pickles(path, n, kind):
             path, str(error) or type(error).__name__))
 
 
-def _find(path):
-    """The file as named, or in data/, gzipped or not; or an IOError."""
+def is_there(path):
+    """The path of a file as named, or in data/, gzipped or not; or None."""
     for folder in ('', 'data', os.path.join(HERE, 'data')):
         for name in (path, path + '.gz'):
             if os.path.isfile(os.path.join(folder, name)):
                 return os.path.join(folder, name)
+    return None
+
+
+def _find(path):
+    """The file as named, or in data/, gzipped or not; or an IOError."""
+    found = is_there(path)
+    if found:
+        return found
     raise IOError(
         '%s is neither here nor in data/; ./download.sh gets the dataset and '
         'makes it, and "python imdb.py FOLDER" makes it from other reviews'
@@ -663,22 +682,51 @@ def load_dictionary(path='imdb.dict.pkl'):
         If it holds anything but words and numbers.
     """
     path = _find(path)
-    (loaded,), _ = _read_pickles(path, 1, 'dictionary')
-    if not isinstance(loaded, dict):
-        raise ValueError('%s holds no dictionary of words' % path)
-    dictionary = {}
-    for word, n in loaded.items():
-        try:
-            word = word.decode('utf-8') if isinstance(word, bytes) else word
-        except UnicodeDecodeError:
-            raise ValueError('%s holds a word that is not UTF-8: %r'
-                             % (path, word))
-        if not isinstance(word, six.text_type) or type(n) not in (
-                six.integer_types) or not 0 <= n < 2 ** 31:
-            raise ValueError('%s holds %r: %r, which is not a word and its '
-                             'number' % (path, word, n))
-        dictionary[word] = n
-    return dictionary
+    return _read_names(path, 1)[0]
+
+
+def load_classes(path='imdb.dict.pkl'):
+    """Load the names of the classes, which are beside the dictionary.
+
+    Parameters, and errors raised, are those of :func:`load_dictionary`.
+
+    Returns
+    -------
+    list of str or None
+        Names of the labels 0, 1 and so on; None where the file has none, as
+        those of the tutorial of 2014.
+    """
+    path = _find(path)
+    found = _read_names(path, 2)
+    if len(found) < 2:
+        return None
+    names = sorted(found[1], key=found[1].get)
+    if sorted(found[1].values()) != list(range(len(names))):
+        raise ValueError('%s holds no names of classes: they are not numbered '
+                         'from 0' % path)
+    return names
+
+
+def _read_names(path, n):
+    """Read the dictionary and, for an `n` of 2, the classes if there."""
+    found = []
+    for loaded in _read_pickles(path, n, 'dictionary')[0]:
+        if not isinstance(loaded, dict):
+            raise ValueError('%s holds no dictionary of words' % path)
+        found.append({})
+        for word, number in loaded.items():
+            try:
+                word = (word.decode('utf-8') if isinstance(word, bytes)
+                        else word)
+            except UnicodeDecodeError:
+                raise ValueError('%s holds a word that is not UTF-8: %r'
+                                 % (path, word))
+            if not isinstance(word, six.text_type) or type(number) not in (
+                    six.integer_types) or not 0 <= number < 2 ** 31:
+                raise ValueError('%s holds %r: %r, which is not a word and '
+                                 'its number' % (path, word, number))
+            found[-1][word] = number
+    return found
 
 
 def _check_set(path, name, loaded, size):
@@ -702,10 +750,13 @@ def _check_set(path, name, loaded, size):
         fail('it has %d %s reviews but %d labels'
              % (len(reviews), name, len(labels)))
     reviews = [plain(review) for review in reviews[:_MAX_OBJECTS]]
-    # A review that is there once may be referred to a million times.
+    # A review that is there once may be referred to a million times. Eight
+    # bytes a word are what a list takes.
     if len(labels) > _MAX_OBJECTS or sum(
-            1 + len(review or ()) for review in reviews) > size:
-        fail('the %s reviews have more words than the file' % name)
+            1 + len(review or ()) for review in reviews) > max(
+                size, MAX_BYTES // 8):
+        fail('the %s reviews have more words than the file; raise '
+             'imdb.MAX_BYTES if that is right' % name)
     for n, values in enumerate(reviews + [labels]):
         where = ('%s review %d' % (name, n) if n < len(reviews)
                  else 'the list of %s labels' % name)
@@ -762,17 +813,31 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
         If the file is damaged or holds anything but lists of integers.
     """
     path = _find(path)
-    (train, test), size = _read_pickles(path, 2, 'data set')
+    loaded, size = _read_pickles(path, 2, 'data set')
+    if len(loaded) < 2:
+        raise ValueError('%s cannot be loaded: it has no test part; it is cut '
+                         'short' % path)
+    train, test = loaded
     return _make_sets(_check_set(path, 'training', train, size),
                       _check_set(path, 'test', test, size),
                       n_words, valid_portion, maxlen, sort_by_len, seed)
 
 
+_sample = []  # what encode_sample returned, which takes a second
+
+
+def encode_sample():
+    """Return :func:`encode_reviews` of the reviews of ``data/sample``."""
+    if not _sample:
+        _sample.append(encode_reviews(
+            read_reviews(os.path.join(HERE, 'data', 'sample'))))
+    return _sample[0]
+
+
 def load_sample(n_words=100000, valid_portion=0.1, maxlen=None,
                 sort_by_len=True, seed=123):
     """Load the reviews of ``data/sample``; otherwise as :func:`load_data`."""
-    train, test, _ = encode_reviews(
-        read_reviews(os.path.join(HERE, 'data', 'sample')))
+    train, test, _, _ = encode_sample()
     return _make_sets(train, test, n_words, valid_portion, maxlen,
                       sort_by_len, seed)
 

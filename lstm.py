@@ -4,6 +4,10 @@ Train it, on ``data/imdb.pkl`` or, before that is there, on a small sample::
 
     THEANO_FLAGS="floatX=float32" python lstm.py
 
+Use what it saved (``python lstm.py --help`` says more)::
+
+    python lstm.py predict lstm_model.npz "A dull, endless film."
+
 The model: word embedding, one LSTM layer without peepholes, mean of its
 outputs over the words of a review, dropout, softmax.
 
@@ -23,6 +27,7 @@ import difflib
 import json
 import os
 import signal
+import sys
 import tempfile
 import time
 
@@ -68,18 +73,46 @@ def get_dataset(name):
         :func:`imdb.load_data`, and :func:`imdb.prepare_data`.
     """
     def load(**how):
-        if name != 'sample':
-            try:
-                return imdb.load_data(
-                    'imdb.pkl' if name == 'imdb' else name, **how)
-            except IOError:
-                if name != 'imdb':
-                    raise
-            print('There is no data/imdb.pkl, so this trains on data/sample, '
-                  'a few hundred short reviews:\nenough to see it work, not '
-                  'to judge it by. ./download.sh gets the real data set.')
+        path = _data_file(name)
+        if path:
+            return imdb.load_data(path, **how)
+        if name == 'imdb':
+            print('There is no data/imdb.pkl, so this takes data/sample, a '
+                  'few hundred short reviews:\nenough to see it work, not to '
+                  'judge it by. ./download.sh gets the real data set.')
         return imdb.load_sample(**how)
     return load, imdb.prepare_data
+
+
+def _data_file(name):
+    """The path of a data set's file; None if it is the sample."""
+    if name == 'sample' or name == 'imdb' and not imdb.is_there('imdb.pkl'):
+        return None
+    return 'imdb.pkl' if name == 'imdb' else name
+
+
+def get_dictionary(name):
+    """Return the words of a data set and the names of its classes.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`get_dataset`.
+
+    Returns
+    -------
+    dictionary : dict or None
+        Word to id; None if no dictionary is beside the data file.
+    classes : list of str or None
+        Names of the labels 0, 1 and so on; None if nothing tells.
+    """
+    path = _data_file(name)
+    if path is None:
+        return imdb.encode_sample()[2:]
+    path = imdb.dictionary_path(path)
+    if not imdb.is_there(path):
+        return None, None
+    return imdb.load_dictionary(path), imdb.load_classes(path)
 
 
 def get_minibatches_idx(n, minibatch_size, shuffle=False, rng=None,
@@ -285,7 +318,65 @@ def load_options(path):
                              % (path, error))
 
 
-def save_model(path, params, history_errs, options, **errors):
+def words_array(dictionary, n_words):
+    """The first words of a dictionary, as an array for :func:`save_model`.
+
+    Parameters
+    ----------
+    dictionary : dict
+        Word to id.
+    n_words : int
+        Words of this id or more are left out.
+
+    Returns
+    -------
+    ndarray of uint8, one axis
+        UTF-8 text: the word of id 0, a line feed, the word of id 1 and so on.
+        No word, no text: ids 0 and 1 have none.
+    """
+    words = [''] * n_words
+    for word, n in dictionary.items():
+        if n < n_words and '\n' not in word:  # no word of imdb.tokenize's has
+            words[n] = word
+    return numpy.frombuffer(u'\n'.join(words).encode('utf-8'), 'uint8')
+
+
+def load_words(path):
+    """Load the dictionary that a model was trained with.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`train_lstm` saved.
+
+    Returns
+    -------
+    dict or None
+        Word to id, of the words that the model knows; None if the file has
+        none.
+
+    Raises
+    ------
+    IOError, ValueError
+        As :func:`load_params`.
+    """
+    def check(shape, dtype):
+        if len(shape) != 1 or dtype != 'uint8' or shape[0] > imdb.MAX_BYTES:
+            raise ValueError('%s holds no dictionary: its words are no text'
+                             % path)
+
+    with checkpoint.open_npz(path, 'model file') as archive:
+        if 'words.npy' not in archive.namelist():
+            return None
+        text = checkpoint.read_array(archive, 'words', check).tobytes()
+    try:
+        words = text.decode('utf-8').split(u'\n')
+    except UnicodeDecodeError:
+        raise ValueError('%s holds words that are not UTF-8 text' % path)
+    return dict((word, n) for n, word in enumerate(words) if word)
+
+
+def save_model(path, params, history_errs, options, **others):
     """Save parameters, error history and options as one ``.npz`` file.
 
     Everything in it is a plain array: ``numpy.load(path,
@@ -300,8 +391,9 @@ def save_model(path, params, history_errs, options, **errors):
         One pair a validation.
     options : dict
         Saved as JSON text under the key ``options``.
-    **errors : float
-        ``train_err``, ``valid_err``, ``test_err``.
+    **others : float or ndarray
+        ``train_err``, ``valid_err``, ``test_err``, ``words`` (see
+        :func:`words_array`), ``history`` (see :func:`load_history`).
 
     Raises
     ------
@@ -310,7 +402,38 @@ def save_model(path, params, history_errs, options, **errors):
     """
     checkpoint.write_npz(path, dict(
         params, history_errs=numpy.array(history_errs).reshape(-1, 2),
-        options=checkpoint.text_array(options), **errors))
+        options=checkpoint.text_array(options), **others))
+
+
+def load_history(path):
+    """Load the course of the training that made a model.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`train_lstm` saved.
+
+    Returns
+    -------
+    ndarray of float64, shape (number of validations, 5)
+        Update; mean cost, in nats, of the updates since the validation
+        before; error on the training, validation and test reviews.
+
+    Raises
+    ------
+    IOError, ValueError
+        As :func:`load_params`; also if the file has no history.
+    """
+    def check(shape, dtype):
+        if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (
+                shape[0] > 10 ** 6):
+            raise ValueError('%s holds no history of a training' % path)
+
+    with checkpoint.open_npz(path, 'model file') as archive:
+        if 'history.npy' not in archive.namelist():
+            raise ValueError('%s was saved without the history of its '
+                             'training, by another script' % path)
+        return checkpoint.read_array(archive, 'history', check)
 
 
 # --------------------------------------------------------------------------
@@ -408,6 +531,19 @@ def word_lstm_layer(tparams, x, mask, keep=True):
         tparams['lstm_b'])[0]
 
 
+def layer_outputs(tparams, x, mask, options, keep=True):
+    """The outputs of the LSTM layer over embedded words, in C or by scan.
+
+    Parameters, and the value, are those of :func:`word_lstm_layer`; scan's
+    outputs at padding are not 0.
+    """
+    if _runs_c():
+        return word_lstm_layer(tparams, x, mask, keep)
+    emb = tparams['Wemb'][x.flatten()].reshape(
+        (x.shape[0], x.shape[1], options['dim_proj']))
+    return lstm_layer(tparams, emb, options)
+
+
 def _runs_c():
     """Whether Theano compiles for the CPU, in C."""
     return (theano.config.device == 'cpu' and theano.config.cxx
@@ -472,13 +608,7 @@ def build_model(tparams, options):
     mask = tensor.matrix('mask')
     y = tensor.vector('y', dtype='int64')
 
-    if _runs_c():
-        h = word_lstm_layer(tparams, x, mask)               # (T, n, D)
-    else:
-        emb = tparams['Wemb'][x.flatten()].reshape(
-            (x.shape[0], x.shape[1], options['dim_proj']))
-        h = lstm_layer(tparams, emb, options)
-
+    h = layer_outputs(tparams, x, mask, options)            # (T, n, D)
     # The mean over words alone; a review without any has a mean of 0.
     floats = theano.config.floatX  # by default sums of float32 use float64
     n_words = tensor.maximum(mask.sum(axis=0, acc_dtype=floats), 1)
@@ -657,6 +787,34 @@ def adadelta(lr, tparams, grads, x, mask, y, cost):
     return _compile(lr, [x, mask, y], cost, grad_updates, updates)
 
 
+def adam(lr, tparams, grads, x, mask, y, cost):
+    """Adam, D. P. Kingma and J. Ba, arXiv:1412.6980, algorithm 1::
+
+        m <- 0.9 m + 0.1 g
+        v <- 0.999 v + 0.001 g ** 2
+        p <- p - lr (m / (1 - 0.9 ** n)) / (sqrt(v / (1 - 0.999 ** n)) + 1e-8)
+
+    in update number n. A word that a minibatch does not have keeps its m, v
+    and p, as in PyTorch's SparseAdam.
+    """
+    kept, grad_updates = _keep(tparams, grads)
+    n_updates = theano.shared(floatx(0.), name='n_updates')
+    n = n_updates + 1
+    updates = [(n_updates, n)]
+    for p, (numbers, g), m, v in zip(
+            tparams.values(), kept, _zeros_like(tparams, '_mean'),
+            _zeros_like(tparams, '_square')):
+        rows = slice(None) if numbers is None else numbers
+        m_new = 0.9 * m[rows] + 0.1 * g
+        v_new = 0.999 * v[rows] + 0.001 * g ** 2
+        d = -lr * (m_new / (1 - 0.9 ** n)) / (
+            tensor.sqrt(v_new / (1 - 0.999 ** n)) + 1e-8)
+        updates += [(m, tensor.set_subtensor(m[rows], m_new)),
+                    (v, tensor.set_subtensor(v[rows], v_new)),
+                    (p, tensor.inc_subtensor(p[rows], d))]
+    return _compile(lr, [x, mask, y], cost, grad_updates, updates)
+
+
 # --------------------------------------------------------------------------
 # Evaluation
 # --------------------------------------------------------------------------
@@ -720,9 +878,123 @@ def pred_error(f_pred, prepare_data, data, iterator):
     return float(numpy.mean(labels != numpy.asarray(data[1])))
 
 
+def scores(labels, probs):
+    """Compare predicted class probabilities with the labels.
+
+    Parameters
+    ----------
+    labels : sequence of int, length n
+    probs : floatX matrix, shape (n, C)
+
+    Returns
+    -------
+    dict
+        ``error``, the share labelled wrongly; ``interval``, its 95 %
+        confidence interval (E. B. Wilson, "Probable Inference, the Law of
+        Succession, and Statistical Inference", JASA 22, 1927);
+        ``confusion``, an int64 matrix (C, C) of counts, a row a label and a
+        column a prediction; ``f1``, a list of C; ``auc``, the area under the
+        ROC curve (of C curves, each class against the others, the mean; with
+        two classes they are one): the share of the pairs of an example of
+        the class and another one in which the first has the higher
+        probability, ties counting half. NaN without such a pair.
+    """
+    labels, probs = numpy.asarray(labels), numpy.asarray(probs)
+    n, n_classes = probs.shape
+    confusion = numpy.zeros((n_classes, n_classes), 'int64')
+    numpy.add.at(confusion, (labels, probs.argmax(axis=1)), 1)
+    error = (n - confusion.trace()) / float(n)
+    z = 1.959964  # of the normal distribution, 2.5 % are above
+    middle = (error + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * numpy.sqrt(
+        error * (1 - error) / n + z * z / (4. * n * n))
+    f1, auc = [], []
+    for k in range(n_classes):
+        either = confusion[k].sum() + confusion[:, k].sum()
+        f1.append(2. * confusion[k, k] / either if either else 0.)
+        of_class, others = [numpy.sort(probs[chosen, k]) for chosen in
+                            (labels == k, labels != k)]
+        pairs = 2. * len(of_class) * len(others)
+        auc.append(sum(numpy.searchsorted(others, of_class, side).sum()
+                       for side in ('left', 'right')) / pairs
+                   if pairs else numpy.nan)
+    return {'n': n, 'error': error, 'confusion': confusion, 'f1': f1,
+            'interval': (max(0., middle - half), min(1., middle + half)),
+            'auc': float(numpy.mean(auc))}
+
+
+def report(found, classes):
+    """Put what :func:`scores` returned into words.
+
+    Parameters
+    ----------
+    found : dict
+    classes : list of str
+
+    Returns
+    -------
+    str
+        Some lines.
+    """
+    width = max([9] + [len(name) for name in classes])
+    lines = ['Error on %d test reviews: %.4f, 95 %% interval %.4f to %.4f'
+             % ((found['n'], found['error']) + found['interval']),
+             'Accuracy %.4f  F1 %.4f%s  ROC AUC %.4f'
+             % (1 - found['error'], found['f1'][-1] if len(classes) == 2
+                else numpy.mean(found['f1']),
+                ' of %s' % classes[1] if len(classes) == 2 else ' in the mean',
+                found['auc']),
+             'Labelled as    ' + '  '.join(name.rjust(width)
+                                           for name in classes)]
+    for name, row in zip(classes, found['confusion']):
+        lines.append('%-13s  ' % name + '  '.join(
+            ('%d' % count).rjust(width) for count in row))
+    return '\n'.join(lines)
+
+
 # --------------------------------------------------------------------------
 # Training
 # --------------------------------------------------------------------------
+
+class _Status(object):
+    """The last line of a terminal, written over and over: how it goes."""
+
+    def __init__(self):
+        self.on = hasattr(sys.stdout, 'isatty') and sys.stdout.isatty()
+        self.shown = 0.  # when
+        self.recent = collections.deque(maxlen=100)  # (cost, seconds)
+
+    def update(self, now, an_epoch, cost, seconds):
+        """Show it; ten times a second is enough for the eye."""
+        self.recent.append((cost, seconds))
+        if self.on and time.time() - self.shown > 0.1:
+            self.shown = time.time()
+            costs, times = zip(*self.recent)
+            rate = len(times) / max(1e-9, sum(times))
+            left = int(round((an_epoch - now.batch) / rate))
+            self._write('Epoch %d  Update %d  Cost %.4f  %.0f updates/s  '
+                        '%d:%02d to the end of the epoch%s' % (
+                            now.epoch, now.update, sum(costs) / len(costs),
+                            rate, left // 60, left % 60,
+                            '' if now.best_err is None else
+                            '  Best valid %.4f' % now.best_err))
+
+    def _write(self, text):
+        # What is longer than the terminal is wide could not be written over.
+        width = 80
+        try:
+            width = os.get_terminal_size(sys.stdout.fileno()).columns
+        except (AttributeError, OSError):
+            pass  # Python 2, or not a real terminal
+        sys.stdout.write('\r\x1b[K' + text[:max(10, width - 1)])
+        sys.stdout.flush()
+
+    def clear(self):
+        """Make room for other lines."""
+        if self.on and self.shown:
+            sys.stdout.write('\r\x1b[K')
+            self.shown = 0.
+
 
 class _Signals(object):
     """While in use, SIGINT, SIGTERM and SIGHUP are noted instead of obeyed.
@@ -778,8 +1050,8 @@ _ALLOWED = collections.OrderedDict([
                lambda value: is_number(value) and 0 < value < numpy.inf)),
     ('n_words', ('an integer of 3 or more: for padding, unknown words and a '
                  'word', _at_least(3))),
-    ('optimizer', ('adadelta, rmsprop, sgd or a function like them, not its '
-                   'name', callable)),
+    ('optimizer', ('adadelta, rmsprop, sgd, adam or a function like them, '
+                   'not its name', callable)),
     ('saveto', ('the name of a .npz file',
                 lambda value: _is_path(value) and value.endswith('.npz'))),
     ('validFreq', ('an integer of 1 or more, or -1: once an epoch',
@@ -850,11 +1122,11 @@ def train_lstm(
         Weight of the classifier's sum of squares, ``(U ** 2).sum()``, in the
         cost.
     lrate : float, optional
-        Learning rate of `sgd` and `rmsprop`; Adadelta has none.
+        Learning rate of `sgd`, `rmsprop` and `adam`; Adadelta has none.
     n_words : int, optional
         Size of the vocabulary, ids 0 (padding) and 1 (unknown) included.
     optimizer : function, optional
-        `adadelta`, `rmsprop` or `sgd`.
+        `adadelta`, `rmsprop`, `sgd` or `adam`.
     saveto : str, optional
         The file to save to, ``*.npz``. Beside it goes ``*.resume.npz``, which
         `resume` continues from. Files of an earlier training keep a copy
@@ -927,7 +1199,13 @@ def train_lstm(
 
 
 def _load_sets(options):
-    """Load the three data sets; see what is left of them and its classes."""
+    """Load the three data sets; see what is left of them and its classes.
+
+    Puts what a model file says of them into `options`; returns the words that
+    it is to hold, if they are known, in a dict.
+    """
+    print('Reading the data set')
+    start = time.time()
     load_data, prepare_data = get_dataset(options['dataset'])
     train, valid, test = load_data(
         n_words=options['n_words'], valid_portion=0.05,
@@ -945,7 +1223,25 @@ def _load_sets(options):
                 'a %s review is of class %d, which no training review has; '
                 'give %s some, or raise maxlen'
                 % (name, max(labels), options['dataset']))
-    return train, valid, test, prepare_data
+    dictionary, classes = get_dictionary(options['dataset'])
+    options['classes'] = class_names(classes, options['ydim'])
+    words = {}
+    if dictionary is None:
+        print('There is no %s, so the model will know words by number alone'
+              % imdb.dictionary_path(_data_file(options['dataset'])))
+    else:
+        options['tokenizer'] = imdb.TOKENIZER
+        words['words'] = words_array(dictionary, options['n_words'])
+    print('Read in %.1f s' % (time.time() - start))
+    return train, valid, test, prepare_data, words
+
+
+def class_names(known, ydim):
+    """Names of `ydim` classes: those known, or the data set's, or numbers."""
+    if known and len(known) >= ydim:
+        return known[:ydim]
+    return ['neg', 'pos'] if ydim == 2 else [
+        'class %d' % n for n in range(ydim)]
 
 
 def _train(options, optimizer):
@@ -956,7 +1252,7 @@ def _train(options, optimizer):
     if options['resume'] and not resume:
         print('There is no %s to continue from: training starts from the '
               'beginning' % state_path)
-    train, valid, test, prepare_data = _load_sets(options)
+    train, valid, test, prepare_data, words = _load_sets(options)
     rng = numpy.random.RandomState(options['seed'])
     if 0 < options['test_size'] < len(test[0]):
         # Sorted, so that reviews stay in the order of their lengths.
@@ -976,7 +1272,8 @@ def _train(options, optimizer):
 
     print('Building and compiling the model')
     start = time.time()
-    use_noise, x, mask, y, _, f_pred, cost = build_model(tparams, options)
+    use_noise, x, mask, y, f_pred_prob, f_pred, cost = build_model(
+        tparams, options)
     if options['decay_c'] > 0.:
         cost = cost + floatx(options['decay_c']) * (tparams['U'] ** 2).sum()
     grads = tensor.grad(cost, wrt=list(tparams.values()))
@@ -1000,22 +1297,29 @@ def _train(options, optimizer):
     started_at, kept_previous = now.update, [resume]
 
     def errors():
-        """Errors on the three sets, without dropout."""
+        """Errors on two sets, scores on the test set, without dropout."""
         use_noise.set_value(floatx(0.))
-        return [pred_error(f_pred, prepare_data, each, batches)
-                for each, batches in ((train, train_batches),
-                                      (valid, valid_batches),
-                                      (test, test_batches))]
+        return (pred_error(f_pred, prepare_data, train, train_batches),
+                pred_error(f_pred, prepare_data, valid, valid_batches),
+                scores(test[1], pred_probs(f_pred_prob, prepare_data, test,
+                                           test_batches)))
+
+    def contents():
+        """What a model file holds beside parameters and errors."""
+        history = numpy.array(now.history, 'float64').reshape(-1, 5)
+        return dict(words, history_errs=history[:, 3:], history=history,
+                    options=options)
 
     def save():
         """Save where training is, and the best model so far."""
+        status.clear()
         try:
             if not kept_previous[0]:
                 checkpoint.keep_previous(saveto)
                 kept_previous[0] = True
             now.save(state_path, terms)
             save_model(saveto, now.best_params or get_values(tparams),
-                       now.history_errs, options)
+                       **contents())
             print('Saved %s' % saveto)
         except (IOError, OSError) as error:
             print('NOT saved, what was saved before is unchanged: %s' % error)
@@ -1030,6 +1334,7 @@ def _train(options, optimizer):
     lengths = ([len(review) for review in train[0]]
                if options['pool_lengths'] else None)
     fault = None       # why the numbers are no good
+    status = _Status()
     start = time.time()
     with _Signals() as signals:
         while not stopped():
@@ -1037,6 +1342,7 @@ def _train(options, optimizer):
                 len(train[0]), options['batch_size'], shuffle=True, rng=rng,
                 lengths=lengths)
             for _, index in batches[now.batch:]:
+                began = time.time()
                 use_noise.set_value(floatx(1.))
                 x_now, mask_now, y_now = prepare_data(
                     [train[0][n] for n in index],
@@ -1048,22 +1354,31 @@ def _train(options, optimizer):
                     fault = 'the cost is %s' % cost_now
                     break
                 f_update(options['lrate'])
+                now.costs[0] += float(cost_now)
+                now.costs[1] += 1
 
-                if now.update % options['dispFreq'] == 0:
+                status.update(now, an_epoch, cost_now, time.time() - began)
+                if now.update % options['dispFreq'] == 0 and not status.on:
                     print('Epoch %d  Update %d  Cost %.5f'
                           % (now.epoch, now.update, cost_now))
                 if now.update % valid_freq == 0:
                     fault = _not_finite(tparams)
                     if fault:
                         break
-                    train_err, valid_err, test_err = errors()
-                    now.history_errs.append([valid_err, test_err])
+                    train_err, valid_err, found = errors()
+                    test_err = found['error']
+                    now.history.append([
+                        now.update, now.costs[0] / now.costs[1], train_err,
+                        valid_err, test_err])
+                    now.costs = [0., 0]
+                    status.clear()
                     print('Update %d  Errors: train %.4f  valid %.4f  test '
                           '%.4f' % (now.update, train_err, valid_err,
                                     test_err))
                     now.bad_counter += 1
                     if now.best_err is None or valid_err < now.best_err:
                         now.best_err, now.bad_counter = valid_err, 0
+                    if valid_err == now.best_err:  # of equals, the last
                         now.best_params = get_values(tparams)
                     if now.bad_counter > options['patience']:
                         print('Stopping early: %d validations without a new '
@@ -1076,6 +1391,7 @@ def _train(options, optimizer):
                 now.epoch, now.batch = now.epoch + 1, 0
                 now.epoch_rng = rng.get_state()
         seconds = time.time() - start
+        status.clear()
 
         fault = fault or _not_finite(tparams)
         if fault and now.best_params is None:
@@ -1086,13 +1402,14 @@ def _train(options, optimizer):
             save()  # before the errors, which may take long
         if now.best_params is not None:
             set_values(now.best_params, tparams)
-        train_err, valid_err, test_err = errors()
-        found = dict(train_err=train_err, valid_err=valid_err,
-                     test_err=test_err)
-        written = _save_somewhere(saveto, get_values(tparams),
-                                  now.history_errs, options, found)
+        train_err, valid_err, found = errors()
+        test_err = found['error']
+        written = _save_somewhere(saveto, dict(
+            contents(), params=get_values(tparams), train_err=train_err,
+            valid_err=valid_err, test_err=test_err))
     print('Errors of the best parameters: train %.4f  valid %.4f  test %.4f'
           % (train_err, valid_err, test_err))
+    print(report(found, options['classes']))
     print('Saved %s' % written)
     updates = now.update - started_at
     print('%d updates in %d epochs, %.1f s (%.1f ms an update, evaluation '
@@ -1107,15 +1424,15 @@ def _train(options, optimizer):
     return train_err, valid_err, test_err
 
 
-def _save_somewhere(saveto, params, history_errs, options, errors):
+def _save_somewhere(saveto, whole):
     """Save the final model: in a temporary folder, if it has to be."""
     try:
-        save_model(saveto, params, history_errs, options, **errors)
+        save_model(saveto, **whole)
         return saveto
     except (IOError, OSError) as error:
         print('%s cannot be saved (%s)' % (saveto, error))
     other = os.path.join(tempfile.mkdtemp(), os.path.basename(saveto))
-    save_model(other, params, history_errs, options, **errors)
+    save_model(other, **whole)
     return other
 
 
@@ -1138,15 +1455,18 @@ def _not_finite(tparams):
 
 
 if __name__ == '__main__':
+    if len(sys.argv) > 1:  # predict, evaluate, plot or --help
+        import classify
+        sys.exit(classify.main(sys.argv[1:]))
     train_lstm(
         dim_proj=128,           # units of the embedding and of the LSTM
         patience=10,            # validations without a new best, then stop
         max_epochs=100,         # passes through the training set, at most
         dispFreq=10,            # updates from one line of progress to the next
         decay_c=0.,             # weight of (U ** 2).sum() in the cost
-        lrate=0.0001,           # learning rate of sgd and rmsprop
+        lrate=0.0001,           # learning rate of sgd, rmsprop and adam
         n_words=10000,          # words in the vocabulary
-        optimizer=adadelta,     # adadelta, rmsprop or sgd
+        optimizer=adadelta,     # adadelta, rmsprop, sgd or adam
         saveto='lstm_model.npz',
         validFreq=370,          # updates from one validation to the next
         saveFreq=1110,          # updates from one save to the next; -1: epoch

@@ -217,7 +217,8 @@ def main():
     parser.add_argument('--torch', help='a Python that has torch')
     parser.add_argument('--jax', help='a Python that has jax, flax, optax')
     parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--only', default='', help='the cases with this text in their names, or '
+    parser.add_argument('--only', default='',
+                        help='the cases with this text in their names, or '
                              'start-up; the other results stay')
     args = parser.parse_args()
     pythons = {'torch': args.torch, 'flax': args.jax}

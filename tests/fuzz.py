@@ -17,8 +17,9 @@ import atheris
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, 'tests')]
 
-with atheris.instrument_imports(include=['imdb', 'checkpoint', 'tarfile',
-                                         'zipfile', 'gzip', 'pickle']):
+with atheris.instrument_imports(include=[
+        'imdb', 'checkpoint', 'classify', 'tarfile', 'zipfile', 'gzip',
+        'pickle']):
     import imdb
     import test_untrusted
 

@@ -7,6 +7,7 @@ import sys
 
 import numpy
 
+import classify
 import imdb
 import lstm
 
@@ -49,6 +50,11 @@ def load(names):
         assert imdb.load_dictionary(name + '.dict.pkl') == WORDS
         assert imdb.load_data(name + '.pkl') == imdb.load_data(
             names[0] + '.pkl')
+        model = classify.Classifier(name + '.npz')
+        assert model.dictionary == dict(
+            (word, n) for word, n in WORDS.items() if n < 30)
+        numpy.testing.assert_allclose(
+            model._probabilities([[2, 3], []]).sum(axis=1), 1, 1e-5)
         state = lstm.checkpoint.path_of(name + '.npz')
         lstm.checkpoint.Progress.read(state, {})
 

@@ -67,6 +67,20 @@ def rmsprop(params, gradients, lrate):
     return params
 
 
+def adam(params, gradients, lrate):
+    """Kingma and Ba's algorithm 1; rows without a gradient stay."""
+    mean, square, params = (numpy.zeros_like(params),
+                            numpy.zeros_like(params), params.copy())
+    for n, g in enumerate(gradients, 1):
+        for k in range(len(g)):
+            if numpy.any(g[k]):
+                mean[k] += 0.1 * (g[k] - mean[k])
+                square[k] += 0.001 * (g[k] ** 2 - square[k])
+                params[k] -= lrate * (mean[k] / (1 - 0.9 ** n)) / (
+                    numpy.sqrt(square[k] / (1 - 0.999 ** n)) + 1e-8)
+    return params
+
+
 def adadelta(params, gradients, lrate):
     """Zeiler's algorithm 1 with decay 0.95 and epsilon 1e-6."""
     g_square = step_square = numpy.zeros_like(params)

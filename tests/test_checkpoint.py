@@ -90,7 +90,8 @@ class Training(object):
     {'optimizer': lstm.adadelta},
     {'optimizer': lstm.rmsprop, 'lrate': 0.01, 'pool_lengths': False},
     {'optimizer': lstm.sgd, 'lrate': 0.1, 'decay_c': 0.01, 'test_size': 9},
-], ids=['adadelta', 'rmsprop', 'sgd'])
+    {'optimizer': lstm.adam, 'lrate': 0.01},
+], ids=['adadelta', 'rmsprop', 'sgd', 'adam'])
 def test_a_killed_training_resumes_bit_for_bit(dataset, tmp_path, how,
                                                monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -211,7 +212,10 @@ def test_a_damaged_checkpoint_is_refused(dataset, tmp_path, monkeypatch):
             ({'progress': numpy.array(text.replace(
                 '"counters": [', '"counters": [-'))}, 'impossible'),
             ({'shuffle': numpy.zeros(5, 'uint32')}, 'another version'),
-            ({'history_errs': numpy.zeros((99, 2))}, 'no history'),
+            ({'progress': numpy.array(re.sub(
+                r'"costs": \[([^,]*), ', r'"costs": [\1, -', text))},
+             'impossible'),
+            ({'history': numpy.zeros((99, 5))}, 'no history'),
             ({accumulator: whole[accumulator][1:]}, 'another version'),
             ({accumulator: whole[accumulator].astype('float16')},
              'another version'),
@@ -264,7 +268,7 @@ def test_sixty_kills_around_saves(tmp_path):
             found = contents(path)
             numbers = {value.flat[0] for name, value in found.items()
                        if value.dtype == theano.config.floatX
-                       and value.size and name != 'history_errs'}
+                       and value.size and 'history' not in name}
             sizes = [value.min() == value.max() for name, value in
                      found.items() if name in tparams or '/' in name]
             assert all(sizes) and len(sizes) >= 6

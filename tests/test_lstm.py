@@ -295,7 +295,7 @@ def test_model_without_dropout_does_not_halve():
 # Optimizers
 # --------------------------------------------------------------------------
 
-@pytest.mark.parametrize('name', ['sgd', 'rmsprop', 'adadelta'])
+@pytest.mark.parametrize('name', ['sgd', 'rmsprop', 'adadelta', 'adam'])
 def test_optimizers_against_their_formulas(name):
     """Six steps on a cost with known gradients: (w * a(x)).sum()."""
     rng = numpy.random.RandomState(4)
@@ -329,7 +329,7 @@ def test_optimizers_against_their_formulas(name):
                                       EXACT, EXACT)
 
 
-@pytest.mark.parametrize('name', ['sgd', 'rmsprop', 'adadelta'])
+@pytest.mark.parametrize('name', ['sgd', 'rmsprop', 'adadelta', 'adam'])
 def test_updating_a_few_rows_equals_updating_all(name):
     """1,000 updates of an embedding, against the formula for all rows."""
     rng = numpy.random.RandomState(8)

@@ -79,7 +79,8 @@ def scripted(costs=(), bs=()):
 # --------------------------------------------------------------------------
 
 @pytest.mark.parametrize('optimizer, lrate', [
-    ('adadelta', 1.), ('rmsprop', 0.002), ('sgd', 0.5)])
+    ('adadelta', 1.), ('rmsprop', 0.002), ('sgd', 0.5),
+    ('adam', 0.003)])
 def test_it_learns(train, optimizer, lrate):
     errors, archive = train(max_epochs=150, optimizer=getattr(
         lstm, optimizer), lrate=lrate, patience=1000, validFreq=100)
@@ -97,7 +98,8 @@ def test_what_is_returned_and_saved(train, dataset):
     assert archive['history_errs'].shape == (5, 2)
     options = lstm.json.loads(str(archive['options']))
     assert options['optimizer'] == 'adadelta' and options['ydim'] == 2
-    assert set(options) == {'ydim'} | set(
+    assert options['classes'] == ['neg', 'pos']
+    assert set(options) == {'ydim', 'classes'} | set(
         lstm.train_lstm.__code__.co_varnames[
             :lstm.train_lstm.__code__.co_argcount])
     # The errors are those of the saved parameters on the whole sets.
@@ -320,7 +322,7 @@ def test_once_an_epoch(train, capsys):
     ({}, [[]] * 40),                    # minibatches of padding alone
     ({}, [[], [5]] * 20),
     ({'n_words': 3}, [[2, 99999]] * 40),
-    ({'maxlen': None}, [[7] * 3000, []] * 20),
+    ({'maxlen': None}, [[7] * 3000, []] * 20),  # the same list 20 times
 ], ids=['one', 'few', 'empty', 'some empty', 'unknown', 'long'])
 def test_odd_reviews_make_finite_numbers(tmp_path, how, reviews):
     data = (reviews, [0, 1] * 20)
@@ -345,7 +347,8 @@ def test_a_class_that_training_lacks(tmp_path):
 
 
 @pytest.mark.parametrize('how, words', [
-    ({'optimizer': lstm.sgd, 'lrate': 1e30}, 'lower lrate, which is 1e.30'),
+    ({'optimizer': lstm.sgd, 'lrate': 1e308, 'max_epochs': 30},
+     'lower lrate, which is 1e.308'),
     ({'decay_c': 1e308}, 'lower decay_c, which is 1e.308'),
 ])
 def test_what_to_lower_when_numbers_explode(train, how, words):

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 import checkpoint
+import classify
 import imdb
 import lstm
 
@@ -74,6 +75,18 @@ def load_data(path):
 def load_dictionary(path):
     for word, n in imdb.load_dictionary(path).items():
         assert type(word) is str and type(n) is int
+    classes = imdb.load_classes(path)
+    assert classes is None or all(type(name) is str for name in classes)
+
+
+def load_model(path):
+    """All that predicting, plotting and training on take from a model."""
+    words = lstm.load_words(path)
+    assert words is None or all(type(word) is str for word in words)
+    assert lstm.load_history(path).shape[1] == 5
+    params, options = classify.load_model(path)
+    assert len(options['classes']) == params['b'].shape[0]
+    assert all(type(name) is str for name in options['classes'])
 
 
 def load_params(path):
@@ -96,7 +109,7 @@ def load_progress(path):
 def progress_file():
     now = checkpoint.Progress(lstm.init_tparams(lstm.init_params(OPTIONS)),
                               (), numpy.random.RandomState(1))
-    now.update, now.history_errs = 2, [[0.5, 0.5]]
+    now.update, now.history = 2, [[2, 0.7, 0.5, 0.5, 0.5]]
     now.best_params, now.best_err = lstm.init_params(OPTIONS), 0.5
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'x.resume.npz')
@@ -111,8 +124,13 @@ def read_reviews(path):
 
 
 LOADERS = {'data': (load_data, data_file()),
-           'dictionary': (load_dictionary, pickle.dumps(WORDS, 2)),
-           'model': (load_params, model_file()),
+           'dictionary': (load_dictionary, pickle.dumps(WORDS, 2)
+                          + pickle.dumps({'neg': 0, 'pos': 1}, 2)),
+           'parameters': (load_params, model_file()),
+           'model': (load_model, model_file(
+               words=numpy.frombuffer(b'\n\nw', 'uint8'),
+               history=numpy.zeros((1, 5)), options=numpy.array(
+                   u'{"classes": ["neg", "pos"], "use_dropout": true}'))),
            'checkpoint': (load_progress, progress_file()),
            'archive': (read_reviews, archive_file()),
            'archive.gz': (read_reviews, gzip.compress(archive_file()))}
@@ -182,6 +200,8 @@ def test_every_truncation(tmp_path, kind):
     for n in range(0, len(whole), step):
         if kind == 'archive' and n >= 7 * 512:
             break  # only some of the zeros that end a tar are missing
+        if whole[:n] == pickle.dumps(WORDS, 2):
+            continue  # a dictionary of 2014, without names of classes
         refused(load, tmp_path / 'x', whole[:n])
 
 
@@ -477,6 +497,22 @@ def test_a_number_too_large_for_float32(tmp_path):
 def test_hostile_options(tmp_path, text, words):
     refused(lstm.load_options, tmp_path / 'x.npz', model_file(
         options=None if text is None else numpy.array(text)), words)
+
+
+@pytest.mark.parametrize('form', ['gz', 'bz2', 'xz'])
+def test_damaged_compression(tmp_path, form):
+    """Every library has errors of its own; one of LZMA's came through."""
+    path = str(tmp_path / 'x')
+    with tarfile.open(path, 'w:' + form) as archive:
+        with tarfile.open(fileobj=io.BytesIO(archive_file())) as plain:
+            for member in plain:
+                archive.addfile(member, plain.extractfile(member))
+    assert len(imdb.read_reviews(path)) == 3
+    with open(path, 'rb') as f:
+        whole = f.read()
+    for n in range(len(whole)):
+        attempt(read_reviews, tmp_path / 'x', whole[:n] + bytes(
+            bytearray([whole[n] ^ 0x55])) + whole[n + 1:])
 
 
 def test_nothing_was_left_behind(tmp_path):
