@@ -389,8 +389,14 @@ def test_main_block_on_the_sample_in_a_clean_folder(tmp_path):
         assert archive['Wemb'].dtype == 'float32'
         assert archive['train_err'] < 0.2
         assert archive['history_errs'].shape[1] == 2
-    last = done.stdout.splitlines()[-3]
-    assert last.startswith('Errors of the best parameters: train 0.')
+        test_err = float(archive['test_err'])
+    lines = done.stdout.splitlines()
+    start = max(i for i, line in enumerate(lines)
+                if line.startswith('Errors of the best parameters: train 0.'))
+    assert 'test %.4g' % test_err in lines[start]
+    # The report is of the same parameters; here is all that follows.
+    assert any(line.startswith('Error on 176 test reviews: %.4f, 95 %%'
+                               % test_err) for line in lines[start:])
 
 
 def test_float_type_is_as_asked_for():
@@ -407,7 +413,7 @@ def test_float_type_is_as_asked_for():
 def test_the_example_of_the_readme(tmp_path, monkeypatch, capsys):
     with open(os.path.join(ROOT, 'README.rst')) as f:
         text = f.read()
-    start = text.index('    import lstm, imdb\n')
+    start = text.index('    import classify\n')
     example = textwrap.dedent(text[start:text.index('\nIt prints', start)])
     monkeypatch.chdir(tmp_path)
     imdb.preprocess(os.path.join(ROOT, 'data', 'sample'))
