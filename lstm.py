@@ -634,6 +634,33 @@ def build_model(tparams, options):
     return use_noise, x, mask, y, f_pred_prob, f_pred, cost
 
 
+def drop_words(x, mask, share, seed):
+    """Make words unknown at random, so that no review is known by a few.
+
+    Word dropout, M. Iyyer et al., "Deep Unordered Composition Rivals
+    Syntactic Methods for Text Classification", ACL 2015. Unlike them, this
+    leaves the words' places.
+
+    Parameters
+    ----------
+    x : int64 array, shape (T, n)
+        Word ids.
+    mask : array, shape (T, n)
+        Not 0 for words; padding stays as it is.
+    share : float
+        Probability, from 0 to 1, that a word becomes unknown.
+    seed : list of int
+        Seed and number of the update: what is drawn depends on nothing else,
+        so that a resumed training draws the same.
+
+    Returns
+    -------
+    int64 array, shape (T, n)
+    """
+    dropped = numpy.random.RandomState(seed).uniform(size=x.shape) < share
+    return numpy.where(dropped & (mask != 0), imdb.UNKNOWN, x)
+
+
 # --------------------------------------------------------------------------
 # Optimizers
 # --------------------------------------------------------------------------
@@ -1071,6 +1098,8 @@ _ALLOWED = collections.OrderedDict([
     ('seed', ('an integer from 1 to 2147462578',  # what MRG streams take
               lambda value: is_integer(value) and 0 < value < 2147462579)),
     ('pool_lengths', ('True or False', lambda value: value in (True, False))),
+    ('word_dropout', ('a number of 0 or more and below 1',
+                      lambda value: is_number(value) and 0 <= value < 1)),
     ('resume', ('True or False', lambda value: value in (True, False)))])
 
 # What the tutorial's options that have no effect here, or there, were set to.
@@ -1104,7 +1133,7 @@ def train_lstm(
         saveto='lstm_model.npz', validFreq=370, saveFreq=1110, maxlen=100,
         batch_size=16, valid_batch_size=64, dataset='imdb', use_dropout=True,
         reload_model=None, test_size=-1, seed=SEED, pool_lengths=True,
-        resume=False, **unknown):
+        word_dropout=0., resume=False, **unknown):
     """Train the model, keep its best parameters and save them.
 
     Parameters
@@ -1156,6 +1185,9 @@ def train_lstm(
         Whether training minibatches are of reviews of like lengths, see
         :func:`get_minibatches_idx`: every review once an epoch, in random
         order, with less padding.
+    word_dropout : float, optional
+        Share of the words that training makes unknown, see
+        :func:`drop_words`.
     resume : bool, optional
         Whether to continue the training that `saveto` has the files of; it
         ends with the same numbers as one that was never interrupted. Where
@@ -1190,7 +1222,8 @@ def train_lstm(
         ('batch_size', batch_size), ('valid_batch_size', valid_batch_size),
         ('dataset', dataset), ('use_dropout', use_dropout),
         ('reload_model', reload_model), ('test_size', test_size),
-        ('seed', seed), ('pool_lengths', pool_lengths), ('resume', resume)])
+        ('seed', seed), ('pool_lengths', pool_lengths),
+        ('word_dropout', word_dropout), ('resume', resume)])
     _check_options(options, unknown)
     options['optimizer'] = optimizer.__name__
     print('Options:', ', '.join('%s=%s' % item for item in options.items()))
@@ -1347,6 +1380,10 @@ def _train(options, optimizer):
                 x_now, mask_now, y_now = prepare_data(
                     [train[0][n] for n in index],
                     [train[1][n] for n in index])
+                if options['word_dropout']:
+                    x_now = drop_words(x_now, mask_now,
+                                       options['word_dropout'],
+                                       [options['seed'], now.update])
                 cost_now = f_grad_shared(x_now, mask_now, y_now)
                 now.update += 1
                 now.batch += 1
@@ -1479,5 +1516,6 @@ if __name__ == '__main__':
         test_size=500,          # test reviews, chosen at random; -1 for all
         seed=123,               # same seed and flags, same numbers
         pool_lengths=True,      # minibatches of like lengths: less padding
+        word_dropout=0.,        # share of words made unknown while training
         resume=False,           # continue the training that saveto was left by
     )

@@ -88,7 +88,8 @@ class Training(object):
 
 @pytest.mark.parametrize('how', [
     {'optimizer': lstm.adadelta},
-    {'optimizer': lstm.rmsprop, 'lrate': 0.01, 'pool_lengths': False},
+    {'optimizer': lstm.rmsprop, 'lrate': 0.01, 'pool_lengths': False,
+     'word_dropout': 0.2},
     {'optimizer': lstm.sgd, 'lrate': 0.1, 'decay_c': 0.01, 'test_size': 9},
     {'optimizer': lstm.adam, 'lrate': 0.01},
 ], ids=['adadelta', 'rmsprop', 'sgd', 'adam'])

@@ -581,3 +581,19 @@ def test_files_of_another_kind_are_refused(tmp_path):
                  'text.npz'):
         with pytest.raises(ValueError, match='is not a .npz file'):
             lstm.load_params(str(tmp_path / name), params)
+
+
+def test_drop_words_makes_words_unknown_and_leaves_padding():
+    x = numpy.random.RandomState(0).randint(2, 1000, size=(200, 50))
+    mask = (numpy.arange(200)[:, None] < numpy.arange(150, 200)).astype('f4')
+    x[mask == 0] = 0
+    dropped = lstm.drop_words(x, mask, 0.3, [123, 7])
+    changed = dropped != x
+    assert (dropped[changed] == imdb.UNKNOWN).all()
+    assert not changed[mask == 0].any()
+    # 8,725 words: three standard deviations are 0.015.
+    assert abs(changed.sum() / mask.sum() - 0.3) < 0.015
+    assert dropped.dtype == x.dtype
+    again = lstm.drop_words(x, mask, 0.3, [123, 7])
+    numpy.testing.assert_array_equal(again, dropped)
+    assert (lstm.drop_words(x, mask, 0.3, [123, 8]) != dropped).any()
