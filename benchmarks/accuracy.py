@@ -35,7 +35,7 @@ SEARCH = [
     dict(word_dropout=0.5),
     dict(word_dropout=0.3, batch_size=16, lrate=0.0005, validFreq=742),
 ]
-FULL = dict(BASE, word_dropout=0.3)
+FULL = dict(BASE, **SEARCH[-1])
 
 
 def train(path, **how):
