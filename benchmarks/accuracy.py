@@ -1,8 +1,9 @@
 """Train on the real data set and report errors on all its test reviews.
 
+    export THEANO_FLAGS="floatX=float32"
     uv run benchmarks/accuracy.py defaults   # lstm.py as it is, five seeds
     uv run benchmarks/accuracy.py full       # reviews of any length
-    uv run benchmarks/accuracy.py search     # where the settings are from
+    uv run benchmarks/accuracy.py search     # where its settings are from
 
 ``search`` looks at validation reviews alone. Models go to the folder that
 ``--folder`` names; what is there already is continued, or taken as it is.

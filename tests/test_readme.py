@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy
 import pytest
 
 import lstm
@@ -28,6 +29,12 @@ RUN_BY = {
         'nothing: there is no GPU, as the README says',
     './download.sh': 'test_download',
     'python imdb.py aclImdb_v1.tar.gz': 'test_imdb.test_real_archive',
+    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py defaults':
+        'test_accuracy_reports_what_its_trainings_saved',
+    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py full':
+        'test_accuracy_reports_what_its_trainings_saved',
+    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py search':
+        'test_accuracy_reports_what_its_trainings_saved',
     'theano-cache unlock': 'nothing: it would take the lock of the tests'}
 
 
@@ -132,3 +139,32 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
     assert (tmp_path / 'lstm_model.png').exists()
     last = done.stdout.splitlines()[-1]
     assert last.split('\t')[0] in ('praise', 'blame', 'neither')
+
+
+def test_accuracy_reports_what_its_trainings_saved(tmp_path, monkeypatch,
+                                                   capsys):
+    monkeypatch.syspath_prepend(os.path.join(ROOT, 'benchmarks'))
+    import accuracy
+
+    def train_little(path, **how):
+        return train(path, **dict(
+            how, dataset='sample', dim_proj=4, max_epochs=1, validFreq=20))
+
+    train = accuracy.train
+    monkeypatch.setattr(accuracy, 'train', train_little)
+    monkeypatch.setattr(accuracy, 'SEEDS', [5, 6])
+    monkeypatch.setattr(accuracy, 'SEARCH', [{'word_dropout': 0.5}])
+    accuracy.defaults(str(tmp_path))
+    accuracy.full(str(tmp_path))
+    accuracy.search(str(tmp_path))
+    said = capsys.readouterr().out
+    errors = []
+    for name in ('defaults_5', 'defaults_6', 'full'):
+        with numpy.load(str(tmp_path / (name + '.npz'))) as saved:
+            errors.append(float(saved['test_err']))
+    low, high = sorted(errors[:2])  # of two, the deviation is as here
+    assert 'mean %.4f, standard deviation %.4f' % (
+        (low + high) / 2, (high - low) / 2 ** 0.5) in said
+    assert 'test %.4f\n' % errors[2] in said
+    best = min(lstm.load_history(str(tmp_path / 'search_0.npz'))[:, 3])
+    assert '%.4f at update' % best in said
