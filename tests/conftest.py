@@ -1,5 +1,6 @@
 """What several test files share."""
 import os
+import signal
 import sys
 
 import pytest
@@ -9,6 +10,15 @@ sys.path.insert(0, ROOT)
 
 ARCHIVE = os.path.join(os.path.dirname(ROOT), 'shared', 'data',
                        'aclImdb_v1.tar.gz')
+
+
+def heed_signals():
+    """For a new process: signals count, even where this run ignores them.
+
+    A shell's background jobs ignore Ctrl-C, those of nohup a hang-up.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope='session')

@@ -14,7 +14,7 @@ import theano
 
 import checkpoint
 import lstm
-from conftest import ROOT
+from conftest import ROOT, heed_signals
 
 HOW = dict(dim_proj=8, n_words=30, dispFreq=1, validFreq=10, saveFreq=7,
            max_epochs=4, batch_size=4, valid_batch_size=7, patience=100)
@@ -49,7 +49,7 @@ def same(one, other, but=('options', 'progress')):
 class Training(object):
     """train_lstm in a process of its own."""
 
-    def __init__(self, folder, before='', **how):
+    def __init__(self, folder, before='', signals=heed_signals, **how):
         how = dict(HOW, **how)
         optimizer = how.pop('optimizer', lstm.adadelta).__name__
         self.process = subprocess.Popen(
@@ -60,7 +60,7 @@ class Training(object):
                      THEANO_FLAGS='floatX=' + theano.config.floatX + ',' +
                      os.environ.get('THEANO_FLAGS', '')),
             universal_newlines=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT)
+            stderr=subprocess.STDOUT, preexec_fn=signals)
         self.lines = []
 
     def until(self, word):
@@ -129,6 +129,15 @@ def test_a_signal_saves_exits_and_resumes(dataset, tmp_path, number,
     lstm.train_lstm(**dict(how, saveto='a.npz', resume=True))
     lstm.train_lstm(**dict(how, saveto='b.npz'))
     same(contents('a.npz'), contents('b.npz'))
+
+
+def test_what_nohup_ignores_stays_ignored(dataset, tmp_path):
+    training = Training(
+        tmp_path, dataset=dataset,
+        signals=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    training.until('Update 24 ')
+    assert training.kill(signal.SIGHUP) == 0
+    assert 'Update 76 ' in training.text()
 
 
 def test_a_second_signal_exits_at_once(dataset, tmp_path):

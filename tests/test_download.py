@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import heed_signals
+
 pytestmark = pytest.mark.skipif(
     os.name != 'posix', reason='download.sh needs a POSIX system')
 
@@ -175,10 +177,7 @@ class Site:
             env=dict(self.environ, IMDB_URL=url), cwd=str(self.bin),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, universal_newlines=True,
-            # Ctrl-C must count even where this run itself ignores it, as a
-            # shell's background jobs do.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            start_new_session=True, **kwargs)
+            preexec_fn=heed_signals, start_new_session=True, **kwargs)
 
     def run(self, url):
         """Exit code, standard output and last line of standard error."""

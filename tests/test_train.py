@@ -13,7 +13,7 @@ import theano
 
 import imdb
 import lstm
-from conftest import ROOT
+from conftest import ROOT, heed_signals
 
 TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
             max_epochs=3, batch_size=4, valid_batch_size=7, patience=10)
@@ -207,7 +207,8 @@ def test_signals_end_in_a_saved_model(dataset, tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, '-u', '-c', code], cwd=str(tmp_path),
         env=dict(os.environ, PYTHONPATH=ROOT), universal_newlines=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=heed_signals)
     lines = []
     for line in process.stdout:
         lines.append(line)
