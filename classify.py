@@ -83,13 +83,15 @@ def load_model(path):
     if found:
         options.update(lstm.load_options(path))
     options.update(n_words=n_words, dim_proj=dim, ydim=ydim)
+    options.pop('seed', None)  # nothing is random in a prediction
     classes = options.get('classes')
     if classes is not None and not (
             isinstance(classes, list) and len(classes) == ydim and all(
                 isinstance(name, six.string_types) for name in classes)):
         raise ValueError('%s names other classes than the %d it has'
                          % (path, ydim))
-    options['classes'] = lstm.class_names(classes, ydim)
+    options['classes'] = [_printable(name) for name in
+                          lstm.class_names(classes, ydim)]
     if options.get('tokenizer', imdb.TOKENIZER) != imdb.TOKENIZER:
         raise ValueError('%s was trained on text split otherwise (%s) than '
                          'this script does (%s)' % (
@@ -212,7 +214,7 @@ class Classifier(object):
             self._f_outputs = lstm.theano.function(
                 list(self._inputs), lstm.layer_outputs(
                     self._tparams, *self._inputs, options=self.options,
-                    keep=False))
+                    keep=False), on_unused_input='ignore')
         h = self._f_outputs(x, mask)[:len(words), 0].astype('float64')
         towards = 1 if len(self.classes) == 2 else int(probs.argmax())
         others = [n for n in range(len(self.classes)) if n != towards]
@@ -318,12 +320,13 @@ def explain_in_text(found, colour):
         return '%s[%s]' % (word, ('+' if level > 0 else '-') * abs(level))
 
     # A review is no place for what a terminal obeys.
-    pieces = as_written(_printable(found.text), found.words)
+    words = [_printable(word) for word in found.words]
+    pieces = as_written(_printable(found.text), words)
     shown = ''.join(before + show(level, word) for (before, word), level
                     in zip(pieces, _levels(found) + [0]))
     marks = [show(level, 'for %s' % name) for level, name in (
         (2, found.classes[found.towards]), (-2, _other(found)))]
-    strongest = sorted(zip(found.parts, found.words),
+    strongest = sorted(zip(found.parts, words),
                        key=lambda pair: -abs(pair[0]))[:6]
     return '%s\n\nMarks: %s. Strongest: %s.\n%s' % (
         shown.strip(), ', '.join(marks), ', '.join(
@@ -385,7 +388,8 @@ def explain_in_html(explanations):
             found.parts) else 1.
         text = u''
         for (before, word), part, known in zip(
-                as_written(_printable(found.text), found.words),
+                as_written(_printable(found.text),
+                           [_printable(word) for word in found.words]),
                 list(found.parts) + [0.], found.known + [True]):
             text += escape(before)
             if word:
@@ -499,6 +503,9 @@ def evaluate(args, write):
     """Report how a model does on all test reviews of a data set."""
     params, options = load_model(args.model)
     name = args.dataset or options.get('dataset', 'imdb')
+    if not isinstance(name, six.string_types):
+        raise ValueError('%s names no dataset; give one, with --dataset'
+                         % args.model)
     load_data, prepare_data = lstm.get_dataset(name)
     _, _, test = load_data(n_words=options['n_words'], valid_portion=0.05,
                            maxlen=None)

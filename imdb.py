@@ -247,8 +247,9 @@ def read_reviews(source):
             if one_file:
                 found.append((name, split, label, text))
             else:
-                found.extend((name + '/%09d' % n, split, label, line)
-                             for n, line in enumerate(text.splitlines())
+                found.extend((name + '/%09d' % n, split, label,
+                              line.rstrip(u'\r'))
+                             for n, line in enumerate(text.split(u'\n'))
                              if line.strip())
     except ValueError:
         raise

@@ -182,6 +182,29 @@ def test_explanations_for_a_terminal(model, run):
     assert '\x1b[31m' not in coloured  # what the review brought along
 
 
+def test_nothing_that_a_terminal_obeys_is_shown(model, run, tmp_path):
+    text = u'great \x9b31m film \x7f \x1b]0;title\x07 dull'
+    with numpy.load(model[0]) as archive:
+        arrays = dict(archive)
+    options = json.loads(str(arrays['options']))
+    options['classes'] = [name + u'\x1b[2J' for name in options['classes']]
+    arrays['options'] = numpy.array(json.dumps(options))
+    numpy.savez(str(tmp_path / 'x.npz'), **arrays)
+    shown = [run('predict', tmp_path / 'x.npz', '--explain', text),
+             run('predict', tmp_path / 'x.npz', text),
+             classify.explain_in_html([classify.Classifier(
+                 str(tmp_path / 'x.npz')).explain(text)])]
+    for out in shown:
+        assert not re.search(u'[\x00-\x08\x0b-\x1f\x7f-\x9f]', out)
+
+
+def test_explaining_without_c(model, monkeypatch):
+    with_c = classify.Classifier(model[0]).explain('a great film')
+    monkeypatch.setattr(lstm, '_runs_c', lambda: False)
+    in_scan = classify.Classifier(model[0]).explain('a great film')
+    numpy.testing.assert_allclose(in_scan.parts, with_c.parts, 1e-3, 1e-5)
+
+
 def test_the_page_escapes_what_the_review_contains(model, run, tmp_path):
     page = tmp_path / 'page.html'
     run('predict', model[0], '--html', page, TEXT, '<script>alert(1)</script>')
@@ -288,6 +311,7 @@ def test_help_fits_a_screen_and_a_command_runs():
     ({'options': numpy.array(u'{"classes": ["a"]}')}, 'names other classes'),
     ({'options': numpy.array(u'{"classes": [1, 2, 3]}')}, 'other classes'),
     ({'options': numpy.array(u'{"tokenizer": "?"}')}, 'split otherwise'),
+    ({'options': numpy.array(u'{"tokenizer": 3}')}, 'split otherwise'),
     ({'words': numpy.array([255, 1], 'uint8')}, 'not UTF-8'),
     ({'words': numpy.zeros((2, 2), 'uint8')}, 'words are no text'),
     ({'Wemb': numpy.zeros(3)}, 'no model of a size'),
@@ -304,8 +328,11 @@ def test_sizes_are_read_before_memory_is_taken(tmp_path, run):
     """Options may claim any size; the arrays' own headers count."""
     params = lstm.init_params({'n_words': 5, 'dim_proj': 2, 'ydim': 2})
     numpy.savez(str(tmp_path / 'x.npz'), words=lstm.words_array({'a': 2}, 5),
-                options=numpy.array(u'{"dim_proj": 1000000000}'), **params)
+                options=numpy.array(u'{"dim_proj": 1000000000, "seed": null, '
+                                    u'"dataset": 5}'), **params)
     assert run('predict', tmp_path / 'x.npz', 'a').startswith(('neg', 'pos'))
+    assert 'x.npz names no dataset' in run('evaluate', tmp_path / 'x.npz',
+                                           code=1)
 
 
 def test_words_survive(tmp_path):

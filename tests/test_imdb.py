@@ -110,12 +110,13 @@ def test_archive_folder_and_rerun_give_the_same_bytes(corpus, tmp_path):
 
 def test_reviews_may_stand_a_line_in_one_file_a_class(tmp_path):
     for name, text in (('train/pos.txt', 'good\n\nfine\n'),
-                       ('train/neg.txt', 'bad'), ('test/neg.txt', 'sad\n')):
+                       ('train/neg.txt', 'bad'),
+                       ('test/neg.txt', u'sad\u2028\x0cto see\r\n')):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(text.encode('utf-8'))
     assert imdb.read_reviews(str(tmp_path)) == [
-        ('test', 'neg', 'sad'), ('train', 'neg', 'bad'),
+        ('test', 'neg', u'sad\u2028\x0cto see'), ('train', 'neg', 'bad'),
         ('train', 'pos', 'good'), ('train', 'pos', 'fine')]
 
 
