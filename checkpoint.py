@@ -23,10 +23,17 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+import theano_setup  # noqa: F401  before Theano
 import numpy
 import six
+import theano
 
 import imdb
+
+
+def floatx(values):
+    """Return values as an array of Theano's floatX."""
+    return numpy.asarray(values, dtype=theano.config.floatX)
 
 
 def is_integer(value):
@@ -71,6 +78,8 @@ def read_array(archive, name, check):
             io.BytesIO(size + f.read(length)))
         if dtype.hasobject or dtype.kind == 'V':
             raise ValueError('an array of objects, which could run code')
+        if min(shape + (0,)) < 0:  # a negative size is one without limit
+            raise ValueError('an array of the impossible shape %s' % (shape,))
         return shape, fortran, dtype
 
     def values(f, shape, fortran, dtype):
@@ -126,6 +135,231 @@ def write_npz(path, arrays):
 
 
 # --------------------------------------------------------------------------
+# Models
+# --------------------------------------------------------------------------
+
+# The option that sets the length of each axis, and how many times over.
+_AXES = {'Wemb': (('n_words', 1), ('dim_proj', 1)),
+         'lstm_W': (('dim_proj', 1), ('dim_proj', 4)),
+         'lstm_U': (('dim_proj', 1), ('dim_proj', 4)),
+         'lstm_b': (('dim_proj', 4),),
+         'U': (('dim_proj', 1), ('ydim', 1)),
+         'b': (('ydim', 1),)}
+
+
+def _advice(name, shape, wanted):
+    """How to change the options so that a saved shape fits."""
+    changes = ['%s=%d' % (option, length // times)
+               for (option, times), length, other
+               in zip(_AXES.get(name, ()), shape, wanted)
+               if length != other and option != 'ydim']
+    if len(shape) != len(wanted) or not changes:
+        return 'it was made for other data or by another script'
+    return 'to use this file, set ' + ' and '.join(
+        sorted(set(changes), reverse=True))
+
+
+def load_params(path, params):
+    """Load saved parameters in place of initial ones.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`lstm.train_lstm` saved.
+    params : dict of str to ndarray
+        Parameters of the shapes wanted, as :func:`lstm.init_params` makes
+        them; the loaded ones take their places.
+
+    Returns
+    -------
+    dict
+        `params`.
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If it is no ``.npz`` file, lacks a parameter, or holds one of another
+        shape or with values that are not finite numbers. Then `params` is
+        unchanged. Nothing in the file is ever run.
+    """
+    loaded = {}
+    with open_npz(path, 'model file') as archive:
+        for name, wanted in params.items():
+            if name + '.npy' not in archive.namelist():
+                raise ValueError('%s lacks the parameter %s; it is not a '
+                                 'model that this script saved'
+                                 % (path, name))
+
+            def check(shape, dtype):
+                if shape != wanted.shape:
+                    raise ValueError(
+                        '%s holds %s of shape %s, but the options make it %s; '
+                        '%s' % (path, name, shape, wanted.shape,
+                                _advice(name, shape, wanted.shape)))
+                if dtype.kind not in 'fiu':
+                    raise ValueError('%s holds values in %s that are not '
+                                     'finite numbers' % (path, name))
+            value = read_array(archive, name, check)
+            with numpy.errstate(over='ignore'):  # too large becomes infinite
+                loaded[name] = floatx(value)
+            if not numpy.isfinite(loaded[name]).all():
+                raise ValueError('%s holds values in %s that are not finite '
+                                 'numbers' % (path, name))
+    params.update(loaded)
+    return params
+
+
+def load_options(path):
+    """Load the options that a model was trained with.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`lstm.train_lstm` saved.
+
+    Returns
+    -------
+    dict
+        What :func:`lstm.init_params` and :func:`lstm.build_model` take.
+
+    Raises
+    ------
+    IOError, ValueError
+        As :func:`load_params`; also if the file has no options, as those of
+        the tutorial of 2014 have none.
+    """
+    with open_npz(path, 'model file') as archive:
+        if 'options.npy' not in archive.namelist():
+            raise ValueError('%s was saved without its options; give '
+                             'init_params those it was trained with' % path)
+        try:
+            return dict(json.loads(read_text(archive, 'options')))
+        except (TypeError, ValueError) as error:
+            raise ValueError('%s holds options that cannot be read (%s)'
+                             % (path, error))
+
+
+def words_array(dictionary, n_words):
+    """The first words of a dictionary, as an array for :func:`save_model`.
+
+    Parameters
+    ----------
+    dictionary : dict
+        Word to id.
+    n_words : int
+        Words of this id or more are left out.
+
+    Returns
+    -------
+    ndarray of uint8, one axis
+        UTF-8 text: the word of id 0, a line feed, the word of id 1 and so on.
+        No word, no text: ids 0 and 1 have none.
+    """
+    words = [''] * n_words
+    for word, n in dictionary.items():
+        if n < n_words and '\n' not in word:  # no word of imdb.tokenize's has
+            words[n] = word
+    return numpy.frombuffer(u'\n'.join(words).encode('utf-8'), 'uint8')
+
+
+def load_words(path):
+    """Load the dictionary that a model was trained with.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`lstm.train_lstm` saved.
+
+    Returns
+    -------
+    dict or None
+        Word to id, of the words that the model knows; None if the file has
+        none.
+
+    Raises
+    ------
+    IOError, ValueError
+        As :func:`load_params`.
+    """
+    def check(shape, dtype):
+        if len(shape) != 1 or dtype != 'uint8' or shape[0] > imdb.MAX_BYTES:
+            raise ValueError('%s holds no dictionary: its words are no text'
+                             % path)
+
+    with open_npz(path, 'model file') as archive:
+        if 'words.npy' not in archive.namelist():
+            return None
+        text = read_array(archive, 'words', check).tobytes()
+    try:
+        words = text.decode('utf-8').split(u'\n')
+    except UnicodeDecodeError:
+        raise ValueError('%s holds words that are not UTF-8 text' % path)
+    return dict((word, n) for n, word in enumerate(words) if word)
+
+
+def save_model(path, params, history_errs, options, **others):
+    """Save parameters, error history and options as one ``.npz`` file.
+
+    Everything in it is a plain array: ``numpy.load(path,
+    allow_pickle=False)`` reads all of it. The file takes its place at once,
+    when it is complete; until then, what was there stays whole.
+
+    Parameters
+    ----------
+    path : str
+    params : dict of str to ndarray
+    history_errs : list of (valid_err, test_err)
+        One pair a validation.
+    options : dict
+        Saved as JSON text under the key ``options``.
+    **others : float or ndarray
+        ``train_err``, ``valid_err``, ``test_err``, ``words`` (see
+        :func:`words_array`), ``history`` (see :func:`load_history`).
+
+    Raises
+    ------
+    IOError, OSError
+        If it cannot be written.
+    """
+    write_npz(path, dict(
+        params, history_errs=numpy.array(history_errs).reshape(-1, 2),
+        options=text_array(options), **others))
+
+
+def load_history(path):
+    """Load the course of the training that made a model.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`lstm.train_lstm` saved.
+
+    Returns
+    -------
+    ndarray of float64, shape (number of validations, 5)
+        Update; mean cost, in nats, of the updates since the validation
+        before; error on the training, validation and test reviews.
+
+    Raises
+    ------
+    IOError, ValueError
+        As :func:`load_params`; also if the file has no history.
+    """
+    def check(shape, dtype):
+        if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (
+                shape[0] > 10 ** 6):
+            raise ValueError('%s holds no history of a training' % path)
+
+    with open_npz(path, 'model file') as archive:
+        if 'history.npy' not in archive.namelist():
+            raise ValueError('%s was saved without the history of its '
+                             'training, by another script' % path)
+        return read_array(archive, 'history', check)
+
+
+# --------------------------------------------------------------------------
 # Places
 # --------------------------------------------------------------------------
 
@@ -167,6 +401,8 @@ def sole_writer(saveto):
     try:
         yield
     finally:
+        if not fcntl:
+            lock.close()  # Windows removes no file that is open
         if os.path.exists(path):
             os.remove(path)
         lock.close()
@@ -304,7 +540,8 @@ class Progress(object):
             raise ValueError('%s is not a checkpoint of a training, or is '
                              'damaged (%s)' % (path, error))
         changed = [name for name, value in options.items()
-                   if name != 'resume' and then.get(name) != value]
+                   if name != 'resume' and then.get(name) != value
+                   and (name in then or name in Progress.FIXED)]
         fixed = [name for name in changed if name in Progress.FIXED]
         if fixed:
             raise ValueError(
@@ -336,6 +573,12 @@ class Progress(object):
                                            wanted.dtype))
             return check
 
+        def read(name, check):
+            if name + '.npy' not in archive.namelist():
+                raise ValueError('%s was saved by another version of this '
+                                 'script: it lacks %s' % (path, name))
+            return read_array(archive, name, check)
+
         def rows(shape, dtype):
             if len(shape) != 2 or shape[1] != 5 or shape[0] > update or (
                     dtype != 'float64'):
@@ -343,17 +586,15 @@ class Progress(object):
 
         with open_npz(path, 'checkpoint') as archive:
             values = dict(
-                (name, read_array(archive, name, like(variable.get_value())))
+                (name, read(name, like(variable.get_value())))
                 for name, variable in self.shared.items())
             best = None
             if progress['best_err'] is not None:
                 best = collections.OrderedDict(
-                    (name, read_array(archive, 'best/' + name,
-                                      like(variable.get_value())))
+                    (name, read('best/' + name, like(variable.get_value())))
                     for name, variable in self.tparams.items())
-            keys = read_array(archive, 'shuffle',
-                              like(numpy.zeros(624, 'uint32')))
-            history = read_array(archive, 'history', rows)
+            keys = read('shuffle', like(numpy.zeros(624, 'uint32')))
+            history = read('history', rows)
         for name, value in values.items():
             self.shared[name].set_value(value)
         self.update, self.epoch, self.batch = update, epoch, batch

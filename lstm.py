@@ -24,7 +24,6 @@ from __future__ import absolute_import, division, print_function
 
 import collections
 import difflib
-import json
 import os
 import signal
 import sys
@@ -42,14 +41,11 @@ from theano.sandbox.rng_mrg import MRG_RandomStreams
 import checkpoint
 import imdb
 import lstm_op
-from checkpoint import is_integer, is_number
+from checkpoint import (  # noqa: F401  names that users of lstm know
+    floatx, is_integer, is_number, load_history, load_options, load_params,
+    load_words, save_model, words_array)
 
 SEED = 123
-
-
-def floatx(values):
-    """Return values as an array of Theano's floatX."""
-    return numpy.asarray(values, dtype=theano.config.floatX)
 
 
 # --------------------------------------------------------------------------
@@ -213,227 +209,6 @@ def set_values(params, tparams):
     """Set shared variables to values of the same names."""
     for name, value in params.items():
         tparams[name].set_value(value)
-
-
-# The option that sets the length of each axis, and how many times over.
-_AXES = {'Wemb': (('n_words', 1), ('dim_proj', 1)),
-         'lstm_W': (('dim_proj', 1), ('dim_proj', 4)),
-         'lstm_U': (('dim_proj', 1), ('dim_proj', 4)),
-         'lstm_b': (('dim_proj', 4),),
-         'U': (('dim_proj', 1), ('ydim', 1)),
-         'b': (('ydim', 1),)}
-
-
-def _advice(name, shape, wanted):
-    """How to change the options so that a saved shape fits."""
-    changes = ['%s=%d' % (option, length // times)
-               for (option, times), length, other
-               in zip(_AXES.get(name, ()), shape, wanted)
-               if length != other and option != 'ydim']
-    if len(shape) != len(wanted) or not changes:
-        return 'it was made for other data or by another script'
-    return 'to use this file, set ' + ' and '.join(
-        sorted(set(changes), reverse=True))
-
-
-def load_params(path, params):
-    """Load saved parameters in place of initial ones.
-
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`train_lstm` saved.
-    params : dict of str to ndarray
-        Parameters of the shapes wanted, as :func:`init_params` makes them;
-        the loaded ones take their places.
-
-    Returns
-    -------
-    dict
-        `params`.
-
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If it is no ``.npz`` file, lacks a parameter, or holds one of another
-        shape or with values that are not finite numbers. Then `params` is
-        unchanged. Nothing in the file is ever run.
-    """
-    loaded = {}
-    with checkpoint.open_npz(path, 'model file') as archive:
-        for name, wanted in params.items():
-            if name + '.npy' not in archive.namelist():
-                raise ValueError('%s lacks the parameter %s; it is not a '
-                                 'model that this script saved'
-                                 % (path, name))
-
-            def check(shape, dtype):
-                if shape != wanted.shape:
-                    raise ValueError(
-                        '%s holds %s of shape %s, but the options make it %s; '
-                        '%s' % (path, name, shape, wanted.shape,
-                                _advice(name, shape, wanted.shape)))
-                if dtype.kind not in 'fiu':
-                    raise ValueError('%s holds values in %s that are not '
-                                     'finite numbers' % (path, name))
-            value = checkpoint.read_array(archive, name, check)
-            with numpy.errstate(over='ignore'):  # too large becomes infinite
-                loaded[name] = floatx(value)
-            if not numpy.isfinite(loaded[name]).all():
-                raise ValueError('%s holds values in %s that are not finite '
-                                 'numbers' % (path, name))
-    params.update(loaded)
-    return params
-
-
-def load_options(path):
-    """Load the options that a model was trained with.
-
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`train_lstm` saved.
-
-    Returns
-    -------
-    dict
-        What :func:`init_params` and :func:`build_model` take.
-
-    Raises
-    ------
-    IOError, ValueError
-        As :func:`load_params`; also if the file has no options, as those of
-        the tutorial of 2014 have none.
-    """
-    with checkpoint.open_npz(path, 'model file') as archive:
-        if 'options.npy' not in archive.namelist():
-            raise ValueError('%s was saved without its options; give '
-                             'init_params those it was trained with' % path)
-        try:
-            return dict(json.loads(checkpoint.read_text(archive, 'options')))
-        except (TypeError, ValueError) as error:
-            raise ValueError('%s holds options that cannot be read (%s)'
-                             % (path, error))
-
-
-def words_array(dictionary, n_words):
-    """The first words of a dictionary, as an array for :func:`save_model`.
-
-    Parameters
-    ----------
-    dictionary : dict
-        Word to id.
-    n_words : int
-        Words of this id or more are left out.
-
-    Returns
-    -------
-    ndarray of uint8, one axis
-        UTF-8 text: the word of id 0, a line feed, the word of id 1 and so on.
-        No word, no text: ids 0 and 1 have none.
-    """
-    words = [''] * n_words
-    for word, n in dictionary.items():
-        if n < n_words and '\n' not in word:  # no word of imdb.tokenize's has
-            words[n] = word
-    return numpy.frombuffer(u'\n'.join(words).encode('utf-8'), 'uint8')
-
-
-def load_words(path):
-    """Load the dictionary that a model was trained with.
-
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`train_lstm` saved.
-
-    Returns
-    -------
-    dict or None
-        Word to id, of the words that the model knows; None if the file has
-        none.
-
-    Raises
-    ------
-    IOError, ValueError
-        As :func:`load_params`.
-    """
-    def check(shape, dtype):
-        if len(shape) != 1 or dtype != 'uint8' or shape[0] > imdb.MAX_BYTES:
-            raise ValueError('%s holds no dictionary: its words are no text'
-                             % path)
-
-    with checkpoint.open_npz(path, 'model file') as archive:
-        if 'words.npy' not in archive.namelist():
-            return None
-        text = checkpoint.read_array(archive, 'words', check).tobytes()
-    try:
-        words = text.decode('utf-8').split(u'\n')
-    except UnicodeDecodeError:
-        raise ValueError('%s holds words that are not UTF-8 text' % path)
-    return dict((word, n) for n, word in enumerate(words) if word)
-
-
-def save_model(path, params, history_errs, options, **others):
-    """Save parameters, error history and options as one ``.npz`` file.
-
-    Everything in it is a plain array: ``numpy.load(path,
-    allow_pickle=False)`` reads all of it. The file takes its place at once,
-    when it is complete; until then, what was there stays whole.
-
-    Parameters
-    ----------
-    path : str
-    params : dict of str to ndarray
-    history_errs : list of (valid_err, test_err)
-        One pair a validation.
-    options : dict
-        Saved as JSON text under the key ``options``.
-    **others : float or ndarray
-        ``train_err``, ``valid_err``, ``test_err``, ``words`` (see
-        :func:`words_array`), ``history`` (see :func:`load_history`).
-
-    Raises
-    ------
-    IOError, OSError
-        If it cannot be written.
-    """
-    checkpoint.write_npz(path, dict(
-        params, history_errs=numpy.array(history_errs).reshape(-1, 2),
-        options=checkpoint.text_array(options), **others))
-
-
-def load_history(path):
-    """Load the course of the training that made a model.
-
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`train_lstm` saved.
-
-    Returns
-    -------
-    ndarray of float64, shape (number of validations, 5)
-        Update; mean cost, in nats, of the updates since the validation
-        before; error on the training, validation and test reviews.
-
-    Raises
-    ------
-    IOError, ValueError
-        As :func:`load_params`; also if the file has no history.
-    """
-    def check(shape, dtype):
-        if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (
-                shape[0] > 10 ** 6):
-            raise ValueError('%s holds no history of a training' % path)
-
-    with checkpoint.open_npz(path, 'model file') as archive:
-        if 'history.npy' not in archive.namelist():
-            raise ValueError('%s was saved without the history of its '
-                             'training, by another script' % path)
-        return checkpoint.read_array(archive, 'history', check)
 
 
 # --------------------------------------------------------------------------
@@ -637,9 +412,11 @@ def build_model(tparams, options):
 def drop_words(x, mask, share, seed):
     """Make words unknown at random, so that no review is known by a few.
 
-    Word dropout, M. Iyyer et al., "Deep Unordered Composition Rivals
-    Syntactic Methods for Text Classification", ACL 2015. Unlike them, this
-    leaves the words' places.
+    A word that is dropped from a review is dropped wherever the review has
+    it: otherwise, what comes often in it, such as a name, would hardly ever
+    be gone. Word dropout, Y. Gal and Z. Ghahramani, "A Theoretically Grounded
+    Application of Dropout in Recurrent Neural Networks", NIPS 2016; but
+    what stands in for it here is the unknown word, and not zero.
 
     Parameters
     ----------
@@ -648,7 +425,7 @@ def drop_words(x, mask, share, seed):
     mask : array, shape (T, n)
         Not 0 for words; padding stays as it is.
     share : float
-        Probability, from 0 to 1, that a word becomes unknown.
+        Probability, from 0 to 1, that a review loses a word.
     seed : list of int
         Seed and number of the update: what is drawn depends on nothing else,
         so that a resumed training draws the same.
@@ -657,8 +434,11 @@ def drop_words(x, mask, share, seed):
     -------
     int64 array, shape (T, n)
     """
-    dropped = numpy.random.RandomState(seed).uniform(size=x.shape) < share
-    return numpy.where(dropped & (mask != 0), imdb.UNKNOWN, x)
+    words, index = numpy.unique(x, return_inverse=True)
+    lost = numpy.random.RandomState(seed).uniform(
+        size=(len(words), x.shape[1])) < share
+    lost = lost[index.reshape(x.shape), numpy.arange(x.shape[1])]  # (T, n)
+    return numpy.where(lost & (mask != 0), imdb.UNKNOWN, x)
 
 
 # --------------------------------------------------------------------------
@@ -694,6 +474,35 @@ def _distinct_rows(grad):
         if numbers.owner and isinstance(numbers.owner.op, extra_ops.Unique):
             return numbers, rows
     return None
+
+
+def clip_gradients(grads, longest):
+    """Scale all gradients down together where they are too long.
+
+    R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
+    recurrent neural networks", ICML 2013, algorithm 1: a gradient may
+    explode in a few steps back through time.
+
+    Parameters
+    ----------
+    grads : list of floatX tensor
+    longest : float
+        What the square root of the sum of all their squares may be.
+
+    Returns
+    -------
+    list of floatX tensor
+        Gradients of a few rows (see :func:`_distinct_rows`) remain such.
+    """
+    rows = [_distinct_rows(grad) for grad in grads]
+    norm = tensor.sqrt(sum(
+        tensor.sqr(few[1] if few else grad).sum(
+            acc_dtype=theano.config.floatX)
+        for few, grad in zip(rows, grads)))
+    scale = floatx(longest) / tensor.maximum(norm, floatx(longest))
+    return [
+        grad.owner.op(grad.owner.inputs[0], few[1] * scale, few[0])
+        if few else grad * scale for few, grad in zip(rows, grads)]
 
 
 def _keep(tparams, grads):
@@ -822,16 +631,23 @@ def adam(lr, tparams, grads, x, mask, y, cost):
         p <- p - lr (m / (1 - 0.9 ** n)) / (sqrt(v / (1 - 0.999 ** n)) + 1e-8)
 
     in update number n. A word that a minibatch does not have keeps its m, v
-    and p, as in PyTorch's SparseAdam.
+    and p, as in PyTorch's SparseAdam, but here its n as well, for which its m
+    and v are corrected: with the n of all updates, the first step of a rare
+    word would be 3 lr, not lr.
     """
     kept, grad_updates = _keep(tparams, grads)
-    n_updates = theano.shared(floatx(0.), name='n_updates')
-    n = n_updates + 1
-    updates = [(n_updates, n)]
-    for p, (numbers, g), m, v in zip(
-            tparams.values(), kept, _zeros_like(tparams, '_mean'),
+    updates = []
+    for (name, p), (numbers, g), m, v in zip(
+            tparams.items(), kept, _zeros_like(tparams, '_mean'),
             _zeros_like(tparams, '_square')):
         rows = slice(None) if numbers is None else numbers
+        # An update each for every row, or for all that the parameter has.
+        n_old = theano.shared(floatx(numpy.zeros(
+            1 if numbers is None else p.get_value(borrow=True).shape[0])),
+            name=name + '_updates')
+        n = n_old[rows] + 1
+        updates.append((n_old, tensor.set_subtensor(n_old[rows], n)))
+        n = n[0] if numbers is None else n[:, None]
         m_new = 0.9 * m[rows] + 0.1 * g
         v_new = 0.999 * v[rows] + 0.001 * g ** 2
         d = -lr * (m_new / (1 - 0.9 ** n)) / (
@@ -1100,6 +916,9 @@ _ALLOWED = collections.OrderedDict([
     ('pool_lengths', ('True or False', lambda value: value in (True, False))),
     ('word_dropout', ('a number of 0 or more and below 1',
                       lambda value: is_number(value) and 0 <= value < 1)),
+    ('clip_c', ('a number from 1e-30 to 1e30, or 0: no clipping',
+                lambda value: is_number(value) and (
+                    value == 0 or 1e-30 <= value <= 1e30))),
     ('resume', ('True or False', lambda value: value in (True, False)))])
 
 # What the tutorial's options that have no effect here, or there, were set to.
@@ -1133,7 +952,7 @@ def train_lstm(
         saveto='lstm_model.npz', validFreq=370, saveFreq=1110, maxlen=100,
         batch_size=16, valid_batch_size=64, dataset='imdb', use_dropout=True,
         reload_model=None, test_size=-1, seed=SEED, pool_lengths=True,
-        word_dropout=0., resume=False, **unknown):
+        word_dropout=0., clip_c=0., resume=False, **unknown):
     """Train the model, keep its best parameters and save them.
 
     Parameters
@@ -1188,6 +1007,9 @@ def train_lstm(
     word_dropout : float, optional
         Share of the words that training makes unknown, see
         :func:`drop_words`.
+    clip_c : float, optional
+        How long the gradient of an update may be, see
+        :func:`clip_gradients`; 0: of any length.
     resume : bool, optional
         Whether to continue the training that `saveto` has the files of; it
         ends with the same numbers as one that was never interrupted. Where
@@ -1223,9 +1045,10 @@ def train_lstm(
         ('dataset', dataset), ('use_dropout', use_dropout),
         ('reload_model', reload_model), ('test_size', test_size),
         ('seed', seed), ('pool_lengths', pool_lengths),
-        ('word_dropout', word_dropout), ('resume', resume)])
+        ('word_dropout', word_dropout), ('clip_c', clip_c),
+        ('resume', resume)])
     _check_options(options, unknown)
-    options['optimizer'] = optimizer.__name__
+    options['optimizer'] = getattr(optimizer, '__name__', str(optimizer))
     print('Options:', ', '.join('%s=%s' % item for item in options.items()))
     with checkpoint.sole_writer(saveto):
         return _train(options, optimizer)
@@ -1310,6 +1133,8 @@ def _train(options, optimizer):
     if options['decay_c'] > 0.:
         cost = cost + floatx(options['decay_c']) * (tparams['U'] ** 2).sum()
     grads = tensor.grad(cost, wrt=list(tparams.values()))
+    if options['clip_c'] > 0.:
+        grads = clip_gradients(grads, options['clip_c'])
     lr = tensor.scalar('lr')
     f_grad_shared, f_update = optimizer(lr, tparams, grads, x, mask, y, cost)
     print('Compiled in %.1f s' % (time.time() - start))
@@ -1517,5 +1342,6 @@ if __name__ == '__main__':
         seed=123,               # same seed and flags, same numbers
         pool_lengths=True,      # minibatches of like lengths: less padding
         word_dropout=0.,        # share of words made unknown while training
+        clip_c=0.,              # longest gradient of an update; 0: any length
         resume=False,           # continue the training that saveto was left by
     )

@@ -68,12 +68,15 @@ def rmsprop(params, gradients, lrate):
 
 
 def adam(params, gradients, lrate):
-    """Kingma and Ba's algorithm 1; rows without a gradient stay."""
+    """Kingma and Ba's algorithm 1 for each row; no gradient, no update."""
     mean, square, params = (numpy.zeros_like(params),
                             numpy.zeros_like(params), params.copy())
-    for n, g in enumerate(gradients, 1):
+    n_updates = numpy.zeros(len(params))
+    for g in gradients:
         for k in range(len(g)):
             if numpy.any(g[k]):
+                n_updates[k] += 1
+                n = n_updates[k]
                 mean[k] += 0.1 * (g[k] - mean[k])
                 square[k] += 0.001 * (g[k] ** 2 - square[k])
                 params[k] -= lrate * (mean[k] / (1 - 0.9 ** n)) / (

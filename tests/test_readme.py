@@ -153,6 +153,7 @@ def test_accuracy_reports_what_its_trainings_saved(tmp_path, monkeypatch,
     train = accuracy.train
     monkeypatch.setattr(accuracy, 'train', train_little)
     monkeypatch.setattr(accuracy, 'SEEDS', [5, 6])
+    monkeypatch.setattr(accuracy, 'other_films', lambda folder: 'sample')
     monkeypatch.setattr(accuracy, 'SEARCH', [{'word_dropout': 0.5}])
     accuracy.defaults(str(tmp_path))
     accuracy.full(str(tmp_path))
@@ -166,5 +167,7 @@ def test_accuracy_reports_what_its_trainings_saved(tmp_path, monkeypatch,
     assert 'mean %.4f, standard deviation %.4f' % (
         (low + high) / 2, (high - low) / 2 ** 0.5) in said
     assert 'test %.4f\n' % errors[2] in said
-    best = min(lstm.load_history(str(tmp_path / 'search_0.npz'))[:, 3])
-    assert '%.4f at update' % best in said
+    with numpy.load(str(tmp_path / 'search word_dropout=0.5.npz')) as saved:
+        assert '\n%.4f  %.4f  ' % (saved['test_err'], saved['valid_err']) in (
+            said)
+        assert said.rstrip().endswith('  word_dropout=0.5')

@@ -1,4 +1,5 @@
 """train_lstm and the main block: whole runs, small ones."""
+import json
 import os
 import pickle
 import shutil
@@ -96,7 +97,7 @@ def test_what_is_returned_and_saved(train, dataset):
         'train_err', 'valid_err', 'test_err'))
     # 76 training reviews are 19 updates an epoch: 57, validated at 10 ... 50.
     assert archive['history_errs'].shape == (5, 2)
-    options = lstm.json.loads(str(archive['options']))
+    options = json.loads(str(archive['options']))
     assert options['optimizer'] == 'adadelta' and options['ydim'] == 2
     assert options['classes'] == ['neg', 'pos']
     assert set(options) == {'ydim', 'classes'} | set(
@@ -278,6 +279,8 @@ def test_bad_input_is_named_before_training(dataset, tmp_path, monkeypatch,
     ({'seed': 2147462579}, ValueError, 'seed=2147462579: '),
     ({'pool_lengths': 2}, ValueError, 'pool_lengths=2: '),
     ({'word_dropout': 1.}, ValueError, 'word_dropout=1.0: it must be a num'),
+    ({'clip_c': -1}, ValueError, 'clip_c=-1: it must be a number from 1e-30'),
+    ({'clip_c': 1e39}, ValueError, 'clip_c=1e.39: it must be a number from'),
     ({'resume': 'm.npz'}, ValueError, "resume='m.npz': it must be True"),
     ({'max_epoch': 3}, TypeError, 'no option max_epoch; .* is max_epochs'),
     ({'learning_rate': 3}, TypeError, 'no option learning_rate; .* is lrate'),
@@ -302,7 +305,7 @@ def test_options_of_the_tutorial_and_numbers_of_numpy(train):
     _, archive = train(encoder='lstm', noise_std=0., max_epochs=1,
                        batch_size=numpy.int64(4), lrate=numpy.float32(0.5),
                        use_dropout=numpy.bool_(True))
-    options = lstm.json.loads(str(archive['options']))
+    options = json.loads(str(archive['options']))
     assert options['batch_size'] == 4 and options['lrate'] == 0.5
     assert options['use_dropout'] is True
 
@@ -407,7 +410,8 @@ def test_float_type_is_as_asked_for():
     done = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
          os.path.join(ROOT, 'tests', 'test_lstm.py')],
-        cwd=ROOT, env=dict(os.environ, THEANO_FLAGS='floatX=' + other),
+        cwd=ROOT, env=dict(os.environ, THEANO_FLAGS=os.environ.get(
+            'THEANO_FLAGS', '') + ',floatX=' + other),
         universal_newlines=True, stdout=subprocess.PIPE)
     assert done.returncode == 0, done.stdout
 

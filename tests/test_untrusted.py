@@ -489,6 +489,17 @@ def test_a_number_too_large_for_float32(tmp_path):
             model_file(b=numpy.array([0, 1e300])), 'not finite')
 
 
+@pytest.mark.parametrize('name, shape, descr', [
+    ('words', '(-2,)', "'|u1'"), ('words', '(-1, 1)', "'|u1'"),
+    ('history', '(-1, 5)', "'<f8'")])
+def test_a_negative_size_is_not_one_without_limit(tmp_path, name, shape,
+                                                  descr):
+    bomb = npy(header(descr, shape), b'\0' * (100 * MB))
+    refused(lstm.load_words if name == 'words' else lstm.load_history,
+            tmp_path / 'x.npz', zipped({name + '.npy': bomb}),
+            'impossible shape')
+
+
 @pytest.mark.parametrize('text, words', [
     (u'{', 'cannot be read'), (u'[1]', 'cannot be read'),
     (u'x' * 300000, 'is no text'), (7, 'is no text'),
