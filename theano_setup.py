@@ -116,6 +116,13 @@ def _import_theano():
             os.environ.pop('THEANO_FLAGS', None)
 
 
+def _no_debug_info():
+    """Compile without what only debuggers read: a first start is sooner."""
+    import theano
+    if not _user_sets('gcc', 'cxxflags'):
+        theano.config.gcc.cxxflags = '-g0'  # the last one counts: after -g
+
+
 def _keep_memory():
     """Let glibc reuse the memory of large arrays, not return it every time.
 
@@ -158,4 +165,5 @@ if _sentence:
     sys.exit(_sentence)
 _keep_memory()
 _import_theano()
+_no_debug_info()
 _cache_all_ops()

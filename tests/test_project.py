@@ -126,6 +126,15 @@ def test_numpy_blas_is_linked_unless_the_user_names_another(tmp_path):
         assert 'libopenblas' in blas_flags(tmp_path, 'theano', **env)
 
 
+def test_code_is_compiled_without_debug_info_unless_the_user_sets_flags():
+    code = 'import theano_setup, theano; print(theano.config.gcc.cxxflags)'
+    for flags, expected in (('', '-g0'), ('gcc.cxxflags=-DX', '-DX')):
+        assert subprocess.check_output(
+            [sys.executable, '-c', code], cwd=ROOT,
+            env=dict(os.environ, THEANO_FLAGS=flags),
+            universal_newlines=True).strip() == expected
+
+
 @pytest.mark.parametrize('env, threads', [({}, 1), (
     {'OPENBLAS_NUM_THREADS': '2'}, 2)])
 def test_blas_uses_one_thread_unless_told_otherwise(env, threads):
