@@ -1,6 +1,7 @@
 """What several test files share."""
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -10,6 +11,32 @@ sys.path.insert(0, ROOT)
 
 ARCHIVE = os.path.join(os.path.dirname(ROOT), 'shared', 'data',
                        'aclImdb_v1.tar.gz')
+
+
+# test_lstm.py with the other floatX than this run's; None if not wanted.
+other_float = None
+
+
+def pytest_collection_finish(session):
+    """Start at once what takes minutes; its test waits for it at the end."""
+    global other_float
+    if session.config.option.collectonly or not any(
+            item.name == 'test_float_type_is_as_asked_for'
+            for item in session.items):
+        return
+    import theano
+    other = {'float64': 'float32', 'float32': 'float64'}[theano.config.floatX]
+    other_float = subprocess.Popen(
+        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
+         os.path.join(ROOT, 'tests', 'test_lstm.py')],
+        cwd=ROOT, env=dict(os.environ, THEANO_FLAGS=os.environ.get(
+            'THEANO_FLAGS', '') + ',floatX=' + other),
+        universal_newlines=True, stdout=subprocess.PIPE)
+
+
+def pytest_unconfigure():
+    if other_float and other_float.poll() is None:
+        other_float.kill()
 
 
 def heed_signals():

@@ -10,8 +10,8 @@ import textwrap
 
 import numpy
 import pytest
-import theano
 
+import conftest
 import imdb
 import lstm
 from conftest import ROOT, heed_signals
@@ -405,15 +405,10 @@ def test_main_block_on_the_sample_in_a_clean_folder(tmp_path):
 
 
 def test_float_type_is_as_asked_for():
-    """The whole module's tests, with the other floatX than this run's."""
-    other = {'float64': 'float32', 'float32': 'float64'}[theano.config.floatX]
-    done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
-         os.path.join(ROOT, 'tests', 'test_lstm.py')],
-        cwd=ROOT, env=dict(os.environ, THEANO_FLAGS=os.environ.get(
-            'THEANO_FLAGS', '') + ',floatX=' + other),
-        universal_newlines=True, stdout=subprocess.PIPE)
-    assert done.returncode == 0, done.stdout
+    """All of test_lstm.py, with the other floatX than this run's."""
+    out, _ = conftest.other_float.communicate()
+    assert conftest.other_float.returncode == 0, out
+    assert ' passed' in out
 
 
 def test_the_example_of_the_readme(tmp_path, monkeypatch, capsys):
