@@ -267,21 +267,13 @@ def words_array(dictionary, n_words):
 def load_words(path):
     """Load the dictionary that a model was trained with.
 
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`lstm.train_lstm` saved.
+    `path`, and the errors raised, are those of :func:`load_params`.
 
     Returns
     -------
     dict or None
         Word to id, of the words that the model knows; None if the file has
         none.
-
-    Raises
-    ------
-    IOError, ValueError
-        As :func:`load_params`.
     """
     def check(shape, dtype):
         if len(shape) != 1 or dtype != 'uint8' or shape[0] > imdb.MAX_BYTES:
@@ -331,21 +323,14 @@ def save_model(path, params, history_errs, options, **others):
 def load_history(path):
     """Load the course of the training that made a model.
 
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`lstm.train_lstm` saved.
+    `path`, and the errors raised, are those of :func:`load_params`; a file
+    without a history is a ValueError, too.
 
     Returns
     -------
     ndarray of float64, shape (number of validations, 5)
         Update; mean cost, in nats, of the updates since the validation
         before; error on the training, validation and test reviews.
-
-    Raises
-    ------
-    IOError, ValueError
-        As :func:`load_params`; also if the file has no history.
     """
     def check(shape, dtype):
         if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (

@@ -222,16 +222,17 @@ class Classifier(object):
         scale = (0.5 if self.options['use_dropout'] else 1.) / max(
             1, len(words))
         return Explanation(
-            text=text, words=words, known=[n != imdb.UNKNOWN for n in ids],
+            text=text, words=[_printable(word) for word in words],
+            known=[n != imdb.UNKNOWN for n in ids],
             parts=scale * h.dot(U[:, towards] - U[:, others].mean(axis=1)),
             bias=float(b[towards] - b[others].mean()), probs=probs,
             classes=self.classes, towards=towards)
 
 
-# What Classifier.explain returns: the text; its words as they were read;
-# which of them the model knows; what each adds to the log-odds, in nats; what
-# comes on top; the probabilities; the classes' names; and the number of the
-# one that positive parts speak for.
+# What Classifier.explain returns: the text; its words as they were read, fit
+# to be shown; which of them the model knows; what each adds to the log-odds,
+# in nats; what comes on top; the probabilities; the classes' names; and the
+# number of the one that positive parts speak for.
 Explanation = collections.namedtuple(
     'Explanation', 'text words known parts bias probs classes towards')
 
@@ -320,13 +321,12 @@ def explain_in_text(found, colour):
         return '%s[%s]' % (word, ('+' if level > 0 else '-') * abs(level))
 
     # A review is no place for what a terminal obeys.
-    words = [_printable(word) for word in found.words]
-    pieces = as_written(_printable(found.text), words)
+    pieces = as_written(_printable(found.text), found.words)
     shown = ''.join(before + show(level, word) for (before, word), level
                     in zip(pieces, _levels(found) + [0]))
     marks = [show(level, 'for %s' % name) for level, name in (
         (2, found.classes[found.towards]), (-2, _other(found)))]
-    strongest = sorted(zip(found.parts, words),
+    strongest = sorted(zip(found.parts, found.words),
                        key=lambda pair: -abs(pair[0]))[:6]
     return '%s\n\nMarks: %s. Strongest: %s.\n%s' % (
         shown.strip(), ', '.join(marks), ', '.join(
@@ -388,8 +388,7 @@ def explain_in_html(explanations):
             found.parts) else 1.
         text = u''
         for (before, word), part, known in zip(
-                as_written(_printable(found.text),
-                           [_printable(word) for word in found.words]),
+                as_written(_printable(found.text), found.words),
                 list(found.parts) + [0.], found.known + [True]):
             text += escape(before)
             if word:
