@@ -5,9 +5,14 @@ files that training reads, ``data/imdb.pkl`` and ``data/imdb.dict.pkl``::
 
     python imdb.py aclImdb_v1.tar.gz
 
-The layout is ``{train,test}/CLASS/*.txt``, a review a file, or
-``{train,test}/CLASS.txt``, a review a line; classes are numbered in the order
-of their names, so ``neg`` is 0 and ``pos`` is 1.
+The layout is ``{train,test}/CLASS/*.txt``, one review per file, or
+``{train,test}/CLASS.txt``, one review per line. Classes are numbered in the
+order of their names, so ``neg`` is 0 and ``pos`` is 1.
+
+The data file holds two pickles, ``(train_x, train_y)`` and then
+``(test_x, test_y)``: lists of reviews, which are lists of word ids, and lists
+of labels. The dictionary file holds ``{word: id}`` and then
+``{class name: label}``.
 
 The data: A. L. Maas, R. E. Daly, P. T. Pham, D. Huang, A. Y. Ng and C. Potts,
 "Learning Word Vectors for Sentiment Analysis", ACL 2011.
@@ -17,26 +22,18 @@ from __future__ import absolute_import, division, print_function
 import argparse
 import collections
 import contextlib
-import gzip
-import io
 import multiprocessing
 import os
-import pickle
-import pickletools
 import re
 import signal
-import struct
 import sys
-import tarfile
 
 import numpy
 import six
 
-# What a file may hold at most, in bytes once decompressed: no file is read
-# that would fill the memory, whatever it says. Raise it for a larger corpus.
-MAX_BYTES = 2 ** 28
+from support import files
 
-PADDING = 0     # word id that fills a minibatch up; the mask hides it
+PADDING = 0     # word id that pads short reviews; the mask hides it
 UNKNOWN = 1     # word id of every word outside the vocabulary
 FIRST_WORD = 2  # word id of the most frequent word
 
@@ -47,10 +44,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Text to word ids
 # --------------------------------------------------------------------------
 
-# How text was split, as model files tell.
+# How text is split into words. Model files store it.
 TOKENIZER = 'Moses (English), then lower case'
 
-_moses = []  # the tokenizer, made on first use: importing it takes a second
+_moses = None  # made on first use: importing sacremoses takes a second
 
 
 def tokenize(text):
@@ -66,17 +63,23 @@ def tokenize(text):
     list of str
         Words and punctuation, with Moses's escapes: ``&apos;`` for an
         apostrophe, ``&quot;`` for a quotation mark and so on.
+
+    Raises
+    ------
+    ImportError
+        If the package sacremoses is missing.
     """
-    if not _moses:
+    global _moses
+    if _moses is None:
         try:
             from sacremoses import MosesTokenizer
         except ImportError:
             raise ImportError(
                 'reading text needs the package sacremoses: '
                 'pip install -r requirements.txt, or start with "uv run"')
-        _moses.append(MosesTokenizer('en'))
-    # Lower case comes last: Moses tells abbreviations by their capitals.
-    return [word.lower() for word in _moses[0].tokenize(text)]
+        _moses = MosesTokenizer('en')
+    # Lower case comes last: Moses recognizes abbreviations by their capitals.
+    return [word.lower() for word in _moses.tokenize(text)]
 
 
 def encode(text, dictionary, n_words=None):
@@ -93,7 +96,7 @@ def encode(text, dictionary, n_words=None):
     Returns
     -------
     list of int
-        An id per word; 1 for a word that the dictionary lacks.
+        One id per word; 1 for a word that the dictionary lacks.
     """
     ids = [dictionary.get(word, UNKNOWN) for word in tokenize(text)]
     return [n if n_words is None or n < n_words else UNKNOWN for n in ids]
@@ -108,177 +111,86 @@ def encode(text, dictionary, n_words=None):
 _LAYOUT = re.compile(r'(?:^|/)(train|test)/([^/]+)(/[^/]+)?\.txt$')
 
 
-class _CappedFile(object):
-    """A file that refuses to read more than `limit` bytes at once.
-
-    The limit is for headers, on which tarfile spends time in proportion to
-    the square of their size.
-    """
-
-    limit = 8192
-
-    def __init__(self, f):
-        self._f = f
-
-    def __getattr__(self, name):
-        return getattr(self._f, name)
-
-    def read(self, size=-1):
-        if not 0 <= size <= self.limit:
-            raise tarfile.ReadError('it declares an entry of %d bytes' % size)
-        return self._f.read(size)
-
-
-class _CappedTar(tarfile.TarFile):
-    """A tar archive whose headers cannot fill the memory."""
-
-    def __init__(self, name=None, mode='r', fileobj=None, **how):
-        tarfile.TarFile.__init__(
-            self, name, mode, _CappedFile(fileobj or io.open(name, 'rb')),
-            **how)
-
-
-def _walk_tar(path):
-    """Yield (name, function that returns the bytes) of a tar's files."""
-    def read():
-        archive.fileobj.limit = MAX_BYTES
-        try:
-            return archive.extractfile(member).read()
-        finally:
-            del archive.fileobj.limit
-
-    def fail(what):
-        raise ValueError('%s: %s %s; the archive is not the dataset'
-                         % (path, member.name, what))
-
-    with contextlib.closing(_CappedTar.open(path)) as archive:
-        while True:
-            member = archive.next()
-            archive.members = []  # a list of millions would fill the memory
-            if member is None:
-                break
-            if member.name.startswith('/') or '..' in member.name.split('/'):
-                fail('is not inside the archive\'s own folder')
-            if member.isdir():
-                continue
-            if not member.isfile() or member.issparse():
-                fail('is a link or a device, not a regular file')
-            if member.offset + member.size > 16 * MAX_BYTES:
-                fail('lies beyond %d bytes (16 imdb.MAX_BYTES)'
-                     % (16 * MAX_BYTES))
-            yield member.name, read
-        if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
-            raise EOFError('it has no end')
-        # To the end of the file, where a check sum may be.
-        while (archive.fileobj.tell() < 16 * MAX_BYTES
-               and archive.fileobj.read(archive.fileobj.limit)):
-            pass
-
-
-def _walk_folder(path):
-    """Yield (name, function that returns the bytes) of a folder's files."""
-    for folder, _, names in os.walk(path):
-        for name in names:
-            full = os.path.join(folder, name)
-
-            def read():
-                with open(full, 'rb') as f:
-                    return f.read()
-            yield os.path.relpath(full, path).replace(os.sep, '/'), read
-
-
 def read_reviews(source):
     """Read the labelled reviews of an archive or a folder.
 
     Parameters
     ----------
     source : str
-        Path of a tar archive (compressed or not; it is read in place, nothing
-        is extracted) or of a folder, in the layout the module describes.
+        Path of a folder, or of a tar archive, compressed or not, in the
+        layout that the module describes. Nothing is extracted.
 
     Returns
     -------
     list of (split, label, text)
-        `split` is 'train' or 'test', `label` the name of the class; sorted
-        by file name, so that an archive and its extracted folder agree.
+        `split` is 'train' or 'test', `label` the name of the class. The list
+        is sorted by file name, so that an archive and its extracted folder
+        agree.
 
     Raises
     ------
     ValueError
-        If there are no training reviews, fewer than two classes, a test class
-        without training reviews, a member that is no regular file, or a
-        review that is not UTF-8.
+        If there are no training reviews of two or more classes, a test class
+        has no training reviews, a review is not UTF-8, or a member of the
+        archive is no regular file.
     IOError
-        If `source` does not exist or is neither a folder nor a tar archive.
+        If `source` does not exist, is neither a folder nor a tar archive, or
+        is damaged.
     """
-    if os.path.isdir(source):
-        files = _walk_folder(source)
-    elif not os.path.exists(source):
-        raise IOError('%s does not exist; name the archive aclImdb_v1.tar.gz '
-                      'or a folder with train/ and test/' % source)
-    else:
+    reviews, size = [], 0
+    for name, read in files.walk(source):
+        place = _LAYOUT.search(name)
+        if not place:
+            continue
+        split, label, one_file = place.groups()
+        if label == 'unsup' or label.startswith('urls_'):
+            continue
+        text = read()
+        size += len(text)
+        if size > files.MAX_BYTES:
+            raise ValueError('%s has more than %d bytes of reviews; raise '
+                             'MAX_BYTES in support/files.py if that is right'
+                             % (source, files.MAX_BYTES))
         try:
-            _CappedTar.open(source).close()
-        except tarfile.ReadError:
-            raise IOError('%s is neither a folder nor a tar archive' % source)
-        except Exception:
-            pass  # a damaged one, as reading it will tell
-        files = _walk_tar(source)
-    found, size = [], 0
-    try:
-        for name, read in files:
-            place = _LAYOUT.search(name)
-            if not place:
-                continue
-            split, label, one_file = place.groups()
-            if label == 'unsup' or label.startswith('urls_'):
-                continue
-            text = read()
-            size += len(text)
-            if size > MAX_BYTES:
-                raise ValueError('%s has more than %d bytes of reviews; raise '
-                                 'imdb.MAX_BYTES if that is right'
-                                 % (source, MAX_BYTES))
-            try:
-                text = text.decode('utf-8')
-            except UnicodeDecodeError:
-                raise ValueError('%s: %s is not UTF-8 text; convert it first'
-                                 % (source, name))
-            if one_file:
-                found.append((name, split, label, text))
-            else:
-                found.extend((name + '/%09d' % n, split, label,
-                              line.rstrip(u'\r'))
-                             for n, line in enumerate(text.split(u'\n'))
-                             if line.strip())
-    except ValueError:
-        raise
-    except Exception as error:  # a damaged archive can raise anything
-        raise IOError('%s cannot be read to its end (%s); it is damaged or '
-                      'incomplete, get it again' % (source, error))
-    found.sort()
-    trained = set(label for _, split, label, _ in found if split == 'train')
+            text = text.decode('utf-8')
+        except UnicodeDecodeError:
+            raise ValueError('%s: %s is not UTF-8 text; convert it first'
+                             % (source, name))
+        if one_file:
+            reviews.append((name, split, label, text))
+        else:
+            reviews.extend(
+                ('%s/%09d' % (name, n), split, label, line.rstrip(u'\r'))
+                for n, line in enumerate(text.split(u'\n')) if line.strip())
+    reviews.sort()
+    _check_classes(source, reviews)
+    return [review[1:] for review in reviews]
+
+
+def _check_classes(source, reviews):
+    """Raise a ValueError for classes that cannot be learned."""
+    trained = sorted(set(label for _, split, label, _ in reviews
+                         if split == 'train'))
     if len(trained) < 2:
         raise ValueError(
-            '%s has training reviews of %d classes, and it takes two or more '
-            'to learn from; reviews belong in train/CLASS/*.txt, for example '
-            'train/pos/1.txt' % (source, len(trained)))
-    for name, split, label, _ in found:
+            '%s needs training reviews of two or more classes, and has %s; '
+            'put them into train/CLASS/*.txt, for example train/pos/1.txt'
+            % (source, '1: ' + trained[0] if trained else 'none'))
+    for name, split, label, _ in reviews:
         if label not in trained:
             raise ValueError('%s: %s is of class %r, which has no training '
                              'reviews' % (source, name, label))
-    return [review[1:] for review in found]
 
 
 def encode_reviews(reviews, processes=1):
-    """Tokenize labelled reviews, make their dictionary and number their words.
+    """Turn labelled reviews into word ids, and make their dictionary.
 
     Parameters
     ----------
     reviews : list of (split, label, text)
         From :func:`read_reviews`.
     processes : int, optional
-        How many processes tokenize.
+        Number of processes that tokenize.
 
     Returns
     -------
@@ -315,7 +227,8 @@ def encode_reviews(reviews, processes=1):
     for (split, label, _), words in zip(reviews, numbered):
         sets[split][0].append(ids[words].tolist())
         sets[split][1].append(classes.index(label))
-    # A plain dict keeps this order in the file: the same bytes every time.
+    # A plain dict keeps this order in the file, so its bytes are always the
+    # same.
     return sets['train'], sets['test'], dict(dictionary), classes
 
 
@@ -326,15 +239,31 @@ def _tokens(texts, processes):
         yield (tokenize(text) for text in texts)
         return
     from tqdm import tqdm
-    # Ctrl-C is for this process, which then ends the others.
-    pool = multiprocessing.Pool(processes, signal.signal,
-                                (signal.SIGINT, signal.SIG_IGN))
+    pool = None
     try:
+        with _interrupts_deferred():
+            # Only this process obeys Ctrl-C; it then ends the others.
+            pool = multiprocessing.Pool(processes, signal.signal,
+                                        (signal.SIGINT, signal.SIG_IGN))
         yield tqdm(pool.imap(tokenize, texts, chunksize=50), 'tokenizing',
                    len(texts), unit=' reviews', disable=None)
     finally:
-        pool.terminate()
-        pool.join()
+        if pool:
+            pool.terminate()
+            pool.join()
+
+
+@contextlib.contextmanager
+def _interrupts_deferred():
+    """Deliver Ctrl-C at the end: a pool that is half started would hang."""
+    if not hasattr(signal, 'pthread_sigmask'):  # Python 2, Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def preprocess(source, path=os.path.join('data', 'imdb.pkl')):
@@ -345,7 +274,7 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl')):
     source : str
         See :func:`read_reviews`.
     path : str, optional
-        The data file to write; the dictionary goes beside it, as
+        The data file to write. The dictionary goes next to it, as
         ``*.dict.pkl``. Both have the same bytes on every run.
 
     Raises
@@ -356,7 +285,8 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl')):
         As :func:`read_reviews`.
     """
     if not path.endswith('.pkl'):
-        raise ValueError('the file to write is named *.pkl, not %s' % path)
+        raise ValueError('the data file must be named *.pkl, and %s is not; '
+                         'name another' % path)
     if os.path.exists(path):
         raise IOError('%s is there already; remove it, or name another file '
                       'to write: python imdb.py %s OTHER.pkl' % (path, source))
@@ -368,9 +298,9 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl')):
     if folder and not os.path.isdir(folder):
         os.makedirs(folder)
     # The data file comes last: where it is, the dictionary is, too.
-    _write_pickles(dictionary_path(path), [dictionary, dict(
+    files.write_pickles(dictionary_path(path), [dictionary, dict(
         (name, n) for n, name in enumerate(classes))])
-    _write_pickles(path, [train, test])
+    write_data(path, train, test)
     print('%d training and %d test reviews; %d words in the training reviews, '
           '%d of them distinct'
           % (len(train[0]), len(test[0]), sum(map(len, train[0])),
@@ -379,270 +309,44 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl')):
 
 
 def dictionary_path(path):
-    """The name of the dictionary that belongs to a data file."""
+    """Return the path of the dictionary that belongs to a data file."""
     return re.sub(r'(\.pkl)?(\.gz)?$', '', path) + '.dict.pkl'
 
 
-@contextlib.contextmanager
-def whole_file(path):
-    """Write a file that takes its place at once, when it is complete.
+def write_data(path, train, test):
+    """Write a data file, which replaces an old one when it is complete.
 
     Parameters
     ----------
     path : str
-        Where the file goes. What was there stays whole until then, whatever
-        happens; then it is replaced.
+    train, test : (list of list of int, list of int)
+        Word ids and labels.
 
-    Yields
+    Raises
     ------
-    file object
-        To write bytes to.
+    IOError, OSError
+        If it cannot be written.
     """
-    partial = path + '.partial'
-    try:
-        with io.open(partial, 'wb') as f:
-            yield f
-            f.flush()
-            os.fsync(f.fileno())
-        getattr(os, 'replace', os.rename)(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
-    if hasattr(os, 'O_DIRECTORY'):  # the new name is to last, too
-        folder = os.open(os.path.dirname(path) or '.', os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        except OSError:
-            pass  # not every file system can
-        finally:
-            os.close(folder)
-
-
-def _write_pickles(path, objects):
-    """Write one pickle after the other; nothing half-written is ever left."""
-    with whole_file(path) as f:
-        for each in objects:
-            pickle.dump(each, f, 2)  # the newest that Python 2 reads
+    files.write_pickles(path, [train, test])
 
 
 # --------------------------------------------------------------------------
 # Loading
 # --------------------------------------------------------------------------
 
-class _Dtype(object):
-    """Stands in for a pickled numpy.dtype; admits integers only."""
-
-    def __init__(self, name, *_):
-        self.name = name.decode('ascii') if isinstance(name, bytes) else name
-        if not re.match(r'[iu][1248]$', self.name):
-            raise pickle.UnpicklingError(
-                'an array of type %r; only integers belong in a data set'
-                % self.name)
-
-    def __setstate__(self, state):
-        order = state[1].decode() if isinstance(state[1], bytes) else state[1]
-        if order not in ('<', '>', '=', '|'):
-            raise pickle.UnpicklingError('an array of byte order %r' % order)
-        self.name = order.replace('|', '=') + self.name
-
-
-class _Array(object):
-    """Stands in for a pickled numpy.ndarray: bytes, shape and type."""
-
-    def __setstate__(self, state):
-        _, shape, dtype, _, data = state
-        self.fill(data, dtype, shape)
-
-    def fill(self, data, dtype, shape, order='C'):
-        if not isinstance(dtype, _Dtype) or len(shape) != 1:
-            raise pickle.UnpicklingError('an array that is no plain list')
-        self.values = numpy.frombuffer(data, dtype.name).tolist()
-        if len(self.values) != shape[0]:
-            raise pickle.UnpicklingError('an array shorter than it says')
-        return self
-
-
-def _scalar(dtype, data):
-    return numpy.frombuffer(data, dtype.name).tolist()[0]
-
-
-def _encode_latin1(text, encoding):
-    """Python 3 writes bytes like this in protocol 2."""
-    if encoding != 'latin1':
-        raise pickle.UnpicklingError('text encoded as %r' % (encoding,))
-    return text.encode('latin1')
-
-
-# What NumPy's integer arrays are made of in a pickle, and what is made
-# instead: nothing that a file names is ever called.
-_ADMITTED = {'numpy.ndarray': _Array, 'numpy.dtype': _Dtype,
-             '_codecs.encode': _encode_latin1}
-for _module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-    _ADMITTED[_module + '._reconstruct'] = lambda *_: _Array()
-    _ADMITTED[_module + '.scalar'] = _scalar
-for _module in ('numpy.core.numeric', 'numpy._core.numeric'):
-    _ADMITTED[_module + '._frombuffer'] = lambda *args: _Array().fill(*args)
-
-
-# Opcodes of pickles that make integers, or put into a list what was made.
-# Repeated up to a thousand times, lest matching takes memory of its own.
-_INTEGERS = (
-    br'K.|M..|J.{4}|[ae]|q.|h.|j.{4}|g\d{1,9}\n|I-?\d{1,18}\n|L-?\d{1,18}L?\n|'
-    br'G.{8}|F[^\n]{1,40}\n|N|\x88|\x89|\x80.|\x8a(?:' + '|'.join(
-        r'\x0%d.{%d}' % (n, n) for n in range(9)).encode('ascii') + b')')
-_PLAIN = {
-    'data set': re.compile(b'(?:' + _INTEGERS + b'){1,1000}', re.DOTALL),
-    'dictionary': re.compile(b'(?:' + _INTEGERS + b'|[su]){1,1000}',
-                             re.DOTALL)}
-# Opcodes that make lists, tuples or marks; dicts; and NumPy's arrays.
-_MAKERS = {'data set': b'(])tl\x85\x86\x87\x93Rb', 'dictionary': b'(}d'}
-# Opcodes followed by text or bytes, with the format of their length.
-_SIZED = {b'X': '<I', b'T': '<i', b'B': '<I', b'\x8c': '<B', b'U': '<B',
-          b'C': '<B', b'\x8d': '<Q', b'\x8e': '<Q', b'\x96': '<Q'}
-_MAX_OBJECTS = 5 * 10 ** 6
-
-
-def _check_pickle(data, start, kind):
-    """Check a pickle before it is read, without making anything.
-
-    It may use only the opcodes that lists and dictionaries of numbers and
-    words need, declare no more bytes than there are, and number what it
-    refers back to one after the other: then reading it takes memory in
-    proportion to its size, and no recursion.
+def find_file(path):
+    """Look for a file as named, or in ``data/``, gzipped or not.
 
     Parameters
     ----------
-    data : bytes
-    start : int
-        Where in `data` the pickle begins.
-    kind : str
-        'data set' or 'dictionary'.
+    path : str
+        Name of a file here or in ``data/``, or a path. ``.gz`` is optional.
 
     Returns
     -------
-    int
-        Where in `data` it ends.
-
-    Raises
-    ------
-    pickle.UnpicklingError
+    str or None
+        The path of the file; None if there is none.
     """
-    place, made, memo = start, 0, 0
-
-    def line():
-        end = data.find(b'\n', place)
-        if not 0 <= end - place < 10 ** 6:
-            raise pickle.UnpicklingError('a line without an end')
-        return data[place:end + 1]
-
-    while True:
-        plain = _PLAIN[kind].match(data, place)
-        if plain:
-            place = plain.end()
-            continue
-        code = data[place:place + 1]
-        place += 1
-        if code == b'.':
-            return place
-        elif code and code in _MAKERS[kind]:
-            made += 1
-        elif code in _SIZED or code == b'\x95':  # a frame has a size as well
-            form = _SIZED.get(code, '<Q')
-            head = data[place:place + struct.calcsize(form)]
-            if len(head) < struct.calcsize(form):
-                raise pickle.UnpicklingError('it is cut short')
-            size, = struct.unpack(form, head)
-            place += len(head)
-            if not 0 <= size <= len(data) - place:
-                raise pickle.UnpicklingError(
-                    'it declares %d bytes, more than there are' % size)
-            place += size if code in _SIZED else 0
-            made += 1
-        elif code in (b'r', b'p', b'\x94'):
-            number = memo
-            if code == b'r' and place + 4 <= len(data):
-                number = struct.unpack('<I', data[place:place + 4])[0] - 256
-                place += 4
-            elif code == b'p':
-                text = line()
-                number = int(text) if len(text) < 12 else memo + 2
-                place += len(text)
-            if not -256 <= number <= memo + 1:
-                raise pickle.UnpicklingError('it refers to what is not there')
-            memo += 1
-        elif code in (b'V', b'S'):
-            place += len(line())
-            made += 1
-        elif code == b'c':
-            module = line()
-            place += len(module)
-            name = line()
-            place += len(name)
-            _admit((module[:-1] + b'.' + name[:-1]).decode('latin1'), kind)
-            made += 1
-        elif code:
-            known = pickletools.code2op.get(code.decode('latin1'))
-            raise pickle.UnpicklingError(
-                'it has the opcode %s, which has no place in a %s; do not '
-                'trust this file' % (known.name if known else repr(code),
-                                     kind))
-        else:
-            raise pickle.UnpicklingError('it is cut short')
-        if made > _MAX_OBJECTS:
-            raise pickle.UnpicklingError('it has more than %d parts'
-                                         % _MAX_OBJECTS)
-
-
-def _admit(name, kind='data set'):
-    """What is made instead of a global that a pickle names, or an error."""
-    if name not in _ADMITTED or kind == 'dictionary':
-        raise pickle.UnpicklingError(
-            'it names %s, which has no place in a %s and could run code; do '
-            'not trust this file' % (name, kind))
-    return _ADMITTED[name]
-
-
-class _DataUnpickler(pickle.Unpickler):
-    """Reads tuples, lists, dicts, numbers and text, and runs nothing."""
-
-    def find_class(self, module, name):
-        return _admit('%s.%s' % (module, name))
-
-
-def _read_pickles(path, n, kind):
-    """Read the first `n` pickles of a file, which may be gzipped.
-
-    Returns them in a list, and how many bytes the file has. A file may end
-    after fewer of them, but not before the first.
-    """
-    # Python 2 wrote text as bytes; 'bytes' keeps it and what arrays hold.
-    how = {} if six.PY2 else {'encoding': 'bytes'}
-    with open(path, 'rb') as f:
-        gzipped = f.read(2) == b'\x1f\x8b'
-    try:
-        data = bytearray()
-        with (gzip.open if gzipped else io.open)(path, 'rb') as f:
-            for piece in iter(lambda: f.read(2 ** 20), b''):
-                data += piece
-                if len(data) > MAX_BYTES:
-                    raise ValueError('it has more than %d bytes; raise '
-                                     'imdb.MAX_BYTES if that is right'
-                                     % MAX_BYTES)
-        data = bytes(data)
-        end, loaded = 0, []
-        while len(loaded) < n and not (loaded and end == len(data)):
-            start, end = end, _check_pickle(data, end, kind)
-            # A buffered reader: otherwise every number is a call.
-            loaded.append(_DataUnpickler(io.BufferedReader(
-                io.BytesIO(data[start:end])), **how).load())
-        return loaded, len(data)
-    except Exception as error:  # a damaged pickle can raise anything
-        raise ValueError('%s cannot be loaded: %s' % (
-            path, str(error) or type(error).__name__))
-
-
-def is_there(path):
-    """The path of a file as named, or in data/, gzipped or not; or None."""
     for folder in ('', 'data', os.path.join(HERE, 'data')):
         for name in (path, path + '.gz'):
             if os.path.isfile(os.path.join(folder, name)):
@@ -650,15 +354,18 @@ def is_there(path):
     return None
 
 
-def _find(path):
-    """The file as named, or in data/, gzipped or not; or an IOError."""
-    found = is_there(path)
-    if found:
-        return found
-    raise IOError(
-        '%s is neither here nor in data/; ./download.sh gets the dataset and '
-        'makes it, and "python imdb.py FOLDER" makes it from other reviews'
-        % path)
+def get_dataset_file(dataset, default_dataset=None, origin=None):
+    """Return what :func:`find_file` finds, or raise an IOError.
+
+    It downloads nothing: ``./download.sh`` does. `default_dataset` and
+    `origin`, from which the script of 2014 downloaded, have no effect.
+    """
+    path = find_file(dataset)
+    if path is None:
+        raise IOError('%s is neither here nor in data/; ./download.sh gets '
+                      'the dataset and makes it, and "python imdb.py FOLDER" '
+                      'makes it from other reviews' % dataset)
+    return path
 
 
 def load_dictionary(path='imdb.dict.pkl'):
@@ -667,13 +374,11 @@ def load_dictionary(path='imdb.dict.pkl'):
     Parameters
     ----------
     path : str, optional
-        File name in the working folder or in ``data/``, or a full path;
-        ``.gz`` is optional.
+        See :func:`find_file`.
 
     Returns
     -------
-    dict
-        Word (str) to id (int).
+    dict of str to int
 
     Raises
     ------
@@ -682,27 +387,27 @@ def load_dictionary(path='imdb.dict.pkl'):
     ValueError
         If it holds anything but words and numbers.
     """
-    path = _find(path)
-    return _read_names(path, 1)[0]
+    return _read_names(get_dataset_file(path), 1)[0]
 
 
 def load_classes(path='imdb.dict.pkl'):
-    """Load the names of the classes, which are beside the dictionary.
+    """Load the names of the classes, which the dictionary file holds.
 
     Parameters, and errors raised, are those of :func:`load_dictionary`.
 
     Returns
     -------
     list of str or None
-        Names of the labels 0, 1 and so on; None where the file has none, as
-        those of the tutorial of 2014.
+        Names of the labels 0, 1 and so on. None where the file has none, as
+        the files of 2014.
     """
-    path = _find(path)
-    found = _read_names(path, 2)
-    if len(found) < 2:
+    path = get_dataset_file(path)
+    loaded = _read_names(path, 2)
+    if len(loaded) < 2:
         return None
-    names = sorted(found[1], key=found[1].get)
-    if sorted(found[1].values()) != list(range(len(names))):
+    labels = loaded[1]
+    names = sorted(labels, key=labels.get)
+    if sorted(labels.values()) != list(range(len(names))):
         raise ValueError('%s holds no names of classes: they are not numbered '
                          'from 0' % path)
     return names
@@ -710,94 +415,128 @@ def load_classes(path='imdb.dict.pkl'):
 
 def _read_names(path, n):
     """Read the dictionary and, for an `n` of 2, the classes if there."""
-    found = []
-    for loaded in _read_pickles(path, n, 'dictionary')[0]:
+    checked = []
+    for loaded in files.read_pickles(path, n, 'dictionary')[0]:
         if not isinstance(loaded, dict):
             raise ValueError('%s holds no dictionary of words' % path)
-        found.append({})
-        for word, number in loaded.items():
-            try:
-                word = (word.decode('utf-8') if isinstance(word, bytes)
-                        else word)
-            except UnicodeDecodeError:
-                raise ValueError('%s holds a word that is not UTF-8: %r'
-                                 % (path, word))
-            if not isinstance(word, six.text_type) or type(number) not in (
-                    six.integer_types) or not 0 <= number < 2 ** 31:
-                raise ValueError('%s holds %r: %r, which is not a word and '
-                                 'its number' % (path, word, number))
-            found[-1][word] = number
-    return found
+        checked.append(dict(_check_name(path, word, number)
+                            for word, number in loaded.items()))
+    return checked
 
 
-def _check_set(path, name, loaded, size):
-    """Return a set as (list of lists of int, list of int), or raise.
+def _check_name(path, word, number):
+    """Return a word as text, and its number, or raise a ValueError."""
+    try:
+        text = word.decode('utf-8') if isinstance(word, bytes) else word
+    except UnicodeDecodeError:
+        raise ValueError('%s holds a word that is not UTF-8: %r'
+                         % (path, word))
+    # The comparison of types admits no bool.
+    if (not isinstance(text, six.text_type)
+            or type(number) not in six.integer_types
+            or not 0 <= number < 2 ** 31):
+        raise ValueError('%s holds %r: %r, which is not a word and its number'
+                         % (path, text, number))
+    return text, number
 
-    `size` is how many bytes it was made from.
+
+def read_data(path):
+    """Read a data file as it is: nothing is split, cut or sorted.
+
+    Only lists, tuples and integers are read, and NumPy's arrays of integers.
+
+    Parameters
+    ----------
+    path : str
+        See :func:`find_file`.
+
+    Returns
+    -------
+    train, test : (list of list of int, list of int)
+        Word ids and labels.
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If the file is damaged or holds anything but lists of integers.
     """
-    def plain(values):
-        values = getattr(values, 'values', values)
-        return values if isinstance(values, (list, tuple)) else None
+    path = get_dataset_file(path)
+    loaded, size = files.read_pickles(path, 2, 'data set')
+    if len(loaded) < 2:
+        raise ValueError('%s cannot be loaded: it has no test part; it is cut '
+                         'short' % path)
+    try:
+        return tuple(_check_set(name, part, size)
+                     for name, part in zip(('training', 'test'), loaded))
+    except ValueError as error:
+        raise ValueError('%s is no data set: %s' % (path, error))
 
-    def fail(what):
-        raise ValueError('%s is no data set: %s' % (path, what))
 
+def _check_set(name, loaded, size):
+    """Return a set as (list of list of int, list of int), or raise.
+
+    `size` is the number of bytes in the file.
+    """
     if not isinstance(loaded, (tuple, list)) or len(loaded) != 2:
-        fail('its %s part is not a pair (reviews, labels)' % name)
-    reviews, labels = plain(loaded[0]), plain(loaded[1])
-    if reviews is None or labels is None:
-        fail('the %s reviews and labels are not lists' % name)
+        raise ValueError('its %s part is not a pair (reviews, labels)' % name)
+    reviews, labels = loaded
+    if not (isinstance(reviews, (tuple, list))
+            and isinstance(labels, (tuple, list))):
+        raise ValueError('the %s reviews and labels are not lists' % name)
     if len(reviews) != len(labels):
-        fail('it has %d %s reviews but %d labels'
-             % (len(reviews), name, len(labels)))
-    reviews = [plain(review) for review in reviews[:_MAX_OBJECTS]]
-    # A review that is there once may be referred to a million times. Eight
-    # bytes a word are what a list takes.
-    if len(labels) > _MAX_OBJECTS or sum(
-            1 + len(review or ()) for review in reviews) > max(
-                size, MAX_BYTES // 8):
-        fail('the %s reviews have more words than the file; raise '
-             'imdb.MAX_BYTES if that is right' % name)
-    for n, values in enumerate(reviews + [labels]):
-        where = ('%s review %d' % (name, n) if n < len(reviews)
-                 else 'the list of %s labels' % name)
-        if values is None:
-            fail('%s is not a list of word ids' % where)
-        # A test on the set of types is as fast as C and admits no bool.
-        if set(map(type, values)).difference(six.integer_types):
-            fail('%s holds something that is not an integer' % where)
-        if values and min(values) < 0:
-            fail('%s holds the negative number %d' % (where, min(values)))
-        if values and max(values) >= 2 ** 31:
-            fail('%s holds the number %d, which is no word or class'
-                 % (where, max(values)))
-    return reviews, labels
+        raise ValueError('it has %d %s reviews but %d labels'
+                         % (len(reviews), name, len(labels)))
+    for n, review in enumerate(reviews):
+        if not isinstance(review, (tuple, list)):
+            raise ValueError('%s review %d is not a list of word ids'
+                             % (name, n))
+    # A review that is in the file once can be referred to a million times. A
+    # list takes eight bytes per word.
+    if (len(reviews) > files.MAX_OBJECTS or sum(map(len, reviews)) > max(
+            size, files.MAX_BYTES // 8)):
+        raise ValueError('the %s reviews have more words than the file; raise '
+                         'MAX_BYTES in support/files.py if that is right'
+                         % name)
+    return ([_check_integers('%s review %d' % (name, n), review)
+             for n, review in enumerate(reviews)],
+            _check_integers('the list of %s labels' % name, labels))
+
+
+def _check_integers(name, values):
+    """Return word ids or labels as a list, or raise a ValueError."""
+    # A set of types is made as fast as in C, and admits no bool.
+    if set(map(type, values)).difference(six.integer_types):
+        raise ValueError('%s holds something that is not an integer' % name)
+    if values and min(values) < 0:
+        raise ValueError('%s holds the negative number %d'
+                         % (name, min(values)))
+    if values and max(values) >= 2 ** 31:
+        raise ValueError('%s holds the number %d, which is no word id or '
+                         'label' % (name, max(values)))
+    return values if type(values) is list else list(values)
 
 
 def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
               sort_by_len=True, seed=123):
     """Load a data file and split off a validation set.
 
-    The file holds two pickles, ``(train_x, train_y)`` and then
-    ``(test_x, test_y)``. It is read by an unpickler that makes lists, tuples
-    and integers (NumPy's integer arrays included), and nothing else.
-
     Parameters
     ----------
-    path : str, optional
-        File name in the working folder or in ``data/``, or a full path;
-        ``.gz`` is optional.
+    path : str or None, optional
+        See :func:`find_file`. None for the reviews of ``data/sample``.
     n_words : int, optional
         Size of the vocabulary: ids of `n_words` or more become 1, "unknown".
     valid_portion : float, optional
-        Share of the training reviews that is set apart for validation, at
-        random.
+        Share of the training reviews that becomes the validation set, chosen
+        at random.
     maxlen : int, optional
         Leave out training reviews of `maxlen` words or more. Test reviews
         are all kept.
     sort_by_len : bool, optional
-        Sort each set by length: minibatches of like lengths need the least
-        padding.
+        Sort each set by length: minibatches of similar lengths need the
+        least padding.
     seed : int, optional
         Seed of the split.
 
@@ -808,48 +547,12 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
 
     Raises
     ------
-    IOError
-        If there is no such file.
-    ValueError
-        If the file is damaged or holds anything but lists of integers.
+    IOError, ValueError
+        As :func:`read_data`.
     """
-    path = _find(path)
-    loaded, size = _read_pickles(path, 2, 'data set')
-    if len(loaded) < 2:
-        raise ValueError('%s cannot be loaded: it has no test part; it is cut '
-                         'short' % path)
-    train, test = loaded
-    return _make_sets(_check_set(path, 'training', train, size),
-                      _check_set(path, 'test', test, size),
-                      n_words, valid_portion, maxlen, sort_by_len, seed)
-
-
-_sample = []  # what encode_sample returned, which takes a second
-
-
-def encode_sample():
-    """Return :func:`encode_reviews` of the reviews of ``data/sample``."""
-    if not _sample:
-        _sample.append(encode_reviews(
-            read_reviews(os.path.join(HERE, 'data', 'sample'))))
-    return _sample[0]
-
-
-def load_sample(n_words=100000, valid_portion=0.1, maxlen=None,
-                sort_by_len=True, seed=123):
-    """Load the reviews of ``data/sample``; otherwise as :func:`load_data`."""
-    train, test, _, _ = encode_sample()
-    return _make_sets(train, test, n_words, valid_portion, maxlen,
-                      sort_by_len, seed)
-
-
-def _make_sets(train, test, n_words, valid_portion, maxlen, sort_by_len,
-               seed):
-    """Cut, split and sort what was loaded: see :func:`load_data`."""
-    train_x, train_y = train
-    kept = range(len(train_x))
-    if maxlen:
-        kept = [n for n in kept if len(train_x[n]) < maxlen]
+    train, test = encode_sample()[:2] if path is None else read_data(path)
+    kept = [n for n, review in enumerate(train[0])
+            if not maxlen or len(review) < maxlen]
     order = numpy.random.RandomState(seed).permutation(kept).astype(int)
     n_train = int(numpy.round(len(order) * (1. - valid_portion)))
     sets = []
@@ -862,6 +565,128 @@ def _make_sets(train, test, n_words, valid_portion, maxlen, sort_by_len,
                        for word in reviews[n]] for n in chosen],
                      [labels[n] for n in chosen]))
     return tuple(sets)
+
+
+_sample = None  # made on first use, which takes a second
+
+
+def encode_sample():
+    """Return :func:`encode_reviews` of the reviews of ``data/sample``."""
+    global _sample
+    if _sample is None:
+        _sample = encode_reviews(
+            read_reviews(os.path.join(HERE, 'data', 'sample')))
+    return _sample
+
+
+def load_sample(**kwargs):
+    """Load the reviews of ``data/sample``, as :func:`load_data` does."""
+    return load_data(None, **kwargs)
+
+
+# --------------------------------------------------------------------------
+# Data sets by name
+# --------------------------------------------------------------------------
+
+def data_path(name):
+    """Return the path of a data set's file.
+
+    Parameters
+    ----------
+    name : str
+        'imdb' for ``imdb.pkl`` or, where there is none, the sample. 'sample'
+        for the reviews of ``data/sample``. Anything else is the path of a
+        data file that ``python imdb.py FOLDER FILE.pkl`` wrote.
+
+    Returns
+    -------
+    str or None
+        None for the sample.
+    """
+    if name == 'sample' or (name == 'imdb' and not find_file('imdb.pkl')):
+        return None
+    return 'imdb.pkl' if name == 'imdb' else name
+
+
+def load_dataset(name, **kwargs):
+    """Load a data set by its name, which :func:`data_path` explains.
+
+    Other parameters, the sets returned, and errors raised, are those of
+    :func:`load_data`.
+    """
+    path = data_path(name)
+    if path is None and name == 'imdb':
+        print('There is no data/imdb.pkl, so this takes data/sample, a '
+              'few hundred short reviews:\nenough to see it work, not to '
+              'judge it by. ./download.sh gets the real data set.')
+    return load_data(path, **kwargs)
+
+
+def dataset_words(name):
+    """Load the dictionary of a data set and the names of its classes.
+
+    `name` is explained at :func:`data_path`; errors raised are those of
+    :func:`load_dictionary`.
+
+    Returns
+    -------
+    dictionary : dict or None
+        Word to id. None if the data file has no dictionary next to it.
+    classes : list of str or None
+        Names of the labels 0, 1 and so on. None if they are not known.
+    """
+    path = data_path(name)
+    if path is None:
+        return encode_sample()[2:]
+    path = dictionary_path(path)
+    if not find_file(path):
+        return None, None
+    return load_dictionary(path), load_classes(path)
+
+
+def check_sets(sets, name, maxlen):
+    """Check that a model can be trained on the sets of :func:`load_data`.
+
+    Parameters
+    ----------
+    sets : sequence of (list of list of int, list of int)
+        Training, validation and test set.
+    name : str
+        The data set, for messages.
+    maxlen : int or None
+        See :func:`load_data`.
+
+    Returns
+    -------
+    int
+        Number of classes.
+
+    Raises
+    ------
+    ValueError
+        If a set is empty, or has a class that the training set lacks.
+    """
+    labels = sets[0][1]
+    n_classes = int(max(labels)) + 1 if len(labels) else 0
+    for part, (reviews, labels) in zip(('training', 'validation', 'test'),
+                                       sets):
+        if not len(reviews):
+            raise ValueError(
+                'no %s review is left: %s has too few reviews of fewer than '
+                'maxlen=%s words; raise maxlen' % (part, name, maxlen))
+        if max(labels) >= n_classes:
+            raise ValueError(
+                'a %s review is of class %d, which no training review has; '
+                'give %s some, or raise maxlen' % (part, max(labels), name))
+    return n_classes
+
+
+def class_names(known, n_classes):
+    """Return the known names of the classes, or names by default."""
+    if known and len(known) >= n_classes:
+        return known[:n_classes]
+    return ['neg', 'pos'] if n_classes == 2 else [
+        'class %d' % n for n in range(n_classes)]
 
 
 # --------------------------------------------------------------------------
@@ -883,17 +708,17 @@ def prepare_data(seqs, labels, maxlen=None):
     Returns
     -------
     x : ndarray of int64, shape (length of the longest review, n)
-        Word ids, a review a column (time comes first), 0 after its end.
+        Word ids: time steps in rows, one review per column, 0 after its end.
     mask : ndarray of floatX, same shape
         1 for a word, 0 for padding.
     labels : list of int
         The labels of the columns.
 
-    If no review is left, all three are None. An empty review makes a column
-    of padding alone; there is always one row at least.
+    If no review is left, all three are None. An empty review becomes a column
+    of padding. There is at least one row.
     """
-    # Preprocessing has no use for Theano, which takes seconds to import.
-    import theano_setup  # noqa: F401  before Theano
+    # Here, since preprocessing needs no Theano, which takes seconds to import.
+    from support import theano_setup  # noqa: F401  before Theano
     from theano import config
 
     if maxlen is not None:
@@ -911,8 +736,40 @@ def prepare_data(seqs, labels, maxlen=None):
     return x, mask, labels
 
 
+def drop_words(x, mask, rate, seed):
+    """Replace random words by UNKNOWN (word dropout).
+
+    So the model cannot rely on a few telltale words. A word is dropped from
+    all of a review or not at all: dropping occurrences independently would
+    rarely remove a frequent word, such as a name. Y. Gal and Z. Ghahramani,
+    "A Theoretically Grounded Application of Dropout in Recurrent Neural
+    Networks", NIPS 2016, put zero in place of the word.
+
+    Parameters
+    ----------
+    x : int64 array, shape (T, n)
+        Word ids.
+    mask : array, shape (T, n)
+        0 for padding, which stays as it is.
+    rate : float
+        Probability, from 0 to 1, that a review loses a word.
+    seed : list of int
+        Seed and number of the update. The result depends on nothing else, so
+        that a resumed training drops the same words.
+
+    Returns
+    -------
+    int64 array, shape (T, n)
+    """
+    words, index = numpy.unique(x, return_inverse=True)
+    dropped = numpy.random.RandomState(seed).uniform(
+        size=(len(words), x.shape[1])) < rate
+    dropped = dropped[index.reshape(x.shape), numpy.arange(x.shape[1])]
+    return numpy.where(dropped & (mask != 0), UNKNOWN, x)
+
+
 def main():
-    """Preprocess what the command line names."""
+    """Run the command line: turn reviews into a data file."""
     parser = argparse.ArgumentParser(
         description='Turn labelled reviews into the files that lstm.py '
                     'trains on: PATH.pkl and PATH.dict.pkl.')
@@ -928,7 +785,9 @@ def main():
     except (ImportError, IOError, ValueError) as error:
         sys.exit('imdb.py: %s' % error)
     except KeyboardInterrupt:
-        sys.exit('imdb.py: interrupted; nothing was written')
+        sys.stderr.write('imdb.py: interrupted; %s was not written\n'
+                         % args.path)
+        sys.exit(130)  # as shells report SIGINT
 
 
 if __name__ == '__main__':

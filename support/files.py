@@ -1,0 +1,838 @@
+"""Write files safely, and read untrusted ones.
+
+Writing replaces a file at once, when the new one is complete. Reading takes
+archives of arrays (``.npz``), pickles of plain data, folders and tar
+archives. Nothing in a file is ever run. Memory stays in proportion to the
+file's size or below a limit, and every error names the file.
+"""
+from __future__ import absolute_import, division, print_function
+
+import contextlib
+import errno
+import functools
+import gzip
+import io
+import json
+import os
+import pickle
+import pickletools
+import re
+import struct
+import tarfile
+import zipfile
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+import numpy
+import six
+
+# The most bytes that are read from a file, once decompressed, so that no file
+# can fill the memory. Raise it for a larger corpus or model.
+MAX_BYTES = 2 ** 28
+
+
+# --------------------------------------------------------------------------
+# Writing
+# --------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """Write a file that replaces the old one only when it is complete.
+
+    Parameters
+    ----------
+    path : str
+        The file to write. The bytes go to the temporary file
+        ``path + '.partial'`` first, which is renamed at the end. After an
+        error, the old file is unchanged and the temporary one is removed.
+
+    Yields
+    ------
+    file object
+        Takes the bytes.
+
+    Raises
+    ------
+    IOError, OSError
+        If the file cannot be written.
+    """
+    partial = path + '.partial'
+    try:
+        with io.open(partial, 'wb') as f:
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
+        getattr(os, 'replace', os.rename)(partial, path)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+    if hasattr(os, 'O_DIRECTORY'):  # the new name must survive a crash, too
+        folder = os.open(os.path.dirname(path) or '.', os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        except OSError:
+            pass  # some file systems cannot sync a folder
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def sole_writer(path):
+    """Hold a lock, so that only one training saves to a file.
+
+    The lock is on ``path + '.lock'``, which stays when the lock is gone: to
+    remove it would let two processes lock two files of the same name. The
+    system releases the lock when the process ends, however it ends.
+
+    Parameters
+    ----------
+    path : str
+        The file to save to, which is the option ``saveto`` of a training.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist, or `path` is a folder.
+    IOError
+        If nothing can be written to the folder, or another process has the
+        lock.
+    """
+    folder = os.path.dirname(path) or '.'
+    if not os.path.isdir(folder):
+        raise ValueError('the folder of saveto, %s, does not exist; make it '
+                         'first' % folder)
+    if os.path.isdir(path):
+        raise ValueError('saveto=%r is a folder; name a file in it' % path)
+    try:
+        lock = io.open(path + '.lock', 'wb')
+    except (IOError, OSError) as error:
+        raise IOError('nothing can be written to the folder of saveto, %s '
+                      '(%s)' % (folder, error.strerror))
+    with lock:
+        try:
+            if fcntl:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (IOError, OSError) as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise IOError('another training is saving to %s; give saveto '
+                              'another name, or stop that one' % path)
+            # Otherwise the file system has no locks: go on without one.
+        yield
+
+
+# --------------------------------------------------------------------------
+# Arrays (.npz)
+# --------------------------------------------------------------------------
+
+# numpy.savez writes headers of some 120 bytes. NumPy parses a header as
+# Python, where deep nesting in a long one can crash the interpreter.
+_MAX_HEADER = 1000
+
+
+def write_npz(path, arrays):
+    """Write a dict of arrays as a ``.npz`` file, atomically."""
+    # Serialize in memory first: after a failed write, NumPy's clean-up
+    # writes to the file again.
+    buffered = io.BytesIO()
+    numpy.savez(buffered, **arrays)
+    with atomic_write(path) as f:
+        f.write(buffered.getvalue())
+
+
+def open_npz(path, what):
+    """Open an untrusted ``.npz`` file.
+
+    Parameters
+    ----------
+    path : str
+    what : str
+        The kind of file, for the error: 'model file', for example.
+
+    Returns
+    -------
+    zipfile.ZipFile
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If it is no zip archive.
+    """
+    if not os.path.isfile(path):
+        raise IOError('there is no %s %s' % (what, path))
+    try:
+        return zipfile.ZipFile(path)
+    except Exception as error:  # a damaged file can raise anything
+        raise ValueError('%s is not a .npz file, or is damaged (%s)'
+                         % (path, error))
+
+
+@contextlib.contextmanager
+def _member(archive, name):
+    """Open a member; whatever its reading raises becomes a ValueError."""
+    try:
+        with contextlib.closing(archive.open(name + '.npy')) as f:
+            yield f
+    except Exception as error:  # a damaged file can raise anything
+        raise ValueError('%s is not a .npz file of plain arrays, or is '
+                         'damaged (%s: %s)' % (archive.filename, name, error))
+
+
+def _read_header(archive, name):
+    """Return the shape and dtype of a member, and the bytes it must have."""
+    with _member(archive, name) as f:
+        # Magic string and version have 8 bytes, the header's length has 2.
+        start = io.BytesIO(f.read(10 + _MAX_HEADER))
+        version = numpy.lib.format.read_magic(start)
+        length, = struct.unpack('<H', start.read(2))
+        if version != (1, 0) or length > _MAX_HEADER:
+            raise ValueError('a header of an unknown kind')
+        start.seek(8)
+        shape, _, dtype = numpy.lib.format.read_array_header_1_0(start)
+        if dtype.hasobject or dtype.kind == 'V':
+            raise ValueError('an array of objects, which could run code')
+        if min(shape + (0,)) < 0:  # NumPy reads a negative size as no limit
+            raise ValueError('an array of the impossible shape %s' % (shape,))
+    size = dtype.itemsize
+    for axis in shape:  # Python's integers: a product of NumPy's can overflow
+        size *= axis
+    return shape, dtype, start.tell() + size
+
+
+def member_shapes(archive):
+    """Read the shapes and dtypes of all arrays, without the arrays.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        As :func:`open_npz` returns it.
+
+    Returns
+    -------
+    dict of str to (tuple of int, dtype)
+
+    Raises
+    ------
+    ValueError
+        If a header is damaged, or an array holds objects.
+    """
+    return dict((name[:-len('.npy')],
+                 _read_header(archive, name[:-len('.npy')])[:2])
+                for name in archive.namelist() if name.endswith('.npy'))
+
+
+def read_array(archive, name, check):
+    """Read an array of an untrusted ``.npz`` file.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        As :func:`open_npz` returns it.
+    name : str
+    check : function
+        ``check(shape, dtype)`` raises a ValueError for an array that is not
+        wanted. It is called before the array takes memory.
+
+    Returns
+    -------
+    ndarray
+        In C order.
+
+    Raises
+    ------
+    ValueError
+        If there is no such array, it is damaged, or it holds objects.
+    """
+    shape, dtype, size = _read_header(archive, name)
+    check(shape, dtype)
+    with _member(archive, name) as f:
+        claimed = archive.getinfo(name + '.npy').file_size
+        # Deflate packs at most 1032 bytes into one: a larger claim is false.
+        if claimed != size or size > 1100 * os.path.getsize(archive.filename):
+            raise ValueError('not as long as it says')
+        array = numpy.lib.format.read_array(f, allow_pickle=False)
+        f.read(1)  # zipfile compares the checksum at the end
+        return numpy.asarray(array, order='C')
+
+
+def text_array(values):
+    """Return values as JSON text in an array, the same in every Python."""
+    return numpy.array(six.text_type(json.dumps(values, sort_keys=True)))
+
+
+def read_text(archive, name):
+    """Read a short text of an untrusted ``.npz`` file.
+
+    Parameters, and errors raised, are those of :func:`read_array`.
+    """
+    def check(shape, dtype):
+        if shape != () or dtype.kind != 'U' or dtype.itemsize > 1e6:
+            raise ValueError('%s was not saved by this script: %s is no text'
+                             % (archive.filename, name))
+
+    return read_array(archive, name, check).item()
+
+
+def lines_array(lines):
+    """Return texts as an array: UTF-8 text, with line feeds between them.
+
+    Parameters
+    ----------
+    lines : list of str
+        One text or more, without line feeds.
+
+    Returns
+    -------
+    ndarray of uint8, one axis
+
+    Raises
+    ------
+    ValueError
+        If a text contains a line feed.
+    """
+    for line in lines:
+        if '\n' in line:
+            raise ValueError('%r contains a line feed, which separates texts'
+                             % line)
+    return numpy.frombuffer(u'\n'.join(lines).encode('utf-8'), 'uint8')
+
+
+def read_lines(archive, name):
+    """Read the texts of :func:`lines_array` in an untrusted ``.npz`` file.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        As :func:`open_npz` returns it.
+    name : str
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        If the array is damaged, no text, not UTF-8, or larger than
+        ``MAX_BYTES``.
+    """
+    def check(shape, dtype):
+        if len(shape) != 1 or dtype != 'uint8' or shape[0] > MAX_BYTES:
+            raise ValueError('%s holds no text in %s'
+                             % (archive.filename, name))
+
+    text = read_array(archive, name, check).tobytes()
+    try:
+        return text.decode('utf-8').split(u'\n')
+    except UnicodeDecodeError:
+        raise ValueError('%s holds text in %s that is not UTF-8'
+                         % (archive.filename, name))
+
+
+# --------------------------------------------------------------------------
+# Pickles: stand-ins for what they name
+# --------------------------------------------------------------------------
+
+# The globals in pickles of NumPy's integer arrays, and the methods of
+# _DataUnpickler in their place. Nothing that a file names is ever imported
+# or called.
+_STAND_INS = {'numpy.ndarray': 'array', 'numpy.dtype': 'dtype',
+              '_codecs.encode': 'encode', '__builtin__.bytes': 'no_bytes'}
+for _package in ('numpy.core.', 'numpy._core.'):
+    _STAND_INS[_package + 'multiarray._reconstruct'] = 'array'
+    _STAND_INS[_package + 'multiarray.scalar'] = 'scalar'
+    _STAND_INS[_package + 'numeric._frombuffer'] = 'from_buffer'
+
+
+def _admit(name, kind):
+    """Raise an UnpicklingError for a global that has no stand-in."""
+    if name not in _STAND_INS or kind == 'dictionary':
+        raise pickle.UnpicklingError(
+            'it names %s, which has no place in a %s and could run code; do '
+            'not trust this file' % (name, kind))
+
+
+class _Dtype(object):
+    """Stands in for a pickled numpy.dtype; admits integers only."""
+
+    def __init__(self, name, *_):
+        self.name = name.decode('ascii') if isinstance(name, bytes) else name
+        if not re.match(r'[iu][1248]$', self.name):
+            raise pickle.UnpicklingError(
+                'it holds an array of type %r; only integers belong in a '
+                'data set' % self.name)
+
+    def __setstate__(self, state):
+        order = state[1].decode() if isinstance(state[1], bytes) else state[1]
+        if order not in ('<', '>', '=', '|'):
+            raise pickle.UnpicklingError('it holds an array of byte order %r'
+                                         % order)
+        self.name = order.replace('|', '=') + self.name
+
+
+class _Array(list):
+    """Stands in for a pickled numpy.ndarray: a list of its integers."""
+
+    def __init__(self, spend):
+        list.__init__(self)
+        self.spend = spend
+
+    def __setstate__(self, state):
+        _, shape, dtype, _, data = state
+        self.fill(data, dtype, shape)
+
+    def fill(self, data, dtype, shape):
+        if not isinstance(dtype, _Dtype) or len(shape) != 1:
+            raise pickle.UnpicklingError('it holds an array that is no plain '
+                                         'list')
+        self.spend(len(data))
+        del self.spend  # an array is filled once
+        self[:] = numpy.frombuffer(data, dtype.name).tolist()
+        if len(self) != shape[0]:
+            raise pickle.UnpicklingError('it holds an array shorter than it '
+                                         'says')
+
+
+class _DataUnpickler(pickle.Unpickler):
+    """Reads tuples, lists, dicts, numbers and text, and runs nothing.
+
+    The stand-ins copy `allowance` bytes at most. Without this limit, bytes
+    that are in the file once, but referred to a million times, could fill the
+    memory.
+    """
+
+    allowance = 0
+    dtype = _Dtype
+
+    def find_class(self, module, name):
+        name = '%s.%s' % (module, name)
+        _admit(name, 'data set')
+        return getattr(self, _STAND_INS[name])
+
+    def spend(self, size):
+        self.allowance -= size
+        if self.allowance < 0:
+            raise pickle.UnpicklingError('its arrays are larger than the file')
+
+    def array(self, *_):
+        return _Array(self.spend)
+
+    def from_buffer(self, data, dtype, shape, order):
+        array = self.array()
+        array.fill(data, dtype, shape)
+        return array
+
+    def scalar(self, dtype, data):
+        self.spend(len(data))
+        return numpy.frombuffer(data, dtype.name).tolist()[0]
+
+    def encode(self, text, encoding):  # by which Python 3 writes bytes
+        if encoding != 'latin1':
+            raise pickle.UnpicklingError('it holds text encoded as %r'
+                                         % (encoding,))
+        self.spend(len(text))
+        return text.encode('latin1')
+
+    def no_bytes(self):  # by which Python 3 writes b''
+        return b''
+
+
+# --------------------------------------------------------------------------
+# Pickles: which opcodes they may use
+# --------------------------------------------------------------------------
+#
+# A pickle is a program for a stack machine. Before it is run, its opcodes are
+# scanned, in two ways. Most of them only make a number, or put a value into a
+# list: a regular expression skips these, at the speed of C. Each of the
+# others has a rule in a table; an opcode without a rule is refused.
+
+# The largest number of parts (lists, tuples, texts) in a pickle.
+MAX_OBJECTS = 5 * 10 ** 6
+
+_SKIPPED = [
+    br'K.', br'M..', br'J.{4}',           # integers of 1, 2 and 4 bytes
+    br'I-?\d{1,18}\n', br'L-?\d{1,18}L?\n',         # integers in decimals
+    br'\x8a(?:' + '|'.join(               # long integers of up to 8 bytes
+        r'\x0%d.{%d}' % (n, n) for n in range(9)).encode('ascii') + b')',
+    br'G.{8}', br'F[^\n]{1,40}\n',        # floats
+    br'N', br'\x88', br'\x89',            # None, True, False
+    br'[ae]',                             # append to a list
+    br'q.',                               # put into the memo at 0 to 255
+    br'h.', br'j.{4}', br'g\d{1,9}\n',    # get from the memo
+    br'\x80.']                            # the protocol
+
+
+def _skipper(opcodes):
+    # At most 1000 at once, so that matching takes no memory of its own.
+    return re.compile(b'(?:' + b'|'.join(opcodes) + b'){1,1000}', re.DOTALL)
+
+
+_SKIP = {'data set': _skipper(_SKIPPED),
+         'dictionary': _skipper(_SKIPPED + [b'[su]'])}  # set items of a dict
+
+
+class _Scan(object):
+    """A scan over the opcodes of a pickle, which makes nothing.
+
+    Attributes
+    ----------
+    data : bytes
+    place : int
+        Where in `data` the next opcode, or its argument, begins.
+    kind : str
+        'data set' or 'dictionary'.
+    parts, puts : int
+        Parts made, and memo numbers put, but for those of ``_SKIPPED``.
+    """
+
+    def __init__(self, data, place, kind):
+        self.data, self.place, self.kind = data, place, kind
+        self.parts = self.puts = 0
+
+    def to_end(self):
+        """Go to the end of the pickle, or raise an UnpicklingError."""
+        skip, rules = _SKIP[self.kind], _RULES[self.kind]
+        while True:
+            skipped = skip.match(self.data, self.place)
+            if skipped:
+                self.place = skipped.end()
+                continue
+            code = self.take(1)
+            if code == b'.':
+                return
+            if code not in rules:
+                self.refuse(code)
+            rules[code][0](self, *rules[code][1:])
+            if self.parts > MAX_OBJECTS:
+                raise pickle.UnpicklingError(
+                    'it has more than %d parts; raise MAX_OBJECTS in '
+                    'support/files.py if that is right' % MAX_OBJECTS)
+
+    def refuse(self, code):
+        known = pickletools.code2op.get(code.decode('latin1'))
+        raise pickle.UnpicklingError(
+            'it has the opcode %s, which has no place in a %s; do not trust '
+            'this file' % (known.name if known else repr(code), self.kind))
+
+    def take(self, n):
+        """Return the next `n` bytes."""
+        taken = self.data[self.place:self.place + n]
+        if len(taken) < n:
+            raise pickle.UnpicklingError('it is cut short')
+        self.place += n
+        return taken
+
+    def take_line(self):
+        """Return the bytes up to the next line feed."""
+        end = self.data.find(b'\n', self.place)
+        if not 0 <= end - self.place < 10 ** 6:
+            raise pickle.UnpicklingError('it has a line without an end')
+        return self.take(end + 1 - self.place)[:-1]
+
+    def take_size(self, form):
+        """Return the next number, which tells how many bytes follow."""
+        size, = struct.unpack(form, self.take(struct.calcsize(form)))
+        if not 0 <= size <= len(self.data) - self.place:
+            raise pickle.UnpicklingError(
+                'it declares %d bytes, more than there are' % size)
+        return size
+
+    # The rules. Each is called after its opcode.
+
+    def part(self):
+        self.parts += 1
+
+    def line(self):
+        self.take_line()
+        self.parts += 1
+
+    def sized(self, form):
+        self.take(self.take_size(form))
+        self.parts += 1
+
+    def frame(self):
+        self.take_size('<Q')  # the opcodes in the frame come next
+        self.parts += 1
+
+    def put(self, number):
+        # The memo is an array as long as its largest number, which therefore
+        # may only grow one by one. What is skipped can have put 256 numbers,
+        # 0 to 255, uncounted; and Python 2 counts from 1.
+        if number > 256 + 1 + self.puts:
+            raise pickle.UnpicklingError('it refers to what is not there')
+        self.puts += 1
+
+    def put_binary(self):
+        self.put(struct.unpack('<I', self.take(4))[0])
+
+    def put_decimal(self):
+        digits = self.take_line()
+        self.put(int(digits) if len(digits) < 11 else MAX_BYTES)
+
+    def put_next(self):
+        self.puts += 1
+
+    def global_name(self):
+        module, name = self.take_line(), self.take_line()
+        _admit((module + b'.' + name).decode('latin1'), self.kind)
+        self.parts += 1
+
+
+# The rule of each opcode that is not skipped, and its argument if it has one.
+_COMMON_RULES = {
+    b'(': (_Scan.part,),                            # mark: a part begins
+    b'V': (_Scan.line,), b'S': (_Scan.line,),       # text in a line
+    b'X': (_Scan.sized, '<I'), b'T': (_Scan.sized, '<i'),      # text
+    b'\x8c': (_Scan.sized, '<B'), b'U': (_Scan.sized, '<B'),
+    b'\x8d': (_Scan.sized, '<Q'),
+    b'B': (_Scan.sized, '<I'), b'C': (_Scan.sized, '<B'),      # bytes
+    b'\x8e': (_Scan.sized, '<Q'), b'\x96': (_Scan.sized, '<Q'),
+    b'r': (_Scan.put_binary,), b'p': (_Scan.put_decimal,),     # memo
+    b'\x94': (_Scan.put_next,),
+    b'c': (_Scan.global_name,),                     # in two lines
+    b'\x95': (_Scan.frame,)}
+_LISTS = [b']', b'l']
+_TUPLES = [b')', b't', b'\x85', b'\x86', b'\x87']
+_ARRAYS = [b'\x93', b'R', b'b']  # a global on the stack, a call, a state
+_DICTS = [b'}', b'd']
+_RULES = {
+    'data set': dict.fromkeys(_LISTS + _TUPLES + _ARRAYS, (_Scan.part,)),
+    'dictionary': dict.fromkeys(_DICTS, (_Scan.part,))}
+for _rules in _RULES.values():
+    _rules.update(_COMMON_RULES)
+
+
+# --------------------------------------------------------------------------
+# Pickles: reading and writing
+# --------------------------------------------------------------------------
+
+def write_pickles(path, objects):
+    """Write one pickle after the other into a file, atomically."""
+    with atomic_write(path) as f:
+        for value in objects:
+            pickle.dump(value, f, 2)  # the newest that Python 2 reads
+
+
+def read_pickles(path, n, kind):
+    """Read the first pickles of an untrusted file, which may be gzipped.
+
+    Parameters
+    ----------
+    path : str
+    n : int
+        Read at most so many pickles.
+    kind : str
+        'data set' admits lists, tuples, numbers, text and NumPy's arrays of
+        integers, which become lists. 'dictionary' admits dicts, numbers and
+        text.
+
+    Returns
+    -------
+    objects : list
+        Up to `n` of them, and at least one. Their types and sizes are
+        unchecked; an object can be referred to many times.
+    size : int
+        Bytes in the file, decompressed.
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If the file is damaged, empty, has more than ``MAX_BYTES`` bytes or
+        more than ``MAX_OBJECTS`` parts, or has anything else in it.
+    """
+    # Python 2 wrote text as bytes; 'bytes' keeps it, and the data of arrays.
+    kwargs = {} if six.PY2 else {'encoding': 'bytes'}
+    with io.open(path, 'rb') as f:
+        gzipped = f.read(2) == b'\x1f\x8b'
+    try:
+        with (gzip.open if gzipped else io.open)(path, 'rb') as f:
+            data = _read_all(f)
+        objects, end = [], 0
+        while len(objects) < n and not (objects and end == len(data)):
+            scan, start = _Scan(data, end, kind), end
+            scan.to_end()
+            end = scan.place
+            # A buffered reader: without it, every number costs a call.
+            unpickler = _DataUnpickler(io.BufferedReader(
+                io.BytesIO(data[start:end])), **kwargs)
+            # Bytes that Python 3 wrote as text are copied twice.
+            unpickler.allowance = 2 * (end - start)
+            objects.append(unpickler.load())
+        return objects, len(data)
+    except Exception as error:  # a damaged pickle can raise anything
+        raise ValueError('%s cannot be loaded: %s' % (
+            path, str(error) or type(error).__name__))
+
+
+def _read_all(f):
+    """Read a file, which may decompress to any size, to its end."""
+    data = bytearray()
+    for piece in iter(lambda: f.read(2 ** 20), b''):
+        data += piece
+        if len(data) > MAX_BYTES:
+            raise ValueError('it has more than %d bytes; raise MAX_BYTES in '
+                             'support/files.py if that is right' % MAX_BYTES)
+    return bytes(data)
+
+
+# --------------------------------------------------------------------------
+# Folders and tar archives
+# --------------------------------------------------------------------------
+
+def walk(source):
+    """Go through the files of a folder or of an untrusted tar archive.
+
+    Parameters
+    ----------
+    source : str
+        Path of a folder, or of a tar archive, compressed or not. The archive
+        is read in place: nothing is extracted.
+
+    Yields
+    ------
+    name : str
+        Path within `source`, with '/' between folders.
+    read : function
+        ``read()`` returns the bytes of the file. Call it before the walk is
+        over, and for wanted files only: an archive is read in order.
+
+    Raises
+    ------
+    IOError
+        If `source` does not exist, is neither a folder nor a tar archive, or
+        cannot be read to its end. `read` raises this, too.
+    ValueError
+        If a member of the archive is no regular file, has a path outside
+        the archive, or is too large.
+    """
+    if os.path.isdir(source):
+        return _walk_folder(source)
+    if not os.path.exists(source):
+        raise IOError('%s does not exist; name a folder or a tar archive'
+                      % source)
+    return _walk_tar(source)
+
+
+def _damage(source, error):
+    return IOError('%s cannot be read to its end (%s); it is damaged or '
+                   'incomplete, get it again' % (source, error))
+
+
+@contextlib.contextmanager
+def _readable(source):
+    """Turn whatever reading raises into an IOError."""
+    try:
+        yield
+    except Exception as error:  # a damaged archive can raise anything
+        raise _damage(source, error)
+
+
+def _walk_folder(source):
+    for folder, _, names in os.walk(source):
+        for name in names:
+            path = os.path.join(folder, name)
+            yield (os.path.relpath(path, source).replace(os.sep, '/'),
+                   functools.partial(_read_file, source, path))
+
+
+def _read_file(source, path):
+    with _readable(source):
+        with io.open(path, 'rb') as f:
+            return f.read()
+
+
+class _CappedFile(object):
+    """A file that refuses to read a header that would fill the memory.
+
+    The limit is low, since tarfile takes time in proportion to the square of
+    a header's size. The data of members is read from `uncapped`.
+    """
+
+    limit = 8192
+
+    def __init__(self, f):
+        self.uncapped = f
+
+    def __getattr__(self, name):
+        return getattr(self.uncapped, name)
+
+    def read(self, size=-1):
+        if not 0 <= size <= self.limit:
+            raise tarfile.ReadError('it declares an entry of %d bytes' % size)
+        return self.uncapped.read(size)
+
+
+class _CappedTar(tarfile.TarFile):
+    """A tar archive whose headers cannot fill the memory."""
+
+    def __init__(self, name=None, mode='r', fileobj=None, **kwargs):
+        tarfile.TarFile.__init__(
+            self, name, mode, _CappedFile(fileobj or io.open(name, 'rb')),
+            **kwargs)
+
+
+def _walk_tar(path):
+    try:
+        archive = _CappedTar.open(path)
+    except tarfile.ReadError:
+        raise IOError('%s is neither a folder nor a tar archive' % path)
+    except Exception as error:
+        raise _damage(path, error)
+    with contextlib.closing(archive.fileobj):
+        while True:
+            with _readable(path):
+                member = archive.next()
+            archive.members = []  # a list of millions would fill the memory
+            if member is None:
+                break
+            _check_member(path, member)
+            if not member.isdir():
+                yield member.name, functools.partial(_read_member, path,
+                                                     archive, member)
+        with _readable(path):
+            _check_end(archive)
+
+
+def _check_member(path, member):
+    """Raise a ValueError for a member that no honest archive has."""
+    if member.name.startswith('/') or '..' in member.name.split('/'):
+        raise ValueError('%s: %s is not inside the archive\'s own folder; do '
+                         'not trust this archive' % (path, member.name))
+    if member.isdir():
+        return
+    if not member.isfile() or member.issparse():
+        raise ValueError('%s: %s is a link or a device, not a regular file; '
+                         'do not trust this archive' % (path, member.name))
+    if member.offset + member.size > 16 * MAX_BYTES:
+        raise ValueError('%s: %s lies beyond %d bytes; raise MAX_BYTES in '
+                         'support/files.py if that is right'
+                         % (path, member.name, 16 * MAX_BYTES))
+
+
+def _read_member(path, archive, member):
+    if member.size > MAX_BYTES:
+        raise ValueError('%s: %s has %d bytes; raise MAX_BYTES in '
+                         'support/files.py if that is right'
+                         % (path, member.name, member.size))
+    with _readable(path):
+        f = archive.fileobj.uncapped
+        f.seek(member.offset_data)
+        data = f.read(member.size)
+        if len(data) < member.size:
+            raise EOFError('%s is cut short' % member.name)
+        return data
+
+
+def _check_end(archive):
+    """Read to the end of the file, where a checksum may be."""
+    f = archive.fileobj
+    if f.tell() < archive.offset + tarfile.BLOCKSIZE:
+        raise EOFError('it has no end')
+    while f.tell() < 16 * MAX_BYTES and f.read(f.limit):
+        pass
