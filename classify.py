@@ -1,4 +1,9 @@
-"""What ``python lstm.py`` does with a saved model: predict, evaluate, plot.
+"""A saved model at work: predict, explain, evaluate, plot.
+
+From a shell, where ``--model`` is ``lstm_model.npz`` by default::
+
+    python classify.py predict "A dull, endless film."
+    python classify.py evaluate --model lstm_model.npz
 
 From Python::
 
@@ -18,96 +23,164 @@ import os
 import sys
 from xml.sax.saxutils import escape
 
+try:
+    from support import theano_setup  # noqa: F401  before Theano
+except ImportError as error:
+    if __name__ != '__main__':
+        raise
+    sys.exit('classify.py: %s' % error)
 import numpy
 import six
+import theano
+from theano import tensor
 
-import checkpoint
 import imdb
 import lstm
+from support import checkpoint, files, options as opt
+from support.terminal import printable
 
 CHUNK = 1024  # lines that are classified together, and then printed
 
 
 # --------------------------------------------------------------------------
-# Classifying
+# Models
 # --------------------------------------------------------------------------
 
+# The arrays of a model file that are no parameters.
+_OTHERS = ('history', 'history_errs', 'train_err', 'valid_err', 'test_err',
+           'options', 'words')
+
+
 def load_model(path):
-    """Load a model with whatever its file tells of it.
+    """Load the parameters and options of a model.
 
     Parameters
     ----------
     path : str
         A ``.npz`` file of :func:`lstm.train_lstm`, or of the tutorial of
-        2014: such a file has parameters only.
+        2014. The latter has no options; sizes are those of its arrays.
 
     Returns
     -------
     params : OrderedDict of str to ndarray
-        See :func:`lstm.init_params`.
+        All parameters in the file, whichever model they are of.
     options : dict
-        ``dim_proj``, ``n_words``, ``ydim``, ``use_dropout``, ``classes``
-        (names), and whatever else the file has.
+        For :func:`lstm.build_model`; ``classes`` are the names of the
+        classes.
 
     Raises
     ------
     IOError, ValueError
-        As :func:`lstm.load_params`.
+        See :func:`lstm.load_params`.
     """
-    shapes = {}
-
-    def check(shape, dtype):
-        size = 8
-        for length in shape:
-            size *= length
-        if len(shape) != 2 or 0 in shape or size > 2 * imdb.MAX_BYTES:
-            raise ValueError('%s holds no model of a size that this script '
-                             'makes; larger ones need a larger '
-                             'imdb.MAX_BYTES' % path)
-        shapes[len(shapes)] = shape
-        raise _Seen
-
-    with checkpoint.open_npz(path, 'model file') as archive:
-        for name in ('Wemb', 'U'):
-            if name + '.npy' not in archive.namelist():
-                raise ValueError('%s lacks the parameter %s; it is not a '
-                                 'model that this script saved'
-                                 % (path, name))
-            try:
-                checkpoint.read_array(archive, name, check)
-            except _Seen:
-                pass
-        found = 'options.npy' in archive.namelist()
-    (n_words, dim), (_, ydim) = shapes[0], shapes[1]
+    params = collections.OrderedDict()
+    with files.open_npz(path, 'model file') as archive:
+        shapes = collections.OrderedDict(
+            (name, shape) for name, (shape, _) in
+            files.member_shapes(archive).items() if name not in _OTHERS)
+        _check_shapes(path, shapes)
+        for name, wanted in shapes.items():
+            def check(shape, dtype):
+                if shape != wanted:
+                    raise ValueError('%s holds two arrays %s' % (path, name))
+            params[name] = checkpoint.read_parameter(path, archive, name,
+                                                     check)
+        has_options = 'options.npy' in archive.namelist()
     options = {'use_dropout': True}
-    if found:
+    if has_options:
         options.update(lstm.load_options(path))
-    options.update(n_words=n_words, dim_proj=dim, ydim=ydim)
+    # A size that no array has is wrong, or missing as in files of 2014.
+    sizes = set(length for shape in shapes.values() for length in shape)
+    for name, size in zip(('n_words', 'dim_proj', 'ydim'),
+                          shapes['Wemb'] + shapes['U'][1:]):
+        if options.get(name) not in sizes or isinstance(options[name], bool):
+            options[name] = size
     options.pop('seed', None)  # nothing is random in a prediction
     classes = options.get('classes')
     if classes is not None and not (
-            isinstance(classes, list) and len(classes) == ydim and all(
-                isinstance(name, six.string_types) for name in classes)):
+            isinstance(classes, list) and len(classes) == options['ydim']
+            and all(isinstance(name, six.string_types) for name in classes)):
         raise ValueError('%s names other classes than the %d it has'
-                         % (path, ydim))
-    options['classes'] = [_printable(name) for name in
-                          lstm.class_names(classes, ydim)]
+                         % (path, options['ydim']))
+    options['classes'] = [printable(name) for name in
+                          imdb.class_names(classes, options['ydim'])]
     if options.get('tokenizer', imdb.TOKENIZER) != imdb.TOKENIZER:
         raise ValueError('%s was trained on text split otherwise (%s) than '
                          'this script does (%s)' % (
                              path, options['tokenizer'], imdb.TOKENIZER))
-    # load_params looks at the shapes alone, which take no memory here.
-    params = collections.OrderedDict(
-        (name, numpy.broadcast_to(lstm.floatx(0.), shape)) for name, shape in (
-            ('Wemb', (n_words, dim)), ('lstm_W', (dim, 4 * dim)),
-            ('lstm_U', (dim, 4 * dim)), ('lstm_b', (4 * dim,)),
-            ('U', (dim, ydim)), ('b', (ydim,))))
-    return lstm.load_params(path, params), options
+    if options.get('encoder', 'lstm') not in lstm.layers:
+        raise ValueError('%s has the layer %r, which lstm.layers lacks'
+                         % (path, options['encoder']))
+    return params, options
 
 
-class _Seen(Exception):
-    """Raised once the shape of an array is known."""
+def _check_shapes(path, shapes):
+    """Raise a ValueError unless the arrays can be those of a model."""
+    for name in ('Wemb', 'U'):
+        if name not in shapes:
+            raise ValueError(
+                '%s lacks the parameter %s; it is not a model that this '
+                'script saved' % (path, name) if not path.endswith(
+                    '.resume.npz') else
+                '%s is the state of a training; name its model, %s'
+                % (path, path[:-len('resume.npz')] + 'npz'))
+    total = 0
+    for shape in shapes.values():
+        size = 8
+        for length in shape:
+            size *= length
+        total += size
+    if any(len(shapes[name]) != 2 or 0 in shapes[name]
+           for name in ('Wemb', 'U')) or total > 4 * files.MAX_BYTES:
+        raise ValueError('%s holds no model of a size that this script makes; '
+                         'larger ones need a larger MAX_BYTES in '
+                         'support/files.py' % path)
 
+
+def build(path):
+    """Load a model and compile it.
+
+    Parameters
+    ----------
+    path : str
+        See :func:`load_model`.
+
+    Returns
+    -------
+    params, options
+        See :func:`load_model`.
+    model : lstm.Model
+        See :func:`lstm.build_model`.
+
+    Raises
+    ------
+    IOError, ValueError
+        See :func:`load_model`. Also if the parameters do not fit the model
+        that ``lstm.build_model`` builds.
+    """
+    params, options = load_model(path)
+    try:
+        model = lstm.build_model(lstm.init_tparams(params), options)
+        # A prediction, of a word and of padding, shows that all shapes fit.
+        last = options['n_words'] - 1
+        x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
+        shape = model[4](x, mask).shape
+    except KeyError as error:
+        raise ValueError('%s lacks the parameter %s, which build_model in '
+                         'lstm.py uses' % (path, error))
+    except Exception as error:  # Theano raises many kinds
+        raise ValueError(
+            '%s does not fit the model that lstm.py builds: %s'
+            % (path, (str(error).strip() or repr(error)).splitlines()[0]))
+    if shape != (2, options['ydim']):
+        raise ValueError('%s has %d classes, but the model that lstm.py '
+                         'builds has %d' % (path, options['ydim'], shape[-1]))
+    return params, options, model
+
+
+# --------------------------------------------------------------------------
+# Classifying
+# --------------------------------------------------------------------------
 
 class Classifier(object):
     """A saved model that classifies texts.
@@ -117,8 +190,8 @@ class Classifier(object):
     path : str
         See :func:`load_model`.
     dictionary : str, optional
-        The dictionary to number words by, for a model file that has none:
-        those of the tutorial of 2014.
+        Path of the dictionary, for a model of the tutorial of 2014, which
+        has none in its file.
 
     Attributes
     ----------
@@ -132,25 +205,23 @@ class Classifier(object):
     Raises
     ------
     IOError, ValueError
-        As :func:`load_model`; also if there is no dictionary.
+        See :func:`build`. Also if there is no dictionary.
     """
 
     def __init__(self, path, dictionary=None):
-        self.params, self.options = load_model(path)
-        self.classes = self.options['classes']
         self.dictionary = (imdb.load_dictionary(dictionary) if dictionary
                            else lstm.load_words(path))
         if self.dictionary is None:
+            load_model(path)  # any other fault of the file comes first
             raise ValueError(
-                '%s holds no words, as the files of 2014; name its '
+                '%s holds no words, like the files of 2014; name its '
                 'dictionary: --dict imdb.dict.pkl' % path)
-        self._tparams = lstm.init_tparams(self.params)
-        _, x, mask, _, self._f_pred_prob, _, _ = lstm.build_model(
-            self._tparams, self.options)
-        self._inputs = x, mask
+        self.params, self.options, self._model = build(path)
+        self.classes = self.options['classes']
+        self._f_parts = None  # compiled when an explanation is needed
 
     def encode(self, text):
-        """Word ids of a text; 1 for words that the model does not know."""
+        """Return the word ids of a text; 1 for unknown words."""
         return imdb.encode(text, self.dictionary, self.options['n_words'])
 
     def probabilities(self, texts, batch_size=64):
@@ -160,32 +231,30 @@ class Classifier(object):
         ----------
         texts : sequence of str
         batch_size : int, optional
-            Texts a minibatch.
+            Texts per minibatch.
 
         Returns
         -------
         ndarray of floatX, shape (number of texts, C)
         """
-        return self._probabilities([self.encode(text) for text in texts],
-                                   batch_size)
+        return self.probabilities_of_ids(
+            [self.encode(text) for text in texts], batch_size)
 
-    def _probabilities(self, seqs, batch_size=64):
+    def probabilities_of_ids(self, seqs, batch_size=64):
+        """Compute probabilities from lists of word ids, see probabilities."""
         probs = numpy.zeros((len(seqs), len(self.classes)),
-                            lstm.theano.config.floatX)
-        # Texts of like lengths together: they need the least padding.
+                            theano.config.floatX)
+        # Texts of similar lengths share a minibatch, for little padding.
         order = sorted(range(len(seqs)), key=lambda n: len(seqs[n]))
         for start in range(0, len(order), batch_size):
-            some = order[start:start + batch_size]
-            probs[some] = self._f_pred_prob(
-                *self._padded([seqs[n] for n in some]))
+            chosen = order[start:start + batch_size]
+            x, mask, _ = imdb.prepare_data([seqs[n] for n in chosen],
+                                           [0] * len(chosen))
+            probs[chosen] = self._model[4](x, mask)
         return probs
 
-    @staticmethod
-    def _padded(seqs):
-        return imdb.prepare_data(seqs, [0] * len(seqs))[:2]
-
     def explain(self, text):
-        """Split a decision exactly into what each word adds to it.
+        """Split a decision into the contributions of the words.
 
         The classifier is linear in the mean of the outputs h_t over the n
         words of a text, so the log-odds of two classes are a sum over words.
@@ -194,9 +263,11 @@ class Classifier(object):
 
             log p_1 / p_0 = b_1 - b_0 + sum_t s h_t (U_1 - U_0) / n
 
-        With more classes, it is the most probable one, p_k, that is compared
-        with the others: in place of U_0, b_0 and log p_0 go the means of
-        theirs.
+        With more classes, the most probable one, p_k, is compared with the
+        others: the means of theirs replace U_0, b_0 and log p_0.
+
+        This is computed as gradient times output, for any model. If the model
+        was edited so that it is no longer linear in a mean, `note` says so.
 
         Parameters
         ----------
@@ -205,36 +276,76 @@ class Classifier(object):
         Returns
         -------
         Explanation
+
+        Raises
+        ------
+        ValueError
+            If build_model does not set ``h`` and ``prob`` of its result.
         """
-        words = imdb.tokenize(text)
-        ids = self.encode(text)
-        x, mask = self._padded([ids])
-        probs = self._f_pred_prob(x, mask)[0]
-        if not hasattr(self, '_f_outputs'):
-            self._f_outputs = lstm.theano.function(
-                list(self._inputs), lstm.layer_outputs(
-                    self._tparams, *self._inputs, options=self.options,
-                    keep=False), on_unused_input='ignore')
-        h = self._f_outputs(x, mask)[:len(words), 0].astype('float64')
+        words, ids = imdb.tokenize(text), self.encode(text)
+        x, mask, _ = imdb.prepare_data([ids], [0])
+        probs = self._model[4](x, mask)[0]
         towards = 1 if len(self.classes) == 2 else int(probs.argmax())
-        others = [n for n in range(len(self.classes)) if n != towards]
-        U, b = [self.params[name].astype('float64') for name in ('U', 'b')]
-        scale = (0.5 if self.options['use_dropout'] else 1.) / max(
-            1, len(words))
+        if self._f_parts is None:
+            self._f_parts = self._compile_parts()
+        h, slope, log_odds, slope_at_0, bias = [
+            each.astype('float64') for each in self._f_parts(x, mask, towards)]
+        h, slope, slope_at_0 = [each[:len(words), 0]
+                                for each in (h, slope, slope_at_0)]
+        parts = (h * slope).sum(axis=1)
         return Explanation(
-            text=text, words=[_printable(word) for word in words],
-            known=[n != imdb.UNKNOWN for n in ids],
-            parts=scale * h.dot(U[:, towards] - U[:, others].mean(axis=1)),
-            bias=float(b[towards] - b[others].mean()), probs=probs,
-            classes=self.classes, towards=towards)
+            text=text, words=[printable(word) for word in words],
+            known=[n != imdb.UNKNOWN for n in ids], parts=parts,
+            bias=float(bias), probs=probs, classes=self.classes,
+            towards=towards,
+            note=_note(slope, slope_at_0, parts.sum() + bias, log_odds))
+
+    def _compile_parts(self):
+        """Compile h, the log-odds and their slope, there and at h = 0."""
+        h, prob = [getattr(self._model, name, None) for name in ('h', 'prob')]
+        if h is None or prob is None or h.ndim != 3:
+            raise ValueError('this model cannot be explained: build_model in '
+                             'lstm.py must set h, of shape (T, n, D), and '
+                             'prob of the Model that it returns')
+        towards = tensor.lscalar('towards')
+        # The softmax's input, since the log of a probability can be infinite.
+        scores = (prob.owner.inputs[0] if prob.owner and isinstance(
+            prob.owner.op, tensor.nnet.Softmax) else tensor.log(prob))[0]
+        n_classes = len(self.classes)
+        log_odds = (scores[towards] * n_classes - scores.sum()) / (
+            n_classes - 1)
+        slope = tensor.grad(log_odds, h)
+        at_0 = theano.clone([slope, log_odds],
+                            replace={h: tensor.zeros_like(h)})
+        return theano.function(
+            [self._model[1], self._model[2], towards],
+            [h, slope, log_odds] + at_0, on_unused_input='ignore')
 
 
-# What Classifier.explain returns: the text; its words as they were read, fit
-# to be shown; which of them the model knows; what each adds to the log-odds,
-# in nats; what comes on top; the probabilities; the classes' names; and the
-# number of the one that positive parts speak for.
+def _note(slope, slope_at_0, total, log_odds):
+    """Return a sentence if log-odds are not linear in a mean, else ''.
+
+    They are if the slope is the same for each word and each value of h.
+    """
+    if not len(slope):
+        return ''
+    tolerance = 1e-3 * max(abs(slope).max(), abs(slope_at_0).max())
+    if max(abs(slope - slope[0]).max(),
+           abs(slope - slope_at_0).max()) <= tolerance:
+        return ''
+    exact = abs(total - log_odds) <= 1e-3 * max(1., abs(log_odds))
+    return ('The classifier is not linear in the mean of the outputs. Parts '
+            'are gradient times output, %s %+.3f.' % (
+                'and add up to the log-odds,' if exact else
+                'and do not add up to the log-odds,', log_odds))
+
+
+# The result of Classifier.explain: the text; its words, printable; whether
+# the model knows them; their contributions to the log-odds, in nats; the
+# log-odds without them; the probabilities; the names of the classes; the index
+# of the class that positive contributions favour; and a remark, or ''.
 Explanation = collections.namedtuple(
-    'Explanation', 'text words known parts bias probs classes towards')
+    'Explanation', 'text words known parts bias probs classes towards note')
 
 
 # --------------------------------------------------------------------------
@@ -246,7 +357,7 @@ _MOSES = [('&apos;', "'"), ('&quot;', '"'), ('&#124;', '|'), ('&lt;', '<'),
 
 
 def as_written(text, words):
-    """Find the words that :func:`imdb.tokenize` made in the text again.
+    """Locate the tokens of :func:`imdb.tokenize` in the original text.
 
     Parameters
     ----------
@@ -256,9 +367,9 @@ def as_written(text, words):
     Returns
     -------
     list of (str, str)
-        For each word, what stands before it, and itself, as written; and at
-        last what stands after the last one, and ''. Where one is not found,
-        it is given as it was made, after a space.
+        For each token the text before it and the token as written; last the
+        text after the final token, and ''. A token that cannot be located is
+        returned unchanged, preceded by a space.
     """
     pairs, place, lower = [], 0, text.lower()
     same = len(lower) == len(text)  # not so with a few letters, such as
@@ -275,35 +386,38 @@ def as_written(text, words):
     return pairs + [(text[place:], '')]
 
 
-def _other(found):
-    """The name of what negative parts speak for."""
-    return (found.classes[1 - found.towards] if len(found.classes) == 2
-            else 'the others')
+def _other(explanation):
+    """Return the name of the class that negative contributions favour."""
+    return (explanation.classes[1 - explanation.towards]
+            if len(explanation.classes) == 2 else 'the others')
 
 
-def _sum(found):
-    """How the parts add up, as a sentence."""
-    return (
-        'Log-odds of %s against %s: %+.3f from the words, %+.3f without any; '
-        'in all %+.3f.' % (
-            found.classes[found.towards], _other(found), found.parts.sum(),
-            found.bias, found.parts.sum() + found.bias))
+def _sum(explanation):
+    """Return the sum of the contributions, as a sentence."""
+    total = explanation.parts.sum()
+    return ('Log-odds of %s against %s: %+.3f from the words, %+.3f without '
+            'any; in all %+.3f.%s' % (
+                explanation.classes[explanation.towards],
+                _other(explanation), total, explanation.bias,
+                total + explanation.bias,
+                explanation.note and ' ' + explanation.note))
 
 
-def _levels(found):
-    """What each part is of the largest, from -3 to 3."""
-    largest = max(1e-12, abs(found.parts).max()) if len(found.parts) else 1.
-    return [int(round(3 * part / largest)) for part in found.parts]
+def _levels(explanation):
+    """Scale the contributions to integers from -3 to 3."""
+    parts = explanation.parts
+    largest = max(1e-12, abs(parts).max()) if len(parts) else 1.
+    return [int(round(3 * part / largest)) for part in parts]
 
 
-def explain_in_text(found, colour):
-    """An explanation for a terminal, in colours or with plain marks.
+def explain_in_text(explanation, colour):
+    """Format an explanation for a terminal.
 
     Parameters
     ----------
-    found : Explanation
+    explanation : Explanation
     colour : bool
-        Whether the terminal shows colours; otherwise, ``[++]`` follows a word.
+        Whether the terminal shows colours; otherwise ``[++]`` follows a word.
 
     Returns
     -------
@@ -320,24 +434,18 @@ def explain_in_text(found, colour):
             return '\x1b[%sm%s\x1b[0m' % (shades[level], word)
         return '%s[%s]' % (word, ('+' if level > 0 else '-') * abs(level))
 
-    # A review is no place for what a terminal obeys.
-    pieces = as_written(_printable(found.text), found.words)
+    pieces = as_written(printable(explanation.text), explanation.words)
     shown = ''.join(before + show(level, word) for (before, word), level
-                    in zip(pieces, _levels(found) + [0]))
+                    in zip(pieces, _levels(explanation) + [0]))
     marks = [show(level, 'for %s' % name) for level, name in (
-        (2, found.classes[found.towards]), (-2, _other(found)))]
-    strongest = sorted(zip(found.parts, found.words),
+        (2, explanation.classes[explanation.towards]),
+        (-2, _other(explanation)))]
+    strongest = sorted(zip(explanation.parts, explanation.words),
                        key=lambda pair: -abs(pair[0]))[:6]
     return '%s\n\nMarks: %s. Strongest: %s.\n%s' % (
         shown.strip(), ', '.join(marks), ', '.join(
             '%s %+.3f' % (word, part)
-            for part, word in strongest) or 'none', _sum(found))
-
-
-def _printable(text):
-    """A text without control characters, but for tabs and line feeds."""
-    return ''.join(char for char in text if char in '\t\n' or
-                   ord(char) >= 32 and not 127 <= ord(char) < 160)
+            for part, word in strongest) or 'none', _sum(explanation))
 
 
 _PAGE = u"""<!DOCTYPE html>
@@ -372,7 +480,7 @@ know.</p>
 
 
 def explain_in_html(explanations):
-    """Explanations as a page that needs nothing else, and runs nothing.
+    """Format explanations as an HTML page without scripts or other files.
 
     Parameters
     ----------
@@ -383,27 +491,13 @@ def explain_in_html(explanations):
     str
     """
     reviews = []
-    for found in explanations:
-        largest = max(1e-12, abs(found.parts).max()) if len(
-            found.parts) else 1.
-        text = u''
-        for (before, word), part, known in zip(
-                as_written(_printable(found.text), found.words),
-                list(found.parts) + [0.], found.known + [True]):
-            text += escape(before)
-            if word:
-                text += (u'<span%s style="background: rgba(%s,%.2f)" '
-                         u'title="%+.4f">%s</span>' % (
-                             u'' if known else u' class="unknown"',
-                             u'31,119,200' if part > 0 else u'230,120,20',
-                             0.75 * abs(part) / largest, part,
-                             escape(word)))
-        best = int(found.probs.argmax())
+    for each in explanations:
+        best = int(each.probs.argmax())
         reviews.append(
             u'<h2>%s, with probability %.4f</h2>\n<p class="text">%s</p>\n'
             u'<p class="note">%s</p>' % (
-                escape(found.classes[best]), found.probs[best], text.strip(),
-                escape(_sum(found))))
+                escape(each.classes[best]), each.probs[best],
+                _marked(each).strip(), escape(_sum(each))))
     # With more than two classes, each review has its own.
     towards = set(each.classes[each.towards] for each in explanations)
     return _PAGE % {
@@ -414,19 +508,114 @@ def explain_in_html(explanations):
         'reviews': u'\n'.join(reviews)}
 
 
+def _marked(explanation):
+    """Return the text in HTML, with a colour for each word."""
+    parts = explanation.parts
+    largest = max(1e-12, abs(parts).max()) if len(parts) else 1.
+    html = u''
+    for (before, word), part, known in zip(
+            as_written(printable(explanation.text), explanation.words),
+            list(parts) + [0.], explanation.known + [True]):
+        html += escape(before)
+        if word:
+            html += (u'<span%s style="background: rgba(%s,%.2f)" '
+                     u'title="%+.4f">%s</span>' % (
+                         u'' if known else u' class="unknown"',
+                         u'31,119,200' if part > 0 else u'230,120,20',
+                         0.75 * abs(part) / largest, part, escape(word)))
+    return html
+
+
+# --------------------------------------------------------------------------
+# Metrics
+# --------------------------------------------------------------------------
+
+def scores(labels, probs):
+    """Compute metrics of predicted class probabilities.
+
+    Parameters
+    ----------
+    labels : sequence of int, length n
+    probs : floatX matrix, shape (n, C)
+
+    Returns
+    -------
+    dict
+        ``n``; ``error``, the error rate; ``interval``, its 95 % confidence
+        interval (E. B. Wilson, "Probable Inference, the Law of Succession,
+        and Statistical Inference", JASA 22, 1927); ``confusion``, an int64
+        matrix (C, C) of counts, a row per label and a column per prediction;
+        ``f1``, a list of C; ``auc``, the area under the ROC curve, NaN if it
+        has no pair of examples. With more than two classes it is the mean
+        over the classes, each against the others.
+    """
+    labels, probs = numpy.asarray(labels), numpy.asarray(probs)
+    n, n_classes = probs.shape
+    confusion = numpy.zeros((n_classes, n_classes), 'int64')
+    numpy.add.at(confusion, (labels, probs.argmax(axis=1)), 1)
+    error = (n - confusion.trace()) / float(n)
+    z = 1.959964  # 97.5 % quantile of the normal distribution
+    middle = (error + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * numpy.sqrt(
+        error * (1 - error) / n + z * z / (4. * n * n))
+    f1, auc = [], []
+    for k in range(n_classes):
+        either = confusion[k].sum() + confusion[:, k].sum()
+        f1.append(2. * confusion[k, k] / either if either else 0.)
+        of_class, others = [numpy.sort(probs[chosen, k]) for chosen in
+                            (labels == k, labels != k)]
+        pairs = 2. * len(of_class) * len(others)
+        auc.append(sum(numpy.searchsorted(others, of_class, side).sum()
+                       for side in ('left', 'right')) / pairs
+                   if pairs else numpy.nan)
+    return {'n': n, 'error': error, 'confusion': confusion, 'f1': f1,
+            'interval': (max(0., middle - half), min(1., middle + half)),
+            'auc': float(numpy.mean(auc))}
+
+
+def report(metrics, classes):
+    """Format the metrics of :func:`scores`.
+
+    Parameters
+    ----------
+    metrics : dict
+    classes : list of str
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    width = max([9] + [len(name) for name in classes])
+    two = len(classes) == 2
+    lines = ['Error on %d test reviews: %.4f, 95 %% interval %.4f to %.4f'
+             % ((metrics['n'], metrics['error']) + metrics['interval']),
+             'Accuracy %.4f  F1 %.4f%s  ROC AUC %.4f' % (
+                 1 - metrics['error'],
+                 metrics['f1'][-1] if two else numpy.mean(metrics['f1']),
+                 ' of %s' % classes[1] if two else ' on average',
+                 metrics['auc']),
+             'Labelled as    ' + '  '.join(name.rjust(width)
+                                           for name in classes)]
+    for name, row in zip(classes, metrics['confusion']):
+        lines.append('%-13s  ' % name + '  '.join(
+            ('%d' % count).rjust(width) for count in row))
+    return '\n'.join(lines)
+
+
 # --------------------------------------------------------------------------
 # Commands
 # --------------------------------------------------------------------------
 
 def _texts(args):
-    """The texts that the command line names, in chunks of many."""
+    """Yield the texts that the command line names, in chunks."""
     for text in args.texts:
         if text == '-':
             for chunk in _lines(getattr(sys.stdin, 'buffer', sys.stdin),
                                 'standard input'):
                 yield chunk
         else:
-            # As the bytes that the shell passed, whatever the locale is.
+            # The bytes that the shell passed, whatever the locale is.
             yield [text.decode('utf-8') if isinstance(text, bytes) else
                    os.fsencode(text).decode('utf-8')]
     for path in args.file:
@@ -436,22 +625,22 @@ def _texts(args):
 
 
 def _lines(f, name):
-    """Lines of a file of bytes, in chunks; one by one from a terminal."""
+    """Yield lines of a binary file in chunks; one by one from a terminal."""
     lines = iter(f.readline, b'')
-    chunk = 1 if hasattr(f, 'isatty') and f.isatty() else CHUNK
+    size = 1 if hasattr(f, 'isatty') and f.isatty() else CHUNK
     number = 0
     while True:
-        some = []
-        for line in itertools.islice(lines, chunk):
+        chunk = []
+        for line in itertools.islice(lines, size):
             number += 1
             try:
-                some.append(line.decode('utf-8').rstrip(u'\r\n'))
+                chunk.append(line.decode('utf-8').rstrip(u'\r\n'))
             except UnicodeDecodeError:
                 raise ValueError('line %d of %s is not UTF-8 text; convert it '
                                  'first' % (number, name))
-        if not some:
+        if not chunk:
             return
-        yield some
+        yield chunk
 
 
 def predict(args, write):
@@ -462,60 +651,72 @@ def predict(args, write):
     for texts in _texts(args):
         seqs = [classifier.encode(text) for text in texts]
         for text, seq, probs in zip(texts, seqs,
-                                    classifier._probabilities(seqs)):
-            best = int(probs.argmax())
-            label = classifier.classes[best]
-            found = None
+                                    classifier.probabilities_of_ids(seqs)):
+            explanation = None
             if args.explain or args.html:
-                found = classifier.explain(text)
-                explanations.append(found)
+                explanation = classifier.explain(text)
+                explanations.append(explanation)
+            shown = explanation if args.explain else None
             if args.json:
-                about = collections.OrderedDict([
-                    ('text', text), ('label', label),
-                    ('probability', float(probs[best])),
-                    ('probabilities', collections.OrderedDict(
-                        zip(classifier.classes, map(float, probs)))),
-                    ('words', len(seq)),
-                    ('unknown_words', seq.count(imdb.UNKNOWN))])
-                if found and args.explain:
-                    about['bias'] = found.bias
-                    about['contributions'] = list(zip(
-                        found.words, map(float, found.parts)))
-                write(json.dumps(about) + '\n')
-            elif args.explain:
-                write(u'%s  %.4f\n%s\n\n' % (
-                    label, probs[best], explain_in_text(found, colour)))
+                write(_as_json(classifier, text, seq, probs, shown))
             else:
-                write(u'%s\t%.4f\t%s\n' % (
-                    label, probs[best],
-                    _printable(text.replace(u'\t', u' '))))
+                write(_as_text(classifier, text, probs, shown, colour))
             if seq.count(imdb.UNKNOWN) == len(seq):
-                sys.stderr.write('no word of this is known to the model: %r\n'
+                sys.stderr.write('the model knows no word of this: %r\n'
                                  % text[:60])
     if args.html:
-        with imdb.whole_file(args.html) as f:
+        with files.atomic_write(args.html) as f:
             f.write(explain_in_html(explanations).encode('utf-8'))
         sys.stderr.write('Wrote %s\n' % args.html)
 
 
+def _as_json(classifier, text, seq, probs, explanation):
+    """Format a prediction as a line of JSON."""
+    best = int(probs.argmax())
+    fields = collections.OrderedDict([
+        ('text', text), ('label', classifier.classes[best]),
+        ('probability', float(probs[best])),
+        ('probabilities', collections.OrderedDict(
+            zip(classifier.classes, map(float, probs)))),
+        ('words', len(seq)), ('unknown_words', seq.count(imdb.UNKNOWN))])
+    if explanation:
+        fields['bias'] = explanation.bias
+        fields['contributions'] = list(zip(
+            explanation.words, map(float, explanation.parts)))
+        if explanation.note:
+            fields['note'] = explanation.note
+    return json.dumps(fields) + '\n'
+
+
+def _as_text(classifier, text, probs, explanation, colour):
+    """Format a prediction as a line, or with its explanation."""
+    best = int(probs.argmax())
+    label = classifier.classes[best]
+    if explanation:
+        return u'%s  %.4f\n%s\n\n' % (
+            label, probs[best], explain_in_text(explanation, colour))
+    return u'%s\t%.4f\t%s\n' % (label, probs[best],
+                                printable(text.replace(u'\t', u' ')))
+
+
 def evaluate(args, write):
     """Report how a model does on all test reviews of a data set."""
-    params, options = load_model(args.model)
+    _, options, model = build(args.model)
     name = args.dataset or options.get('dataset', 'imdb')
     if not isinstance(name, six.string_types):
         raise ValueError('%s names no dataset; give one, with --dataset'
                          % args.model)
     load_data, prepare_data = lstm.get_dataset(name)
-    _, _, test = load_data(n_words=options['n_words'], valid_portion=0.05,
-                           maxlen=None)
-    ours = lstm.load_words(args.model)
-    dictionary, _ = lstm.get_dictionary(name)
+    _, _, test = opt.call(load_data, n_words=options['n_words'],
+                          valid_portion=0.05, maxlen=None)
+    ours, (dictionary, _) = lstm.load_words(args.model), (
+        imdb.dataset_words(name))
     if ours is not None and dictionary is not None and ours != dict(
             (word, n) for word, n in dictionary.items()
             if n < options['n_words']):
         raise ValueError(
-            '%s was trained with another dictionary than that of dataset %r, '
-            'whose word ids mean other words to it; name its own data with '
+            '%s was trained with a different vocabulary than dataset %r, so '
+            'word ids do not match; pass the data set it was trained on with '
             '--dataset' % (args.model, name))
     if not test[0]:
         raise ValueError('dataset %r has no test reviews' % name)
@@ -523,10 +724,9 @@ def evaluate(args, write):
         raise ValueError('dataset %r has a test review of class %d, and the '
                          'model %s knows %d classes'
                          % (name, max(test[1]), args.model, options['ydim']))
-    f_pred_prob = lstm.build_model(lstm.init_tparams(params), options)[4]
-    probs = lstm.pred_probs(f_pred_prob, prepare_data, test,
+    probs = lstm.pred_probs(model[4], prepare_data, test,
                             lstm.get_minibatches_idx(len(test[0]), 64))
-    write(lstm.report(lstm.scores(test[1], probs), options['classes']) + '\n')
+    write(report(scores(test[1], probs), options['classes']) + '\n')
 
 
 def plot(args, write):
@@ -559,7 +759,7 @@ def plot(args, write):
                markerfacecolor='none', markeredgewidth=2,
                label='saved: validation %.4f, test %.4f' % (
                    valid[best], test[best]))
-    lower.set_ylabel('share labelled wrongly')
+    lower.set_ylabel('error rate')
     lower.set_xlabel('updates')
     lower.set_ylim(bottom=0)
     lower.set_xlim(left=0)
@@ -571,97 +771,114 @@ def plot(args, write):
     form = os.path.splitext(output)[1][1:].lower()
     if form not in figure.canvas.get_supported_filetypes():
         raise ValueError('--output %s: name a .png or a .svg file' % output)
-    with imdb.whole_file(output) as f:
+    with files.atomic_write(output) as f:
         figure.savefig(f, format=form, dpi=120)
     write('Wrote %s\n' % output)
 
 
 def _parser():
+    """Return the parser of the command line."""
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument('--model', metavar='FILE', default='lstm_model.npz',
+                       help='the .npz file of a model (default: %(default)s)')
     parser = argparse.ArgumentParser(
-        prog='lstm.py', formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Without arguments, train: the options are those of the '
-                    'train_lstm call at\nthe end of lstm.py. With a command, '
-                    'use a saved model.',
+        prog='classify.py', formatter_class=argparse.
+        RawDescriptionHelpFormatter, description='Use a saved model.',
         epilog='examples:\n'
-               '  python lstm.py predict lstm_model.npz "A dull, endless '
-               'film."\n'
-               '  python lstm.py predict lstm_model.npz --file reviews.txt '
-               '--json\n'
-               '  python lstm.py predict lstm_model.npz --explain --html '
-               'page.html "..."\n'
-               '  python lstm.py evaluate lstm_model.npz\n'
-               '  python lstm.py plot lstm_model.npz\n\n'
-               '"python lstm.py COMMAND --help" tells all options of a '
+               '  python classify.py predict "A dull, endless film."\n'
+               '  python classify.py predict --file reviews.txt --json\n'
+               '  python classify.py predict --explain --html page.html '
+               '"..."\n'
+               '  python classify.py evaluate --model lstm_model.npz\n'
+               '  python classify.py plot\n\n'
+               '"python classify.py COMMAND --help" lists the options of a '
                'command.')
     subs = parser.add_subparsers(dest='command', metavar='COMMAND')
     sub = subs.add_parser(
-        'predict', help='label texts, with probabilities',
+        'predict', parents=[model], help='label texts, with probabilities',
         description='Print label, probability and text, separated by tabs, '
                     'for every text.')
-    sub.add_argument('model', help='the .npz file of a trained model')
     sub.add_argument('texts', nargs='*', metavar='TEXT',
                      help='a text; -: each line of standard input')
     sub.add_argument('--file', action='append', default=[],
-                     help='a UTF-8 file with a text a line')
+                     help='a UTF-8 file with one text per line')
     sub.add_argument('--json', action='store_true',
                      help='print JSON Lines: an object for every text')
     sub.add_argument('--explain', action='store_true',
-                     help='show which words moved the decision')
+                     help='show the contribution of each word')
     sub.add_argument('--html', metavar='PAGE',
-                     help='show it in a page that is written to this file')
+                     help='write the contributions to an HTML file')
     sub.add_argument('--dict', metavar='FILE',
-                     help='the dictionary (imdb.dict.pkl) of a model file '
-                          'that holds none, as those of 2014')
+                     help='the dictionary (imdb.dict.pkl) of a model that has '
+                          'none in its file, such as those of 2014')
     sub = subs.add_parser(
-        'evaluate', help='error, F1, ROC AUC and more on all test reviews',
+        'evaluate', parents=[model],
+        help='error, F1, ROC AUC and more on all test reviews',
         description='Report how a model does on all test reviews.')
-    sub.add_argument('model', help='the .npz file of a trained model')
     sub.add_argument('--dataset', metavar='DATASET',
                      help='imdb, sample or the path of a data file (default: '
-                          'what the model was trained on)')
+                          'the data set of the training)')
     sub = subs.add_parser(
-        'plot', help='draw cost and errors of a training',
+        'plot', parents=[model], help='draw cost and errors of a training',
         description='Draw cost and errors of the training that made a model.')
-    sub.add_argument('model', help='the .npz file of a trained model')
     sub.add_argument('--output', metavar='FILE',
                      help='a .png or .svg file (default: the name of the '
                           'model, with .png)')
     return parser
 
 
-def main(arguments):
-    """Run a command; return the exit code."""
+def _parse(arguments):
+    """Return the parsed command line; exit after a bad one."""
     parser = _parser()
     args, others = parser.parse_known_args(arguments)
     if not args.command:
-        parser.error('name a command, or nothing at all to train')
+        parser.error('expected a command: predict, evaluate or plot')
     for text in others:  # argparse takes no texts that come after an option
         if args.command != 'predict' or text.startswith('-') and text != '-':
             parser.error('unknown argument: %s' % text)
         args.texts.append(text)
-    if args.command == 'predict' and not args.texts and not args.file:
-        args.texts = ['-']
-        if sys.stdin.isatty():
-            sys.stderr.write('Reading reviews, one a line; Ctrl-D ends.\n')
+    if args.command == 'predict':
+        first = (args.texts or [''])[0]
+        if first.endswith('.npz') and os.path.isfile(first):
+            parser.error('name the model with --model %s' % first)
+        if not args.texts and not args.file:
+            args.texts = ['-']
+            if sys.stdin.isatty():
+                sys.stderr.write('Reading reviews, one per line; Ctrl-D '
+                                 'ends.\n')
+    return args
 
-    def write(text):
-        data = (text if isinstance(text, bytes) else text.encode('utf-8'))
-        out = getattr(sys.stdout, 'buffer', sys.stdout)
-        out.write(data)
-        out.flush()
 
+def _write(text):
+    """Write UTF-8 to standard output, whatever the locale is."""
+    data = text if isinstance(text, bytes) else text.encode('utf-8')
+    out = getattr(sys.stdout, 'buffer', sys.stdout)
+    out.write(data)
+    out.flush()
+
+
+def main(arguments):
+    """Run a command; return the exit code."""
+    args = _parse(arguments)
     try:
+        if not os.path.exists(args.model):
+            raise IOError('there is no model file %s; train one with "python '
+                          'lstm.py", or name one with --model' % args.model)
         {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
-            args.command](args, write)
+            args.command](args, _write)
     except (IOError, OSError) as error:
-        if error.errno == errno.EPIPE:  # as with | head: nobody reads on
+        if error.errno == errno.EPIPE:  # the reader has ended, as head does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        sys.stderr.write('lstm.py: %s\n' % error)
+        sys.stderr.write('classify.py: %s\n' % error)
         return 1
     except (ImportError, UnicodeError, ValueError) as error:
-        sys.stderr.write('lstm.py: %s\n' % error)
+        sys.stderr.write('classify.py: %s\n' % error)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
