@@ -42,9 +42,7 @@ from support.terminal import printable
 CHUNK = 1024  # lines that are classified together, and then printed
 
 
-# --------------------------------------------------------------------------
-# Models
-# --------------------------------------------------------------------------
+# ---- Models -----------------------------------------------------------------
 
 # The arrays of a model file that are no parameters.
 _OTHERS = ('history', 'history_errs', 'train_err', 'valid_err', 'test_err',
@@ -79,12 +77,9 @@ def load_model(path):
             (name, shape) for name, (shape, _) in
             files.member_shapes(archive).items() if name not in _OTHERS)
         _check_shapes(path, shapes)
-        for name, wanted in shapes.items():
-            def check(shape, dtype):
-                if shape != wanted:
-                    raise ValueError('%s holds two arrays %s' % (path, name))
-            params[name] = checkpoint.read_parameter(path, archive, name,
-                                                     check)
+        for name in shapes:
+            params[name] = checkpoint.read_parameter(
+                path, archive, name, lambda shape, dtype: None)
         has_options = 'options.npy' in archive.namelist()
     options = {'use_dropout': True}
     if has_options:
@@ -93,7 +88,8 @@ def load_model(path):
     sizes = set(length for shape in shapes.values() for length in shape)
     for name, size in zip(('n_words', 'dim_proj', 'ydim'),
                           shapes['Wemb'] + shapes['U'][1:]):
-        if options.get(name) not in sizes or isinstance(options[name], bool):
+        if (type(options.get(name)) not in six.integer_types
+                or options[name] not in sizes):
             options[name] = size
     options.pop('seed', None)  # nothing is random in a prediction
     classes = options.get('classes')
@@ -108,7 +104,7 @@ def load_model(path):
         raise ValueError('%s was trained on text split otherwise (%s) than '
                          'this script does (%s)' % (
                              path, options['tokenizer'], imdb.TOKENIZER))
-    if options.get('encoder', 'lstm') not in lstm.layers:
+    if options.get('encoder', 'lstm') not in list(lstm.layers):
         raise ValueError('%s has the layer %r, which lstm.layers lacks'
                          % (path, options['encoder']))
     return params, options
@@ -160,7 +156,8 @@ def build(path):
     """
     params, options = load_model(path)
     try:
-        model = lstm.build_model(lstm.init_tparams(params), options)
+        tparams = lstm.init_tparams(params)
+        model = lstm.build_model(tparams, options)
         # A prediction, of a word and of padding, shows that all shapes fit.
         last = options['n_words'] - 1
         x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
@@ -175,12 +172,16 @@ def build(path):
     if shape != (2, options['ydim']):
         raise ValueError('%s has %d classes, but the model that lstm.py '
                          'builds has %d' % (path, options['ydim'], shape[-1]))
+    used = set(theano.gof.graph.inputs([model[6]]))  # of the cost
+    unused = [name for name, shared in tparams.items() if shared not in used]
+    if unused:
+        raise ValueError('%s has parameters which build_model in lstm.py does '
+                         'not use: %s; it is of another model'
+                         % (path, ', '.join(unused)))
     return params, options, model
 
 
-# --------------------------------------------------------------------------
-# Classifying
-# --------------------------------------------------------------------------
+# ---- Classifying ------------------------------------------------------------
 
 class Classifier(object):
     """A saved model that classifies texts.
@@ -348,12 +349,17 @@ Explanation = collections.namedtuple(
     'Explanation', 'text words known parts bias probs classes towards note')
 
 
-# --------------------------------------------------------------------------
-# Showing
-# --------------------------------------------------------------------------
+# ---- Showing ----------------------------------------------------------------
 
 _MOSES = [('&apos;', "'"), ('&quot;', '"'), ('&#124;', '|'), ('&lt;', '<'),
           ('&gt;', '>'), ('&#91;', '['), ('&#93;', ']'), ('&amp;', '&')]
+
+
+def _unescape(word):
+    """Return a token without Moses's escapes."""
+    for code, sign in _MOSES:
+        word = word.replace(code, sign)
+    return word
 
 
 def as_written(text, words):
@@ -374,8 +380,7 @@ def as_written(text, words):
     pairs, place, lower = [], 0, text.lower()
     same = len(lower) == len(text)  # not so with a few letters, such as
     for word in words:              # the Turkish capital I
-        for code, sign in _MOSES:
-            word = word.replace(code, sign)
+        word = _unescape(word)
         start = lower.find(word, place) if same else -1
         if start < 0 or text[place:start].strip():
             pairs.append((' ', word))
@@ -444,7 +449,7 @@ def explain_in_text(explanation, colour):
                        key=lambda pair: -abs(pair[0]))[:6]
     return '%s\n\nMarks: %s. Strongest: %s.\n%s' % (
         shown.strip(), ', '.join(marks), ', '.join(
-            '%s %+.3f' % (word, part)
+            '%s %+.3f' % (_unescape(word), part)
             for part, word in strongest) or 'none', _sum(explanation))
 
 
@@ -526,9 +531,7 @@ def _marked(explanation):
     return html
 
 
-# --------------------------------------------------------------------------
-# Metrics
-# --------------------------------------------------------------------------
+# ---- Metrics ----------------------------------------------------------------
 
 def scores(labels, probs):
     """Compute metrics of predicted class probabilities.
@@ -603,9 +606,7 @@ def report(metrics, classes):
     return '\n'.join(lines)
 
 
-# --------------------------------------------------------------------------
-# Commands
-# --------------------------------------------------------------------------
+# ---- Commands ---------------------------------------------------------------
 
 def _texts(args):
     """Yield the texts that the command line names, in chunks."""
@@ -736,8 +737,8 @@ def plot(args, write):
         matplotlib.use('Agg')
         from matplotlib import pyplot
     except ImportError:
-        raise ImportError('drawing needs matplotlib: pip install matplotlib, '
-                          'or start with "uv run"')
+        raise ImportError('drawing needs matplotlib: pip install -r '
+                          'requirements-dev.txt, or start with "uv run"')
     history = lstm.load_history(args.model)
     if not len(history):
         raise ValueError('%s was saved before the first validation: there is '
@@ -834,8 +835,12 @@ def _parse(arguments):
     if not args.command:
         parser.error('expected a command: predict, evaluate or plot')
     for text in others:  # argparse takes no texts that come after an option
+        if text.endswith('.npz') and os.path.isfile(text):
+            parser.error('name the model with --model %s' % text)
         if args.command != 'predict' or text.startswith('-') and text != '-':
-            parser.error('unknown argument: %s' % text)
+            parser.error('unknown argument: %s%s' % (
+                text, '; a text that begins with "-" comes after "--"'
+                if args.command == 'predict' else ''))
         args.texts.append(text)
     if args.command == 'predict':
         first = (args.texts or [''])[0]

@@ -40,9 +40,7 @@ FIRST_WORD = 2  # word id of the most frequent word
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-# --------------------------------------------------------------------------
-# Text to word ids
-# --------------------------------------------------------------------------
+# ---- Text to word ids -------------------------------------------------------
 
 # How text is split into words. Model files store it.
 TOKENIZER = 'Moses (English), then lower case'
@@ -102,9 +100,7 @@ def encode(text, dictionary, n_words=None):
     return [n if n_words is None or n < n_words else UNKNOWN for n in ids]
 
 
-# --------------------------------------------------------------------------
-# Preprocessing
-# --------------------------------------------------------------------------
+# ---- Preprocessing ----------------------------------------------------------
 
 # .../train/pos/0_9.txt or .../train/pos.txt. The distribution's unsup/ has
 # no labels to learn from, and its urls_*.txt are lists of addresses.
@@ -330,9 +326,7 @@ def write_data(path, train, test):
     files.write_pickles(path, [train, test])
 
 
-# --------------------------------------------------------------------------
-# Loading
-# --------------------------------------------------------------------------
+# ---- Loading ----------------------------------------------------------------
 
 def find_file(path):
     """Look for a file as named, or in ``data/``, gzipped or not.
@@ -584,9 +578,7 @@ def load_sample(**kwargs):
     return load_data(None, **kwargs)
 
 
-# --------------------------------------------------------------------------
-# Data sets by name
-# --------------------------------------------------------------------------
+# ---- Data sets by name ------------------------------------------------------
 
 def data_path(name):
     """Return the path of a data set's file.
@@ -689,9 +681,7 @@ def class_names(known, n_classes):
         'class %d' % n for n in range(n_classes)]
 
 
-# --------------------------------------------------------------------------
-# Minibatches
-# --------------------------------------------------------------------------
+# ---- Minibatches ------------------------------------------------------------
 
 def prepare_data(seqs, labels, maxlen=None):
     """Pad reviews to one length and mask the padding.

@@ -3,17 +3,20 @@
 Train it, on ``data/imdb.pkl`` or, without that file, on a small sample::
 
     THEANO_FLAGS="floatX=float32" python lstm.py
-    THEANO_FLAGS="floatX=float32" python lstm.py --dim_proj 64 --maxlen None
+    python lstm.py --dim_proj 64 --maxlen None
 
 ``python lstm.py --help`` lists the options. ``classify.py`` uses a model.
 
 The model: word embedding, one LSTM layer without peepholes, mean of its
 outputs over the words of a review, dropout, softmax.
 
-Dimensions: T time steps (words of the longest review of a minibatch), n
-reviews, D hidden units (``dim_proj``), V words in the vocabulary
-(``n_words``), C classes (``ydim``). Time is the first axis. Floating-point
-arrays have Theano's ``floatX``; word ids and labels are int64.
+Dimensions, of which time is the first::
+
+    T  time steps: words of the longest review of a minibatch
+    n  reviews of a minibatch          D  hidden units (``dim_proj``)
+    V  vocabulary (``n_words``)        C  classes (``ydim``)
+
+Floating-point arrays have Theano's ``floatX``; word ids and labels are int64.
 
 S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation
 9(8), 1997; with the forget gate of F. A. Gers, J. Schmidhuber and F. Cummins,
@@ -33,6 +36,7 @@ except ImportError as error:
         raise
     sys.exit('lstm.py: %s' % error)
 import numpy
+import six
 import theano
 from theano import tensor
 from theano.sandbox.rng_mrg import MRG_RandomStreams
@@ -51,9 +55,7 @@ def numpy_floatX(data):
     return numpy.asarray(data, dtype=theano.config.floatX)
 
 
-# --------------------------------------------------------------------------
-# Data
-# --------------------------------------------------------------------------
+# ---- Data -------------------------------------------------------------------
 
 # Load and prepare a data set, as imdb.load_dataset and imdb.prepare_data do.
 # Your own: datasets['mine'] = (load, prepare); train_lstm(dataset='mine').
@@ -111,9 +113,7 @@ def get_minibatches_idx(n, minibatch_size, shuffle=False, rng=None,
     return list(enumerate(batches))
 
 
-# --------------------------------------------------------------------------
-# Parameters
-# --------------------------------------------------------------------------
+# ---- Parameters -------------------------------------------------------------
 
 def _p(prefix, name):
     """Return the name of a parameter of the layer with this prefix."""
@@ -128,9 +128,9 @@ def ortho_weight(ndim, rng=numpy.random):
 def param_init_lstm(options, params, prefix='lstm', rng=numpy.random):
     """Add the parameters of an LSTM layer to a dict and return the dict.
 
-    ``prefix_W`` (D, 4D) and ``prefix_U`` (D, 4D) are the input and recurrent
-    weights of the input, forget and output gates and of the candidate, side
-    by side in this order, each block orthogonal; ``prefix_b`` (4D,) is 0.
+    ``prefix_W`` (D, 4D) are input weights, ``prefix_U`` (D, 4D) recurrent
+    ones. Each has four orthogonal blocks side by side, for the input, forget
+    and output gates and for the candidate. ``prefix_b`` (4D,) is 0.
     """
     dim = options['dim_proj']
     for name in 'WU':
@@ -186,9 +186,7 @@ def unzip(zipped):
         (name, shared.get_value()) for name, shared in zipped.items())
 
 
-# --------------------------------------------------------------------------
-# Model
-# --------------------------------------------------------------------------
+# ---- Model ------------------------------------------------------------------
 
 def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
     """One layer of long short-term memory, without peepholes.
@@ -353,9 +351,7 @@ def mean_over_words(h, mask):
     return total.reshape(h.shape[1:]) / n_words[:, None]
 
 
-# --------------------------------------------------------------------------
-# Optimizers
-# --------------------------------------------------------------------------
+# ---- Optimizers -------------------------------------------------------------
 #
 # Each takes (lr, tparams, grads, x, mask, y, cost): the symbolic learning
 # rate, the shared parameters, their gradients in the same order, the inputs
@@ -465,9 +461,7 @@ def adam(lr, tparams, grads, x, mask, y, cost):
     return _compile(lr, [x, mask, y], cost, moved, updates)
 
 
-# --------------------------------------------------------------------------
-# Evaluation
-# --------------------------------------------------------------------------
+# ---- Evaluation -------------------------------------------------------------
 
 def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
     """Compute the class probabilities of a data set.
@@ -521,9 +515,7 @@ def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
     return float(numpy.mean(labels != numpy.asarray(data[1])))
 
 
-# --------------------------------------------------------------------------
-# Training
-# --------------------------------------------------------------------------
+# ---- Training ---------------------------------------------------------------
 
 class EarlyStopping(object):
     """Stop when the validation error has not fallen for a long time.
@@ -544,7 +536,7 @@ class EarlyStopping(object):
         Of equal errors, the last one is the best.
         """
         self.bad_counter += 1
-        if self.best_err is None or error < self.best_err:
+        if error < (numpy.inf if self.best_err is None else self.best_err):
             self.best_err, self.bad_counter = error, 0
         return error == self.best_err
 
@@ -681,7 +673,6 @@ class Training(object):
         """Load the data; add ydim, classes and tokenizer to the options."""
         options, name = self.options, self.options['dataset']
         print('Reading the data set')
-        start = time.time()
         load, self.prepare_data = get_dataset(name)
         self.train, self.valid, self.test = sets = opt.call(
             load, n_words=options['n_words'], valid_portion=0.05,
@@ -703,7 +694,6 @@ class Training(object):
             options['tokenizer'] = imdb.TOKENIZER
             self.words['words'] = checkpoint.words_array(
                 dictionary, options['n_words'])
-        print('Read in %.1f s' % (time.time() - start))
 
     def compile(self, tparams, optimizer):
         """Build the graph, compile its functions and make the state."""
@@ -870,10 +860,10 @@ def command_line(**changed):
     """Return options of train_lstm: defaults, changed, then as typed."""
     words = sys.argv[1:]
     if words and words[0] in ('predict', 'evaluate', 'plot'):
-        model = words[1:2] or ['lstm_model.npz']
-        sys.exit('lstm.py only trains; type: python classify.py %s --model '
-                 '%s%s' % (words[0], model[0],
-                           ' "..."' if words[0] == 'predict' else ''))
+        model = [' --model ' + six.moves.shlex_quote(word) for word in words
+                 if word.endswith('.npz')][:1]
+        sys.exit('lstm.py only trains; type: python classify.py %s%s%s' % (
+            words[0], ''.join(model), ' "TEXT"' * (words[0] == 'predict')))
     return opt.from_command_line(
         OPTIONS, dict(opt.defaults(train_lstm), **changed),
         'Train an LSTM to classify reviews.')

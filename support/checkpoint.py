@@ -22,9 +22,7 @@ import theano
 from support import files
 
 
-# --------------------------------------------------------------------------
-# Models
-# --------------------------------------------------------------------------
+# ---- Models -----------------------------------------------------------------
 
 def _has(archive, name):
     return name + '.npy' in archive.namelist()
@@ -242,9 +240,7 @@ def load_history(path):
         return files.read_array(archive, 'history', check)
 
 
-# --------------------------------------------------------------------------
-# Paths
-# --------------------------------------------------------------------------
+# ---- Paths ------------------------------------------------------------------
 
 def path_of(saveto):
     """Return the path of the state that belongs to a model."""
@@ -282,9 +278,7 @@ def check_space(saveto, size):
                               os.path.dirname(saveto) or '.'))
 
 
-# --------------------------------------------------------------------------
-# State
-# --------------------------------------------------------------------------
+# ---- State ------------------------------------------------------------------
 
 # Options that determine the data or the shapes. A run cannot be resumed with
 # a different value.
@@ -500,21 +494,19 @@ def _read_like(archive, name, wanted):
     """Read an array that must have the shape and type of another."""
     def check(shape, dtype):
         if shape != wanted.shape or dtype != wanted.dtype:
-            raise ValueError(
-                '%s was saved by another version of this script: it holds an '
-                'array of shape %s and type %s where %s and %s are needed'
-                % (archive.filename, shape, dtype, wanted.shape,
-                   wanted.dtype))
+            raise ValueError(message % (
+                'its %s has shape %s and type %s, not %s and %s' % (
+                    name, shape, dtype, wanted.shape, wanted.dtype)))
 
+    message = ('%s was saved by another version of this script (%%s); '
+               'resume=False starts again, and reload_model starts from a '
+               'saved model' % archive.filename)
     if not _has(archive, name):
-        raise ValueError('%s was saved by another version of this script: it '
-                         'lacks %s' % (archive.filename, name))
+        raise ValueError(message % ('it lacks %s' % name))
     return files.read_array(archive, name, check)
 
 
-# --------------------------------------------------------------------------
-# Saving and resuming
-# --------------------------------------------------------------------------
+# ---- Saving and resuming ----------------------------------------------------
 
 @contextlib.contextmanager
 def sole_writer(saveto):

@@ -34,9 +34,7 @@ import six
 MAX_BYTES = 2 ** 28
 
 
-# --------------------------------------------------------------------------
-# Writing
-# --------------------------------------------------------------------------
+# ---- Writing ----------------------------------------------------------------
 
 @contextlib.contextmanager
 def atomic_write(path):
@@ -123,9 +121,7 @@ def sole_writer(path):
         yield
 
 
-# --------------------------------------------------------------------------
-# Arrays (.npz)
-# --------------------------------------------------------------------------
+# ---- Arrays (.npz) ----------------------------------------------------------
 
 # numpy.savez writes headers of some 120 bytes. NumPy parses a header as
 # Python, where deep nesting in a long one can crash the interpreter.
@@ -160,15 +156,21 @@ def open_npz(path, what):
     IOError
         If there is no such file.
     ValueError
-        If it is no zip archive.
+        If it is no zip archive, or holds two arrays of one name.
     """
     if not os.path.isfile(path):
         raise IOError('there is no %s %s' % (what, path))
     try:
-        return zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged file can raise anything
         raise ValueError('%s is not a .npz file, or is damaged (%s)'
                          % (path, error))
+    names = archive.namelist()
+    if len(names) > len(set(names)):
+        archive.close()
+        raise ValueError('%s holds two arrays of one name; it is damaged'
+                         % path)
+    return archive
 
 
 @contextlib.contextmanager
@@ -333,9 +335,7 @@ def read_lines(archive, name):
                          % (archive.filename, name))
 
 
-# --------------------------------------------------------------------------
-# Pickles: stand-ins for what they name
-# --------------------------------------------------------------------------
+# ---- Pickles: stand-ins for what they name ----------------------------------
 
 # The globals in pickles of NumPy's integer arrays, and the methods of
 # _DataUnpickler in their place. Nothing that a file names is ever imported
@@ -441,9 +441,7 @@ class _DataUnpickler(pickle.Unpickler):
         return b''
 
 
-# --------------------------------------------------------------------------
-# Pickles: which opcodes they may use
-# --------------------------------------------------------------------------
+# ---- Pickles: which opcodes they may use ------------------------------------
 #
 # A pickle is a program for a stack machine. Before it is run, its opcodes are
 # scanned, in two ways. Most of them only make a number, or put a value into a
@@ -606,9 +604,7 @@ for _rules in _RULES.values():
     _rules.update(_COMMON_RULES)
 
 
-# --------------------------------------------------------------------------
-# Pickles: reading and writing
-# --------------------------------------------------------------------------
+# ---- Pickles: reading and writing -------------------------------------------
 
 def write_pickles(path, objects):
     """Write one pickle after the other into a file, atomically."""
@@ -681,9 +677,7 @@ def _read_all(f):
     return bytes(data)
 
 
-# --------------------------------------------------------------------------
-# Folders and tar archives
-# --------------------------------------------------------------------------
+# ---- Folders and tar archives -----------------------------------------------
 
 def walk(source):
     """Go through the files of a folder or of an untrusted tar archive.

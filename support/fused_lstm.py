@@ -30,9 +30,7 @@ AddConfigVar('fused_lstm', 'Run LSTM layers in C++ where that is possible.',
              BoolParam(True), in_c_key=False)
 
 
-# --------------------------------------------------------------------------
-# Recognizing a layer
-# --------------------------------------------------------------------------
+# ---- Recognizing a layer ----------------------------------------------------
 
 def specification(x, mask, U, dim, go_backwards=False):
     """Build the scan that the Op replaces.
@@ -101,21 +99,24 @@ def substitute(h, dim):
         scan = h.owner.inputs[0].owner
         name = scan.op.name or name
         x, mask, U = _inputs(scan)
-    except (AttributeError, IndexError, ValueError):
-        x = None  # another kind of scan, or none
-    for go_backwards in (False, True) if x is not None else ():
-        known = specification(x, mask, U, dim, go_backwards)
-        given = [each for each in (x, mask, U) if each is not None]
-        if h.type == known.type and equal_computations(
-                [h], [known], given, given):
-            if go_backwards:
-                x = x[::-1]
-                mask = mask if mask is None else mask[::-1]
-            return _fused(x, mask, U)
+        equal = _equal(h, x, mask, U, dim, False)
+        backwards = not equal and _equal(h, x, mask, U, dim, True)
+    except Exception:  # another scan can have anything anywhere
+        equal = backwards = False
+    if equal or backwards:
+        return _fused(x, mask, U, backwards)
     sys.stderr.write(
         '%s runs in theano.scan, which is slower: its step is not the one '
         'that support/fused_lstm.py has in C++\n' % name)
     return h
+
+
+def _equal(h, x, mask, U, dim, go_backwards):
+    """Return whether h is the output of the scan that the Op replaces."""
+    known = specification(x, mask, U, dim, go_backwards)
+    inputs = [each for each in (x, mask, U) if each is not None]
+    return h.type == known.type and equal_computations(
+        [h], [known], inputs, inputs)
 
 
 def _inputs(scan):
@@ -123,7 +124,10 @@ def _inputs(scan):
     if not isinstance(scan.op, Scan) or scan.op.n_seqs not in (1, 2):
         raise ValueError('not the scan of an LSTM layer')
     sequences = [_source(each) for each in scan.inputs[1:scan.op.n_seqs + 1]]
-    return (sequences + [None])[:2] + [scan.inputs[-1]]
+    (x, mask), U = (sequences + [None])[:2], scan.inputs[-1]
+    if x.dtype not in ('float32', 'float64') or U.dtype != x.dtype:
+        raise ValueError('not the types of the Op')
+    return x, mask, U
 
 
 def _source(sequence):
@@ -139,11 +143,9 @@ def _source(sequence):
     return sequence.owner.inputs[0]
 
 
-# --------------------------------------------------------------------------
-# Building the fast graph
-# --------------------------------------------------------------------------
+# ---- Building the fast graph ------------------------------------------------
 
-def _fused(x, mask, U):
+def _fused(x, mask, U, go_backwards):
     """Return the Op's h for the inputs x of a layer."""
     product, b = _without_bias(x)
     rows, index = _distinct(product)
@@ -151,6 +153,10 @@ def _fused(x, mask, U):
         b = tensor.zeros_like(U[0])
     if mask is None:
         mask = tensor.ones(index.shape, x.dtype)
+    elif mask.dtype != x.dtype:
+        mask = tensor.cast(tensor.neq(mask, 0), x.dtype)
+    if go_backwards:
+        index, mask = index[::-1], mask[::-1]
     return LSTM()(rows, index, U, mask, b)[0]
 
 
@@ -165,7 +171,8 @@ def _without_bias(x):
             shuffle = bias.owner
             if (shuffle and isinstance(shuffle.op, tensor.DimShuffle)
                     and tuple(shuffle.op.new_order) == ('x', 'x', 0)
-                    and product.broadcastable[2] is False):
+                    and not product.broadcastable[2]
+                    and product.dtype == bias.dtype):
                 return product, shuffle.inputs[0]
     return x, None
 
@@ -235,9 +242,7 @@ def _lookup(values):
     return table, rows, index.reshape(values.shape[:2], ndim=2)
 
 
-# --------------------------------------------------------------------------
-# The Ops
-# --------------------------------------------------------------------------
+# ---- The Ops ----------------------------------------------------------------
 
 with io.open(os.path.splitext(os.path.abspath(__file__))[0] + '.cc',
              encoding='utf-8') as _f:
@@ -328,8 +333,8 @@ class LSTM(_FusedOp):
 class LSTMGradient(_FusedOp):
     """Backpropagation through time for :class:`LSTM`.
 
-    Inputs: rows, index, U and mask of the layer, the state (N, 6D) that it
-    kept, and the derivative of the cost with respect to h (T, n, D).
+    Inputs: rows, index, U and mask of the layer; the state (N, 6D) that it
+    kept; the derivative of the cost with respect to h (T, n, D).
 
     Outputs: the derivatives with respect to the inputs of the gates of each
     word (N, 4D), and with respect to rows (M, 4D).

@@ -60,9 +60,7 @@ def defaults(function):
         zip(signature.args[len(signature.args) - len(values):], values))
 
 
-# --------------------------------------------------------------------------
-# Kinds of values
-# --------------------------------------------------------------------------
+# ---- Kinds of values --------------------------------------------------------
 
 def _is_integer(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
@@ -158,9 +156,7 @@ def function(*functions):
                   callable, parse)
 
 
-# --------------------------------------------------------------------------
-# Uses of a table
-# --------------------------------------------------------------------------
+# ---- Uses of a table --------------------------------------------------------
 
 def check(table, values, caller):
     """Check options before they are used.
@@ -244,14 +240,15 @@ def from_command_line(table, values, description, arguments=None):
         All of `values`, with those of the command line in their place. A bad
         option ends the program with a message.
     """
+    # Python 2 cannot be told to refuse abbreviated names.
     parser = argparse.ArgumentParser(
         description=description, usage='%(prog)s [--NAME VALUE ...]',
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        **({} if six.PY2 else {'allow_abbrev': False}))
     for row in table:
         value = values[row.name]
         parser.add_argument(
             '--' + row.name, metavar='VALUE', default=argparse.SUPPRESS,
-            help=('%s. %s (default: %s)' % (
+            help=('%s; %s (default: %s)' % (
                 row.meaning, row.values.words,
                 getattr(value, '__name__', value))).replace('%', '%%'))
     given, unknown = parser.parse_known_args(arguments)

@@ -28,8 +28,9 @@ class Status(object):
         self.on = bool(tqdm and hasattr(sys.stdout, 'isatty')
                        and sys.stdout.isatty())
         if self.on:
+            # miniters: after a jump, as in resuming, tqdm would wait for more.
             self.bar = tqdm(total=total, unit=' updates', leave=False,
-                            file=sys.stdout, dynamic_ncols=True)
+                            file=sys.stdout, dynamic_ncols=True, miniters=1)
 
     def show(self, epoch, done, cost, best_err):
         """Show the epoch, its updates that are done, and two numbers."""
@@ -38,7 +39,7 @@ class Status(object):
             self.bar.set_description('Epoch %d' % epoch, refresh=False)
             self.bar.set_postfix_str('cost %.4f%s' % (cost, best),
                                      refresh=False)
-            if done < self.bar.n:  # a new epoch
+            if done <= self.bar.n:  # a new epoch
                 self.bar.reset()
             self.bar.update(done - self.bar.n)
 

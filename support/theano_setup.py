@@ -11,6 +11,7 @@ import glob
 import os
 import sys
 import sysconfig
+import warnings
 import zlib
 
 try:
@@ -102,7 +103,11 @@ def _import_theano():
         flag = 'blas.ldflags=' + blas
         os.environ['THEANO_FLAGS'] = before + ',' + flag if before else flag
     try:
-        import theano
+        with warnings.catch_warnings():
+            # fused_lstm.py defines this flag after Theano has read all others.
+            warnings.filterwarnings(
+                'ignore', 'Theano does not recognise this flag: fused_lstm')
+            import theano
         # Theano reads the default late, so we read it while the flags are
         # set. It is empty if Theano was imported before this module.
         if not theano.config.blas.ldflags and library:

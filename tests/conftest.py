@@ -1,5 +1,6 @@
-"""What several test files share."""
+"""Fixtures and helpers that several test files share."""
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,34 +10,15 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-ARCHIVE = os.path.join(os.path.dirname(ROOT), 'shared', 'data',
-                       'aclImdb_v1.tar.gz')
+# Where download.sh leaves the real archive, or beside the checkout.
+ARCHIVE = os.path.join(ROOT, 'data', 'aclImdb_v1.tar.gz')
+if not os.path.exists(ARCHIVE):
+    ARCHIVE = os.path.join(os.path.dirname(ROOT), 'shared', 'data',
+                           'aclImdb_v1.tar.gz')
 
-
-# test_lstm.py with the other floatX than this run's; None if not wanted.
-other_float = None
-
-
-def pytest_collection_finish(session):
-    """Start at once what takes minutes; its test waits for it at the end."""
-    global other_float
-    if session.config.option.collectonly or not any(
-            item.name == 'test_float_type_is_as_asked_for'
-            for item in session.items):
-        return
-    import theano
-    other = {'float64': 'float32', 'float32': 'float64'}[theano.config.floatX]
-    other_float = subprocess.Popen(
-        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
-         os.path.join(ROOT, 'tests', 'test_lstm.py')],
-        cwd=ROOT, env=dict(os.environ, THEANO_FLAGS=os.environ.get(
-            'THEANO_FLAGS', '') + ',floatX=' + other),
-        universal_newlines=True, stdout=subprocess.PIPE)
-
-
-def pytest_unconfigure():
-    if other_float and other_float.poll() is None:
-        other_float.kill()
+# Options of train_lstm for a small model of the fixture `dataset`.
+TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
+            max_epochs=3, batch_size=4, valid_batch_size=7, patience=10)
 
 
 def heed_signals():
@@ -52,8 +34,8 @@ def heed_signals():
 def archive():
     """Path of the real data set's archive."""
     if not os.path.exists(ARCHIVE):
-        pytest.skip('the real archive, aclImdb_v1.tar.gz, is not beside the '
-                    'repository in shared/data')
+        pytest.skip('the real archive is not there; ./download.sh gets '
+                    'data/aclImdb_v1.tar.gz')
     return ARCHIVE
 
 
@@ -64,3 +46,126 @@ def real_data(archive, tmp_path_factory):
     path = str(tmp_path_factory.mktemp('real') / 'imdb.pkl')
     imdb.preprocess(archive, path)
     return path
+
+
+@pytest.fixture(scope='session')
+def dataset(tmp_path_factory):
+    """A data file whose class shows in the words: 7 is good, 8 is bad.
+
+    Of its 80 training reviews four are for validation; 76 are left, which
+    are 19 minibatches of four. One of the 30 test reviews is empty.
+    """
+    import numpy
+    rng = numpy.random.RandomState(0)
+
+    def reviews(n):
+        labels = rng.randint(0, 2, n).tolist()
+        return [rng.randint(9, 30, rng.randint(1, 8)).tolist() + 2 * [8 - y]
+                for y in labels], labels
+    train, test = reviews(80), reviews(30)
+    test[0][3] = []
+    path = tmp_path_factory.mktemp('data') / 'tiny.pkl'
+    path.write_bytes(pickle.dumps(train, 2) + pickle.dumps(test, 2))
+    return str(path)
+
+
+class Training(object):
+    """train_lstm in a process of its own.
+
+    Parameters
+    ----------
+    folder : path
+        Where the process runs.
+    at : dict of int to str, optional
+        Number of an update, and code to run after it. The code may call
+        ``hold()``, which waits for :meth:`go`, and ``limit(size)``, after
+        which no file can grow beyond so many bytes (-1: no limit).
+    before : str, optional
+        Code to run before the training.
+    prepare : function, optional
+        Runs first in the new process.
+    **options
+        Those of train_lstm; the optimizer by its name.
+    """
+
+    CODE = '''
+import resource, shutil, signal, sys
+import lstm
+
+def hold():
+    print('held')
+    sys.stdin.readline()
+
+def limit(size):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))
+
+real_show = lstm.Training.show
+
+def show(self, cost):
+    real_show(self, cost)
+    exec(AT.get(self.state.update, ''))
+
+lstm.Training.show = show
+'''
+
+    def __init__(self, folder, at=None, before='', prepare=heed_signals,
+                 stdout=subprocess.PIPE, **options):
+        import theano
+        optimizer = options.pop('optimizer', 'adadelta')
+        code = '%s\nAT = %r\n%s\nlstm.train_lstm(optimizer=lstm.%s, **%r)' % (
+            self.CODE, at or {}, before, optimizer, options)
+        self.lines = []
+        self.process = subprocess.Popen(
+            [sys.executable, '-u', '-c', code], cwd=str(folder),
+            env=dict(os.environ, PYTHONPATH=ROOT, TMPDIR=str(folder),
+                     THEANO_FLAGS='floatX=' + theano.config.floatX + ',' +
+                     os.environ.get('THEANO_FLAGS', '')),
+            universal_newlines=True, stdin=subprocess.PIPE, stdout=stdout,
+            stderr=subprocess.STDOUT, preexec_fn=prepare)
+
+    def until(self, word):
+        """Read lines until one has this word."""
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if word in line:
+                return
+        raise AssertionError('%s did not come: %s' % (word, self.text()))
+
+    def go(self):
+        """End a hold()."""
+        self.process.stdin.write('\n')
+        self.process.stdin.flush()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        return self.end()
+
+    def end(self):
+        """Read to the end; return the exit code."""
+        self.lines.extend(self.process.stdout)
+        return self.process.wait()
+
+    def text(self):
+        return ''.join(self.lines)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a :class:`Training` in the test's folder; it ends with the test.
+    """
+    started = []
+
+    def start_training(**kwargs):
+        started.append(Training(tmp_path, **kwargs))
+        return started[-1]
+    yield start_training
+    for training in started:
+        training.process.kill()
+        training.process.wait()
+        for f in (training.process.stdin, training.process.stdout):
+            if f:
+                f.close()

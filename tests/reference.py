@@ -27,6 +27,29 @@ def lstm_outputs(inputs, W, U, b):
     return numpy.array(outputs).reshape(len(inputs), dim)
 
 
+def lstm_step(preact, h, c):
+    """The next h and c, from what the gates and the candidate get (n, 4D)."""
+    i, f, o, candidate = numpy.split(preact, 4, axis=1)
+    c = logistic(f) * c + logistic(i) * numpy.tanh(candidate)
+    return logistic(o) * numpy.tanh(c), c
+
+
+def layer(params, inputs, mask, prefix='lstm', step=lstm_step, start=0.):
+    """Outputs of a layer for a minibatch: (T, n, K) -> (T, n, D).
+
+    Where the mask is 0, also in the middle, a review keeps its h and c.
+    """
+    W, U, b = [params['%s_%s' % (prefix, name)] for name in 'WUb']
+    h = c = numpy.full((inputs.shape[1], U.shape[0]), start)
+    outputs = []
+    for x_t, m_t in zip(inputs, mask):
+        h_new, c_new = step(x_t @ W + h @ U + b, h, c)
+        h, c = [numpy.where(m_t[:, None] != 0, new, old)
+                for new, old in ((h_new, h), (c_new, c))]
+        outputs.append(h)
+    return numpy.array(outputs)
+
+
 def probabilities(params, reviews, scale=0.5):
     """Class probabilities of reviews, lists of word ids: (n, C).
 
@@ -47,6 +70,19 @@ def cost(params, reviews, labels, scale=0.5):
     """Mean negative log likelihood."""
     probs = probabilities(params, reviews, scale)
     return -numpy.log(probs[numpy.arange(len(labels)), labels]).mean()
+
+
+def derivatives(f, params, name, step=1e-5):
+    """Central differences of f(params) in all elements of a parameter."""
+    result = numpy.empty(params[name].shape)
+    for place in numpy.ndindex(*result.shape):
+        near = []
+        for moved in (step, -step):
+            value = params[name].copy()
+            value[place] += moved
+            near.append(f(dict(params, **{name: value})))
+        result[place] = (near[0] - near[1]) / (2 * step)
+    return result
 
 
 def sgd(params, gradients, lrate):

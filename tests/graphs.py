@@ -1,0 +1,83 @@
+"""Models to compare: lstm.py edited, in theano.scan, with large parameters."""
+import contextlib
+import io
+import os
+import types
+
+import numpy
+import theano
+from theano.compile import mode as modes
+from theano.configparser import change_flags
+
+import lstm
+
+# Relative errors. Tests in float32 tolerate its rounding.
+EXACT = 1e-9 if theano.config.floatX == 'float64' else 2e-5
+
+in_float64 = theano.config.floatX == 'float64'
+
+
+def edited(*changes):
+    """Return lstm.py as a module, with texts (old, new) replaced.
+
+    Each old text must occur once.
+    """
+    path = os.path.abspath(lstm.__file__)
+    with io.open(path, encoding='utf-8') as f:
+        text = f.read()
+    for old, new in changes:
+        assert text.count(old) == 1, 'lstm.py has %d times: %s' % (
+            text.count(old), old)
+        text = text.replace(old, new)
+    module = types.ModuleType('edited_lstm')
+    module.__file__ = path
+    exec(compile(text, path, 'exec'), module.__dict__)
+    return module
+
+
+@contextlib.contextmanager
+def in_python():
+    """Compile functions without C, which takes a fraction of the time.
+
+    Nothing else changes: lstm_layer tries to substitute its scan as ever. If
+    it can, the function cannot be compiled here, since the Op has C only.
+    """
+    before = modes.instantiated_default_mode
+    modes.instantiated_default_mode = modes.predefined_modes['FAST_COMPILE']
+    try:
+        yield
+    finally:
+        modes.instantiated_default_mode = before
+
+
+@contextlib.contextmanager
+def forced_scan():
+    """Build layers that stay in theano.scan, and compile them in Python."""
+    with change_flags(fused_lstm=False), in_python():
+        yield
+
+
+def some_params(options, scale=1., names=('lstm',)):
+    """Parameters large enough for every non-linearity to matter."""
+    rng = numpy.random.RandomState(0)
+    params = lstm.init_params(options)
+    for name in names:
+        lstm.param_init_lstm(options, params, name)
+    for name, value in params.items():
+        params[name] = lstm.numpy_floatX(scale * rng.randn(*value.shape))
+    return params
+
+
+def nodes_of(function, op_class):
+    """The Ops of one class in a compiled function."""
+    return [node.op for node in function.maker.fgraph.apply_nodes
+            if isinstance(node.op, op_class)]
+
+
+def assert_close(value, expected, tolerance=EXACT):
+    """Compare arrays, relative to the largest number, if above 1e-25."""
+    value, expected = numpy.asarray(value), numpy.asarray(expected)
+    assert value.shape == expected.shape
+    largest = max(abs(expected).max(), 1e-25) if expected.size else 0
+    numpy.testing.assert_allclose(value, expected, tolerance,
+                                  tolerance * largest)

@@ -1,0 +1,232 @@
+"""Scripts written for the tutorial of 2014 run as they are.
+
+https://github.com/lisa-lab/DeepLearningTutorials, code/lstm.py and imdb.py.
+"""
+import json
+import os
+import subprocess
+import sys
+
+import numpy
+import pytest
+
+from conftest import ROOT
+
+# Parts of scripts as users wrote them then, with their own layers and data.
+SCRIPT = '''
+from collections import OrderedDict
+import json
+
+import lstm
+from lstm import *
+from lstm import _p
+import numpy
+import theano
+from theano import config
+import theano.tensor as tensor
+
+import imdb
+
+results = {}
+
+
+# ff layer: feed-forward layer, of 2014's signatures
+def param_init_fflayer(options, params, prefix='ff'):
+    params[_p(prefix, 'W')] = ortho_weight(options['dim_proj'])
+    params[_p(prefix, 'b')] = numpy.zeros(
+        (options['dim_proj'],)).astype(config.floatX)
+    return params
+
+
+def fflayer(tparams, state_below, options, prefix='ff', mask=None):
+    return tensor.tanh(tensor.dot(state_below, tparams[_p(prefix, 'W')])
+                       + tparams[_p(prefix, 'b')])
+
+
+def meanlayer(tparams, state_below, options, prefix='mean', mask=None):
+    """Its output is (n, D)."""
+    assert mask is not None
+    h = fflayer(tparams, state_below, options, prefix=prefix)
+    return ((h * mask[:, :, None]).sum(axis=0)
+            / mask.sum(axis=0)[:, None])
+
+
+layers['ff'] = (param_init_fflayer, fflayer)
+layers['mean'] = (param_init_fflayer, meanlayer)
+
+
+# A data set whose words tell the class, except for the last three reviews.
+def load_mine(n_words=100, valid_portion=0.1, maxlen=None):
+    calls.append((n_words, valid_portion, maxlen))
+    rng = numpy.random.RandomState(0)
+    y = rng.randint(0, 2, 80).tolist()
+    x = [(2 * rng.randint(1, n_words // 2, rng.randint(1, 8))
+          + (label == 0)).tolist() for label in y]
+    y[-3:] = [1 - label for label in y[-3:]]
+    return (x[:50], y[:50]), (x[50:60], y[50:60]), (x[60:], y[60:])
+
+
+calls = []
+datasets['mine'] = (load_mine, imdb.prepare_data)
+load_data, prepare_data = get_dataset('mine')
+assert (load_data, prepare_data) == datasets['mine']
+train, valid, test = load_data(n_words=20, valid_portion=0.05, maxlen=10)
+results['test_reviews'], results['test_labels'] = test
+
+# The functions around a model.
+model_options = dict(dim_proj=4, n_words=20, ydim=2, encoder='lstm',
+                     use_dropout=True, noise_std=0.)
+params = init_params(model_options)
+more = param_init_lstm(model_options, OrderedDict(), prefix='other')
+results['other'] = dict((name, value.shape) for name, value in more.items())
+weight = ortho_weight(4)
+results['orthogonal'] = numpy.dot(weight, weight.T).tolist()
+results['dtypes'] = [str(each.dtype) for each in (
+    numpy_floatX(3), numpy_floatX([1, 2]), weight, more['other_b'])]
+assert get_layer('lstm') == (param_init_lstm, lstm_layer) == layers['lstm']
+tparams = init_tparams(params)
+assert [kk for kk in tparams] == [kk for kk in params]
+values = unzip(tparams)
+for kk, vv in values.items():
+    assert (vv == params[kk]).all()
+    values[kk] = numpy_floatX(vv + 1)
+zipp(values, tparams)
+for kk, vv in tparams.items():
+    assert (vv.get_value() == params[kk] + 1).all()
+zipp(params, tparams)
+
+
+state, no_noise = tensor.matrix(), theano.shared(numpy_floatX(0.))
+trng = MRG_RandomStreams(SEED)
+f_dropout = theano.function([state], dropout_layer(state, no_noise, trng))
+results['halved'] = f_dropout(numpy_floatX([[1, 2]])).tolist()
+
+(use_noise, x, mask, y, f_pred_prob, f_pred, cost) = build_model(
+    tparams, model_options)
+grads = tensor.grad(cost, wrt=list(tparams.values()))
+lr = tensor.scalar(name='lr')
+numpy.random.seed(SEED)
+for optimizer, lrate in ((sgd, 1.), (adadelta, 0.), (rmsprop, 0.1)):
+    zipp(params, tparams)
+    f_grad_shared, f_update = optimizer(lr, tparams, grads, x, mask, y, cost)
+    costs = []
+    for eidx in range(150):
+        for _, train_index in get_minibatches_idx(len(train[0]), 25,
+                                                  shuffle=True):
+            use_noise.set_value(1.)
+            batch = prepare_data([train[0][t] for t in train_index],
+                                 numpy.array(train[1])[train_index])
+            costs.append(float(f_grad_shared(*batch)))
+            f_update(lrate)
+    results[optimizer.__name__] = costs[0], sum(costs[-20:]) / 20
+
+use_noise.set_value(0.)
+kf_test = get_minibatches_idx(len(test[0]), 7)
+results['probs'] = pred_probs(f_pred_prob, prepare_data, test, kf_test,
+                              verbose=True).tolist()
+results['error'] = float(pred_error(f_pred, prepare_data, test, kf_test,
+                                    verbose=False))
+
+# Training.
+how = dict(dim_proj=4, n_words=20, patience=10, max_epochs=2, dispFreq=1000,
+           decay_c=0., lrate=0.1, optimizer=sgd, validFreq=5,
+           saveFreq=1000, maxlen=10, batch_size=10, valid_batch_size=10,
+           noise_std=0., use_dropout=True, reload_model=None, test_size=-1)
+for encoder in ('lstm', 'ff', 'mean'):
+    results['train_' + encoder] = train_lstm(
+        encoder=encoder, dataset='mine',
+        saveto={'lstm': '', 'ff': 'ff.npz', 'mean': None}[encoder], **how)
+results['calls'] = calls
+
+# The model of the new layer, loaded again.
+model_options['encoder'] = 'ff'
+params = load_params('ff.npz', init_params(model_options))
+tparams = init_tparams(params)
+(use_noise, x, mask, y, f_pred_prob, f_pred, cost) = build_model(
+    tparams, model_options)
+use_noise.set_value(0.)
+results['loaded_error'] = float(pred_error(f_pred, prepare_data, test,
+                                           kf_test))
+results['loaded_probs'] = pred_probs(f_pred_prob, prepare_data, test,
+                                     kf_test).tolist()
+with open('results.json', 'w') as f:
+    json.dump(results, f)
+'''
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """The folder in which the script ran, its results and its output."""
+    folder = tmp_path_factory.mktemp('clean')
+    (folder / 'script.py').write_text(SCRIPT)
+    process = subprocess.run(
+        [sys.executable, 'script.py'], cwd=str(folder),
+        env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, universal_newlines=True)
+    assert (process.returncode, process.stderr) == (0, '')
+    return (folder, json.loads((folder / 'results.json').read_text()),
+            process.stdout)
+
+
+@pytest.fixture
+def results(finished):
+    return finished[1]
+
+
+def test_helpers_return_what_they_returned(results):
+    assert results['other'] == {
+        'other_W': [4, 16], 'other_U': [4, 16], 'other_b': [16]}
+    numpy.testing.assert_allclose(results['orthogonal'], numpy.eye(4),
+                                  atol=1e-5)
+    assert len(set(results['dtypes'])) == 1
+    assert results['dtypes'][0] in ('float32', 'float64')
+    assert results['halved'] == [[0.5, 1]]
+
+
+@pytest.mark.parametrize('name', ['sgd', 'adadelta', 'rmsprop'])
+def test_a_loop_of_ones_own_trains_with_each_optimizer(results, name):
+    first, last = results[name]
+    assert last < 0.9 * first
+
+
+def test_predictions_are_made_with_and_without_lines(finished):
+    _, results, output = finished
+    probs, labels = results['probs'], results['test_labels']
+    numpy.testing.assert_allclose(numpy.sum(probs, axis=1), 1, 1e-5)
+    assert results['error'] > 0
+    assert results['error'] == pytest.approx(
+        numpy.mean(numpy.argmax(probs, axis=1) != labels))
+    assert [line for line in output.splitlines()
+            if line.endswith('samples classified')] == [
+                '%d/20 samples classified' % n for n in (7, 14, 20)]
+
+
+def test_layers_and_data_sets_of_ones_own_are_trained(results):
+    """The loader is called with the arguments that it has."""
+    assert results['calls'] == [[20, 0.05, 10]] * 4
+    for encoder in ('lstm', 'ff', 'mean'):
+        errors = results['train_' + encoder]
+        assert len(errors) == 3 and all(0 <= error <= 1 for error in errors)
+
+
+def test_only_a_training_with_a_name_to_save_to_saves(finished):
+    names = set(path.name for path in finished[0].iterdir())
+    assert 'ff.npz' in names
+    assert set(name for name in names if not name.startswith('ff.')) == {
+        'script.py', 'results.json'}
+
+
+def test_the_file_of_a_layer_of_ones_own_predicts_the_same(finished):
+    folder, results, _ = finished
+    assert results['loaded_error'] == pytest.approx(results['train_ff'][2])
+    with numpy.load(str(folder / 'ff.npz'), allow_pickle=False) as archive:
+        params = dict((name, archive[name]) for name in (
+            'Wemb', 'ff_W', 'ff_b', 'U', 'b'))
+        assert archive['test_err'] == pytest.approx(results['train_ff'][2])
+    expected = []
+    for review in results['test_reviews']:
+        h = numpy.tanh(params['Wemb'][review] @ params['ff_W']
+                       + params['ff_b'])
+        exps = numpy.exp(0.5 * h.mean(axis=0) @ params['U'] + params['b'])
+        expected.append(exps / exps.sum())
+    numpy.testing.assert_allclose(results['loaded_probs'], expected, 1e-5)
