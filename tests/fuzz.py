@@ -2,11 +2,11 @@
 
     uv run --with atheris==2.3.0 tests/fuzz.py KIND FOLDER -max_total_time=600
 
-KIND is data, dictionary, model, checkpoint, archive or archive.gz; FOLDER
-keeps the inputs found, and begins with the small whole file of
-test_untrusted.py. More options are libFuzzer's. Whatever is not loaded must
-end in a ValueError or an IOError that names the file; all else is a find, and
-becomes a test there.
+KIND is data, dictionary, model, checkpoint, archive or archive.gz. FOLDER
+keeps the inputs that reach new code; the first is the small file of
+test_untrusted.py. Other options are libFuzzer's. A file that is not loaded
+must end in a ValueError or an IOError that names it. Anything else is a fault,
+and becomes a test there.
 """
 import os
 import sys
@@ -18,20 +18,20 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, 'tests')]
 
 with atheris.instrument_imports(include=[
-        'imdb', 'checkpoint', 'classify', 'tarfile', 'zipfile', 'gzip',
-        'pickle']):
-    import imdb
+        'imdb', 'support.checkpoint', 'support.files', 'classify', 'tarfile',
+        'zipfile', 'gzip', 'pickle']):
     import test_untrusted
+    from support import files
 
 
 def main():
     kind, folder = sys.argv[1:3]
-    load, whole = test_untrusted.LOADERS[kind]
+    load, complete = test_untrusted.LOADERS[kind]
     if not os.path.isdir(folder):
         os.makedirs(folder)
-    with open(os.path.join(folder, 'whole'), 'wb') as f:
-        f.write(whole)
-    imdb.MAX_BYTES = 2 ** 20
+    with open(os.path.join(folder, 'complete'), 'wb') as f:
+        f.write(complete)
+    files.MAX_BYTES = 2 ** 20
     path = os.path.join(tempfile.mkdtemp(), 'x.npz')
 
     def attempt(data):

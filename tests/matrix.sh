@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Train, resume and predict with every Python that Theano 1.0.5 runs on and
-# that is found here; then load the files of each in all the others.
+# Train, resume and predict with every Python that is found here and on which
+# Theano 1.0.5 runs. Then load the files of each in all the others.
 #
 #     tests/matrix.sh [VERSION ...]      (default: 2.7 3.8 3.9 3.10)
 set -euo pipefail
@@ -22,18 +22,15 @@ sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2> /dev/null; then
 }
 
 install() {
-    # Into a folder of its own: Python 2.7 has no venv, and uv not Python 2.7.
-    local packages
-    if [ "$2" = 2.7 ]; then
-        packages='theano==1.0.5 numpy==1.16.6 scipy==1.2.3 six==1.17.0
-                  setuptools==44.1.1'
-    else
-        packages=$(grep -E '^(theano|numpy|scipy|six|setuptools)==' \
-            "$root/requirements.txt")
+    # Into a folder of its own: Python 2.7 has no venv, and uv no Python 2.7.
+    local packages=(-r "$root/requirements.txt")
+    if [ "$2" = 2.7 ]; then  # the last versions for it, and no tokenizer
+        packages=(theano==1.0.5 numpy==1.16.6 scipy==1.2.3 six==1.17.0
+                  setuptools==44.1.1)
     fi
-    # shellcheck disable=SC2086
     "$1" -m pip install -q --no-warn-script-location \
-        --disable-pip-version-check --target "$scratch/packages$2" $packages \
+        --disable-pip-version-check --target "$scratch/packages$2" \
+        "${packages[@]}" \
         > "$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }
 }
 

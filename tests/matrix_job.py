@@ -1,4 +1,8 @@
-"""What matrix.sh runs under every Python: train, or load what others wrote."""
+"""Run by matrix.sh under every Python.
+
+    matrix_job.py train NAME        train, and write NAME.npz and other files
+    matrix_job.py load NAME ...     load and use the files of these names
+"""
 from __future__ import absolute_import, division, print_function
 
 import os
@@ -10,21 +14,24 @@ import numpy
 import classify
 import imdb
 import lstm
+from support import checkpoint
 
 WORDS = {u'caf\xe9': 2, u'good': 3}
 PREDICTED = [[2, 3, 4], [5], []]
 
 
 def predict(path):
-    """Probabilities by the model of a file."""
+    """Return probabilities by the model of a file."""
     options = lstm.load_options(path)
     params = lstm.load_params(path, lstm.init_params(options))
-    f_pred_prob = lstm.build_model(lstm.init_tparams(params), options)[4]
-    return f_pred_prob(*imdb.prepare_data(PREDICTED, [0, 0, 0])[:2])
+    model = lstm.build_model(lstm.init_tparams(params), options)
+    return model.f_pred_prob(*imdb.prepare_data(PREDICTED, [0, 0, 0])[:2])
 
 
 def train(name):
-    """One epoch, and a second one resumed; the data both in lists and arrays.
+    """Train one epoch, and resume for a second one, from the command line.
+
+    The training set is in arrays, the test set in lists.
     """
     rng = numpy.random.RandomState(0)
     reviews = [rng.randint(2, 30, rng.randint(1, 9)) for _ in range(60)]
@@ -35,15 +42,21 @@ def train(name):
                     0)
     with open(name + '.dict.pkl', 'wb') as f:
         pickle.dump(WORDS, f, 2)
-    how = dict(dim_proj=8, n_words=30, batch_size=4, dispFreq=1000,
-               validFreq=10, dataset=name + '.pkl', saveto=name + '.npz')
-    lstm.train_lstm(max_epochs=1, **how)
-    lstm.train_lstm(max_epochs=2, resume=True, **how)
+    options = dict(dim_proj=8, n_words=30, batch_size=4, dispFreq=1000,
+                   validFreq=10, dataset=name + '.pkl', saveto=name + '.npz',
+                   clip_c=1.)
+    lstm.train_lstm(max_epochs=1, **options)
+    sys.argv = ['lstm.py', '--max_epochs', '2', '--resume=True',
+                '--optimizer', 'adadelta', '--maxlen', '100']
+    lstm.train_lstm(**lstm.command_line(**options))
     numpy.save(name + '.npy', predict(name + '.npz'))
+    progress = checkpoint.read_progress(checkpoint.path_of(name + '.npz'), {})
+    assert progress['counters'][:2] == [30, 2], progress['counters']
 
 
 def load(names):
-    """Predict what the writers did, and resume where they were."""
+    """Predict and explain with each model, and read each checkpoint."""
+    imdb.tokenize = lambda text: text.split()  # Python 2.7 has no sacremoses
     for name in names:
         numpy.testing.assert_allclose(
             predict(name + '.npz'), numpy.load(name + '.npy'), 1e-5)
@@ -51,19 +64,24 @@ def load(names):
         assert imdb.load_data(name + '.pkl') == imdb.load_data(
             names[0] + '.pkl')
         model = classify.Classifier(name + '.npz')
-        assert model.dictionary == dict(
-            (word, n) for word, n in WORDS.items() if n < 30)
+        assert model.dictionary == WORDS
         numpy.testing.assert_allclose(
-            model._probabilities([[2, 3], []]).sum(axis=1), 1, 1e-5)
-        state = lstm.checkpoint.path_of(name + '.npz')
-        lstm.checkpoint.Progress.read(state, {})
+            model.probabilities_of_ids(PREDICTED), numpy.load(name + '.npy'),
+            1e-5)
+        explanation = model.explain(u'good caf\xe9 x')
+        assert explanation.known == [True, True, False]
+        p_0, p_1 = explanation.probs
+        numpy.testing.assert_allclose(
+            explanation.parts.sum() + explanation.bias, numpy.log(p_1 / p_0),
+            1e-3, 1e-5)
+        checkpoint.read_progress(checkpoint.path_of(name + '.npz'), {})
 
 
 if __name__ == '__main__':
     print('Python %s, NumPy %s' % (sys.version.split()[0], numpy.__version__))
     sys.stdout.flush()
-    log = os.dup(1)
     if sys.argv[1] == 'train':
+        log = os.dup(1)
         with open(os.devnull, 'w') as null:
             os.dup2(null.fileno(), 1)
             train(sys.argv[2])

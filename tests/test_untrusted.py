@@ -1,7 +1,7 @@
-"""Files from strangers: data, dictionaries, models and archives.
+"""Untrusted files: data, dictionaries, models and archives.
 
-Whatever is in them, reading ends in what they should hold or in one clear
-error; nothing in them runs, and little memory is used.
+Reading one ends in valid data or in one clear error. Nothing in it runs, and
+little memory is used.
 """
 import gzip
 import io
@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-import checkpoint
 import classify
 import imdb
 import lstm
+from support import checkpoint, files
 
 TRAIN = ([[2, 300, 70000], [4], []], [1, 0, 1])
 TEST = ([[7, 8]], [0])
@@ -29,9 +29,11 @@ WORDS = {'a': 2, 'word': 300, u'caf\xe9': 70000}
 OPTIONS = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
 MB = 2 ** 20
 
-# A test function's folder is the same for all examples, and that is fine.
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[
-    HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+def examples(n):
+    # A test function's folder is the same for all examples, and that is fine.
+    return settings(max_examples=n, deadline=None, suppress_health_check=[
+        HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def data_file(protocol=2):
@@ -80,7 +82,7 @@ def load_dictionary(path):
 
 
 def load_model(path):
-    """All that predicting, plotting and training on take from a model."""
+    """Load all that predicting, plotting and resuming take from a model."""
     words = lstm.load_words(path)
     assert words is None or all(type(word) is str for word in words)
     assert lstm.load_history(path).shape[1] == 5
@@ -97,23 +99,27 @@ def load_params(path):
         assert numpy.isfinite(params[name]).all()
 
 
+def new_progress():
+    return checkpoint.Progress(
+        lstm.init_tparams(lstm.init_params(OPTIONS)), (),
+        numpy.random.RandomState(1), lstm.EarlyStopping(10))
+
+
 def load_progress(path):
-    """A checkpoint; what cannot be checked for sense is for its format."""
-    now = checkpoint.Progress(lstm.init_tparams(lstm.init_params(OPTIONS)),
-                              (), numpy.random.RandomState(1))
-    now.load(path, checkpoint.Progress.read(path, {'seed': 1}))
-    now.rng.shuffle([1, 2, 3])
-    return now
+    """Load a checkpoint; values in its arrays need not make sense."""
+    progress = new_progress()
+    progress.load(path, checkpoint.read_progress(path, {'seed': 1}))
+    progress.rng.shuffle([1, 2, 3])
 
 
 def progress_file():
-    now = checkpoint.Progress(lstm.init_tparams(lstm.init_params(OPTIONS)),
-                              (), numpy.random.RandomState(1))
-    now.update, now.history = 2, [[2, 0.7, 0.5, 0.5, 0.5]]
-    now.best_params, now.best_err = lstm.init_params(OPTIONS), 0.5
+    progress = new_progress()
+    progress.update, progress.history = 2, [[2, 0.7, 0.5, 0.5, 0.5]]
+    progress.stopping.best_err = 0.5
+    progress.best_params = lstm.init_params(OPTIONS)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'x.resume.npz')
-        now.save(path, {'seed': 1})
+        progress.save(path, {'seed': 1})
         with open(path, 'rb') as f:
             return f.read()
 
@@ -166,27 +172,30 @@ def attempt(load, path, data):
         assert type(error) in (ValueError, IOError)
 
 
-def test_the_whole_files_load(tmp_path):
-    for load, whole in LOADERS.values():
-        (tmp_path / 'x').write_bytes(whole)
+def test_undamaged_files_load_and_reading_writes_nothing(tmp_path):
+    for load, complete in LOADERS.values():
+        (tmp_path / 'x').write_bytes(complete)
         load(str(tmp_path / 'x'))
+    assert os.listdir(str(tmp_path)) == ['x']
 
 
-@pytest.mark.parametrize('kind', LOADERS)
-@MANY
+# Made-up bytes rarely get beyond the first ones: the three kinds of .npz file
+# and the two kinds of archive would be the same test.
+@pytest.mark.parametrize('kind', ['data', 'dictionary', 'model', 'archive'])
+@examples(100)
 @given(data=some.binary(max_size=300))
 def test_any_bytes(tmp_path, kind, data):
     attempt(LOADERS[kind][0], tmp_path / 'x', data)
 
 
 @pytest.mark.parametrize('kind', LOADERS)
-@MANY
+@examples(500)
 @given(data=some.data())
 def test_damaged_files(tmp_path, kind, data):
-    load, whole = LOADERS[kind]
-    damaged = bytearray(whole)
+    load, complete = LOADERS[kind]
+    damaged = bytearray(complete)
     for _ in range(data.draw(some.integers(1, 4))):
-        place = data.draw(some.integers(0, len(whole) - 1))
+        place = data.draw(some.integers(0, len(complete) - 1))
         piece = data.draw(some.binary(max_size=6))
         gone = data.draw(some.integers(0, 6))
         damaged[place:place + gone] = piece
@@ -195,17 +204,17 @@ def test_damaged_files(tmp_path, kind, data):
 
 @pytest.mark.parametrize('kind', LOADERS)
 def test_every_truncation(tmp_path, kind):
-    load, whole = LOADERS[kind]
-    step = 1 if len(whole) < 2000 else 37
-    for n in range(0, len(whole), step):
+    load, complete = LOADERS[kind]
+    step = 1 if len(complete) < 2000 else 37
+    for n in range(0, len(complete), step):
         if kind == 'archive' and n >= 7 * 512:
             break  # only some of the zeros that end a tar are missing
-        if whole[:n] == pickle.dumps(WORDS, 2):
+        if complete[:n] == pickle.dumps(WORDS, 2):
             continue  # a dictionary of 2014, without names of classes
-        refused(load, tmp_path / 'x', whole[:n])
+        refused(load, tmp_path / 'x', complete[:n])
 
 
-@MANY
+@examples(300)
 @given(data=some.tuples(*2 * [some.lists(
            some.lists(some.integers(0, 2 ** 31 - 1), max_size=8),
            min_size=1, max_size=8)]),
@@ -242,12 +251,36 @@ def test_many_reviews_and_words_load(tmp_path):
 # Pickles
 # --------------------------------------------------------------------------
 
-def list_of(n, item):
-    return b'(' + n * item + b'l'
+class Malicious(object):
+    """Its pickle makes a folder when it is loaded."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+def test_malicious_pickles_are_refused_and_named(tmp_path, protocol):
+    harm = Malicious(tmp_path / 'harm')
+    pickle.loads(pickle.dumps(harm, protocol))
+    os.rmdir(str(tmp_path / 'harm'))  # the attack works on pickle.loads
+    for objects in ((harm, TEST), (([[harm]], [0]), TEST), (TRAIN, harm)):
+        data = b''.join(pickle.dumps(part, protocol) for part in objects)
+        refused(load_data, tmp_path / 'x', data, r'(posix|nt)\.mkdir')
+        refused(load_dictionary, tmp_path / 'x', data)
+        assert os.listdir(str(tmp_path)) == ['x']
 
 
 @pytest.mark.parametrize('data, words', [
+    (b'', 'cannot be loaded'),
+    (b'garbage', 'cannot be loaded'),
     # Opcodes that name or call something, or that honest files never need.
+    (b'cbuiltins\neval\n(S"1"\ntR.', r'builtins\.eval'),
+    (b'c__builtin__\ngetattr\n.', r'__builtin__\.getattr'),
+    (b'c__builtin__\nbytes\n(I99999999999\ntR.', 'cannot be loaded'),
+    (b'cnumpy\nload\n.', r'numpy\.load'),
     (b'\x80\x02cos\nsystem\n.', r'os\.system'),
     (b'\x80\x04\x8c\x02os\x8c\x06system\x93.', r'os\.system'),
     (b'\x80\x04\x8c\x05numpy\x8c\x0dndarray.dumps\x93.', 'ndarray.dumps'),
@@ -281,7 +314,7 @@ def list_of(n, item):
     (b'(' * (10 ** 5 + 1), 'more than 100000 parts'),
 ], ids=lambda value: repr(value)[:30])
 def test_hostile_data(tmp_path, monkeypatch, data, words):
-    monkeypatch.setattr(imdb, '_MAX_OBJECTS', 10 ** 5)
+    monkeypatch.setattr(files, 'MAX_OBJECTS', 10 ** 5)
     refused(load_data, tmp_path / 'x', data + pickle.dumps(TEST, 2), words)
 
 
@@ -312,8 +345,27 @@ def test_a_review_referred_to_again_and_again(tmp_path):
     refused(load_data, tmp_path / 'x', data, 'more words than the file')
 
 
+ARRAY = b'cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nI0\ntR'
+INT8 = b'cnumpy\ndtype\n(S"u1"\nI0\nI1\ntR(I3\nS"|"\nNNNI-1\nI-1\nI0\ntb'
+
+
+# 10,000 arrays of the same bytes, copies of the same text, of the same list.
+@pytest.mark.parametrize('keep, use, words', [
+    (b'B\xa0\x86\x01\x00' + b'a' * 10 ** 5,
+     ARRAY + b'(I1\n(I100000\ntg1\nI0\ng2\ntb', 'larger than the file'),
+    (b'X\xa0\x86\x01\x00' + b'a' * 10 ** 5,
+     b'c_codecs\nencode\n(g2\nVlatin1\ntR', 'larger than the file'),
+    (b'(' + b'K\x00' * 10 ** 5 + b'l', b'cnumpy\nndarray\n(g2\ntR', ''),
+], ids=['array', 'text', 'list'])
+def test_parts_that_are_made_again_and_again(tmp_path, keep, use, words):
+    data = (b'((' + INT8 + b'p1\n' + keep + b'p2\n' + use * 10 ** 4
+            + b'l(lt.')
+    refused(load_data, tmp_path / 'x', data + pickle.dumps(TEST, 2), words)
+
+
 def test_arrays_of_other_kinds(tmp_path):
     for array, words in ((numpy.zeros(3), 'only integers'),
+                         (numpy.array([object()]), r'__builtin__\.object'),
                          (numpy.array(['a']), 'only integers'),
                          (numpy.array([b'a']), 'only integers'),
                          (numpy.array([True]), 'only integers'),
@@ -322,20 +374,18 @@ def test_arrays_of_other_kinds(tmp_path):
                          (numpy.zeros(1, [('a', 'i4')]), 'opcode EMPTY_DICT')):
         refused(load_data, tmp_path / 'x', pickle.dumps(
             (TRAIN[0], array), 2) + pickle.dumps(TEST, 2), words)
-    whole = pickle.dumps((TRAIN[0], numpy.array([1, 0, 1], '<i8')), 2)
-    at = whole.index(b'<')
-    refused(load_data, tmp_path / 'x', whole[:at] + b'O' + whole[at + 1:],
-            'byte order')
+    data = pickle.dumps((TRAIN[0], numpy.array([1, 0, 1], '<i8')), 2)
+    refused(load_data, tmp_path / 'x', data.replace(b'<', b'O'), 'byte order')
 
 
 @pytest.mark.parametrize('kind', ['data', 'dictionary'])
 def test_gzip_bombs(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(imdb, 'MAX_BYTES', MB)
-    load, whole = LOADERS[kind]
-    (tmp_path / 'x').write_bytes(gzip.compress(whole))
+    monkeypatch.setattr(files, 'MAX_BYTES', MB)
+    load, complete = LOADERS[kind]
+    (tmp_path / 'x').write_bytes(gzip.compress(complete))
     load(str(tmp_path / 'x'))
     bomb = gzip.compress(b'\0' * (100 * MB), 1)
-    refused(load, tmp_path / 'x', bomb, 'raise imdb.MAX_BYTES')
+    refused(load, tmp_path / 'x', bomb, 'raise MAX_BYTES in support/files.py')
 
 
 # --------------------------------------------------------------------------
@@ -359,9 +409,9 @@ def member(name, kind=tarfile.REGTYPE, size=0):
     (member('x', tarfile.FIFOTYPE), 'is a link or a device'),
 ])
 def test_members_that_are_no_reviews(tmp_path, info, words):
-    whole = archive_file([(info, None)])
-    refused(read_reviews, tmp_path / 'x', whole, words)
-    refused(read_reviews, tmp_path / 'x', gzip.compress(whole), words)
+    data = archive_file([(info, None)])
+    refused(read_reviews, tmp_path / 'x', data, words)
+    refused(read_reviews, tmp_path / 'x', gzip.compress(data), words)
 
 
 def test_a_sparse_member(tmp_path):
@@ -388,25 +438,27 @@ def test_a_header_as_large_as_the_memory(tmp_path, kind):
 
 
 def test_archives_that_are_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(imdb, 'MAX_BYTES', MB)
-    for name, n, words in (('d/train/pos/2.txt', 2 * MB, ''),
+    monkeypatch.setattr(files, 'MAX_BYTES', MB)
+    for name, n, words in (('d/train/pos/2.txt', 2 * MB, 'raise MAX_BYTES'),
                            ('other', 17 * MB, 'lies beyond')):
-        whole = archive_file([(member(name), b'a' * n)])
-        refused(read_reviews, tmp_path / 'x', gzip.compress(whole, 1), words)
+        data = archive_file([(member(name), b'a' * n)])
+        refused(read_reviews, tmp_path / 'x', gzip.compress(data, 1), words)
     many = archive_file([(member('d/train/pos/%d.txt' % n), b'a' * 600000)
                          for n in range(2, 4)])
     refused(read_reviews, tmp_path / 'x', gzip.compress(many, 1),
-            'of reviews; raise imdb.MAX_BYTES')
+            'of reviews; raise MAX_BYTES')
 
 
 def test_many_members_take_no_memory(tmp_path):
     entry = member('d/other').tobuf()
-    whole = gzip.compress(entry * 20000 + archive_file(), 1)
-    (tmp_path / 'x').write_bytes(whole)
+    (tmp_path / 'x').write_bytes(
+        gzip.compress(entry * 20000 + archive_file(), 1))
     tracemalloc.start()
-    read_reviews(str(tmp_path / 'x'))
-    assert tracemalloc.get_traced_memory()[1] < 4 * MB
-    tracemalloc.stop()
+    try:
+        read_reviews(str(tmp_path / 'x'))
+        assert tracemalloc.get_traced_memory()[1] < 4 * MB
+    finally:
+        tracemalloc.stop()
 
 
 # --------------------------------------------------------------------------
@@ -418,7 +470,7 @@ def npy(header, data=b'', version=b'\x01\x00'):
     return b'\x93NUMPY' + version + size + header + data
 
 
-def zipped(members, **how):
+def zipped(members):
     f = io.BytesIO()
     with zipfile.ZipFile(f, 'w', zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
@@ -482,7 +534,7 @@ def test_arrays_in_any_order_and_precision_load(tmp_path):
     assert (loaded['Wemb'] == numpy.arange(36).reshape(12, 3)).all()
 
 
-@pytest.mark.skipif(numpy.dtype(lstm.floatx(0.).dtype) == 'float64',
+@pytest.mark.skipif(lstm.numpy_floatX(0.).dtype == 'float64',
                     reason='float64 holds it')
 def test_a_number_too_large_for_float32(tmp_path):
     refused(load_params, tmp_path / 'x.npz',
@@ -500,6 +552,55 @@ def test_a_negative_size_is_not_one_without_limit(tmp_path, name, shape,
             'impossible shape')
 
 
+@pytest.mark.parametrize('claim', [100 * MB, 2 ** 31])
+def test_a_size_that_the_directory_only_claims(tmp_path, claim):
+    """A zip archive says how long a member is, apart from its data."""
+    shape = '(%d,)' % (claim - len(header("'|u1'")) - 20)
+    data = npy(header("'|u1'", shape), b'\0' * 100)
+    zip_file = bytearray(zipped({'words.npy': data}))
+    for signature, place in ((b'PK\x03\x04', 22), (b'PK\x01\x02', 24)):
+        at = zip_file.index(signature) + place
+        zip_file[at:at + 4] = struct.pack('<I', len(data) - 100 + claim)
+    refused(lstm.load_words, tmp_path / 'x.npz', bytes(zip_file))
+
+
+def test_the_checksum_of_an_array_counts(tmp_path):
+    f = io.BytesIO()
+    numpy.savez(f, history=numpy.ones((1, 5)))
+    data = f.getvalue()
+    (tmp_path / 'x.npz').write_bytes(data)
+    assert lstm.load_history(str(tmp_path / 'x.npz')).shape == (1, 5)
+    one = struct.pack('<d', 1)
+    refused(lstm.load_history, tmp_path / 'x.npz',
+            data.replace(one, struct.pack('<d', 0), 1), 'CRC')
+
+
+def test_shapes_are_read_without_arrays(tmp_path):
+    path = str(tmp_path / 'x.npz')
+    for data, words in ((npy(header("'<f8'", '(50000000,)'), b'x'), None),
+                        (npy(b'(' * 60000), 'unknown kind'),
+                        (npy(header("'|O'"), b'x' * 16), 'could run code')):
+        with open(path, 'wb') as f:
+            f.write(zipped({'a.npy': data}))
+        with files.open_npz(path, 'model file') as archive:
+            if words is None:
+                assert files.member_shapes(archive) == {
+                    'a': ((50000000,), 'float64')}
+                continue
+            with pytest.raises(ValueError, match=words):
+                files.member_shapes(archive)
+
+
+@pytest.mark.parametrize('data, words', [
+    (numpy.array([255, 1], 'uint8'), 'in words that is not UTF-8'),
+    (numpy.zeros((2, 2), 'uint8'), 'holds no text in words'),
+    (numpy.zeros(2), 'holds no text in words'),
+])
+def test_hostile_words(tmp_path, data, words):
+    refused(lstm.load_words, tmp_path / 'x.npz', model_file(words=data),
+            words)
+
+
 @pytest.mark.parametrize('text, words', [
     (u'{', 'cannot be read'), (u'[1]', 'cannot be read'),
     (u'x' * 300000, 'is no text'), (7, 'is no text'),
@@ -512,24 +613,15 @@ def test_hostile_options(tmp_path, text, words):
 
 @pytest.mark.parametrize('form', ['gz', 'bz2', 'xz'])
 def test_damaged_compression(tmp_path, form):
-    """Every library has errors of its own; one of LZMA's came through."""
-    path = str(tmp_path / 'x')
-    with tarfile.open(path, 'w:' + form) as archive:
+    """Every library raises its own errors; one of LZMA once came through."""
+    path = tmp_path / 'x'
+    with tarfile.open(str(path), 'w:' + form) as archive:
         with tarfile.open(fileobj=io.BytesIO(archive_file())) as plain:
-            for member in plain:
-                archive.addfile(member, plain.extractfile(member))
-    assert len(imdb.read_reviews(path)) == 3
-    with open(path, 'rb') as f:
-        whole = f.read()
-    for n in range(len(whole)):
-        attempt(read_reviews, tmp_path / 'x', whole[:n] + bytes(
-            bytearray([whole[n] ^ 0x55])) + whole[n + 1:])
-
-
-def test_nothing_was_left_behind(tmp_path):
-    """Reading writes nothing."""
-    for load, whole in LOADERS.values():
-        (tmp_path / 'x').write_bytes(whole)
-        load(str(tmp_path / 'x'))
-    assert os.listdir(str(tmp_path)) == ['x']
-    assert checkpoint.path_of('a/x.npz') == 'a/x.resume.npz'
+            for info in plain:
+                archive.addfile(info, plain.extractfile(info))
+    assert len(imdb.read_reviews(str(path))) == 3
+    complete = path.read_bytes()
+    for n in range(len(complete)):
+        damaged = bytearray(complete)
+        damaged[n] ^= 0x55
+        attempt(read_reviews, path, bytes(damaged))

@@ -1,16 +1,19 @@
-"""imdb.py: tokenizing, preprocessing, safe loading, minibatches."""
+"""imdb.py: text, preprocessing, loading, minibatches; support/files.py."""
 import gzip
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 
 import numpy
 import pytest
 
 import imdb
-from conftest import ROOT
+from conftest import ROOT, heed_signals
+from support import files
 
 REVIEWS = {
     'train/pos/0_9.txt': 'A fine, fine film.',
@@ -40,12 +43,12 @@ def write_tar(path, folder):
     return path
 
 
-def write_pickles(path, *objects, **how):
+def write_pickles(path, *objects, **kwargs):
     """Write objects one after the other; bytes go in as they are."""
     with open(str(path), 'wb') as f:
-        for each in objects:
-            f.write(each if isinstance(each, bytes)
-                    else pickle.dumps(each, how.get('protocol', 2)))
+        for value in objects:
+            f.write(value if isinstance(value, bytes)
+                    else pickle.dumps(value, kwargs.get('protocol', 2)))
     return str(path)
 
 
@@ -108,7 +111,7 @@ def test_archive_folder_and_rerun_give_the_same_bytes(corpus, tmp_path):
                                    for kind in ('', '.dict')])
 
 
-def test_reviews_may_stand_a_line_in_one_file_a_class(tmp_path):
+def test_a_file_may_hold_one_review_per_line(tmp_path):
     for name, text in (('train/pos.txt', 'good\n\nfine\n'),
                        ('train/neg.txt', 'bad'),
                        ('test/neg.txt', u'sad\u2028\x0cto see\r\n')):
@@ -128,20 +131,9 @@ def test_an_existing_data_file_is_not_overwritten(corpus, tmp_path):
     assert path.read_bytes() == b'precious'
 
 
-@pytest.mark.parametrize('kind', [tarfile.SYMTYPE, tarfile.LNKTYPE,
-                                  tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_archive_members_that_are_no_files_are_refused(tmp_path, kind):
-    member = tarfile.TarInfo('aclImdb/train/pos/0_9.txt')
-    member.type, member.linkname = kind, '/etc/passwd'
-    with tarfile.open(str(tmp_path / 'a.tar'), 'w') as archive:
-        archive.addfile(member)
-    with pytest.raises(ValueError, match='0_9.txt is a link or a device'):
-        imdb.read_reviews(str(tmp_path / 'a.tar'))
-
-
 def test_damaged_sources_are_named(corpus, tmp_path):
-    whole = write_tar(tmp_path / 'a.tar.gz', corpus).read_bytes()
-    (tmp_path / 'cut.tar.gz').write_bytes(whole[:len(whole) // 2])
+    complete = write_tar(tmp_path / 'a.tar.gz', corpus).read_bytes()
+    (tmp_path / 'cut.tar.gz').write_bytes(complete[:len(complete) // 2])
     (tmp_path / 'text').write_text('hello')
     (corpus / 'train' / 'pos' / '2_9.txt').write_bytes(b'caf\xe9')
     for source, error, words in (
@@ -155,9 +147,11 @@ def test_damaged_sources_are_named(corpus, tmp_path):
 
 def test_a_corpus_without_two_classes_is_refused(tmp_path):
     (tmp_path / 'train').mkdir()
-    (tmp_path / 'train' / 'pos.txt').write_text('good')
-    with pytest.raises(ValueError, match='training reviews of 1 classes'):
-        imdb.read_reviews(str(tmp_path))
+    for words in ('two or more classes, and has none; put them',
+                  'two or more classes, and has 1: pos; put them'):
+        with pytest.raises(ValueError, match=words):
+            imdb.read_reviews(str(tmp_path))
+        (tmp_path / 'train' / 'pos.txt').write_text('good')
     (tmp_path / 'train' / 'neg.txt').write_text('bad')
     (tmp_path / 'test').mkdir()
     (tmp_path / 'test' / 'meh.txt').write_text('so so')
@@ -165,36 +159,67 @@ def test_a_corpus_without_two_classes_is_refused(tmp_path):
         imdb.read_reviews(str(tmp_path))
 
 
-def test_command_line(corpus, tmp_path):
-    def run(*args):
-        return subprocess.run(
-            [sys.executable, os.path.join(ROOT, 'imdb.py')] + list(args),
-            cwd=str(tmp_path), stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, universal_newlines=True)
+def test_processes_agree_with_one():
+    reviews = imdb.read_reviews(os.path.join(ROOT, 'data', 'sample'))[:150]
+    assert imdb.encode_reviews(reviews, 2) == imdb.encode_reviews(reviews)
 
-    done = run('aclImdb')
-    assert done.returncode == 0, done.stderr
-    assert '4 training and 2 test reviews' in done.stdout
+
+def start(folder, *args):
+    return subprocess.Popen(
+        [sys.executable, '-u', os.path.join(ROOT, 'imdb.py')] + list(args),
+        cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        universal_newlines=True, preexec_fn=heed_signals)
+
+
+def test_command_line(corpus, tmp_path):
+    process = start(tmp_path, 'aclImdb')
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert '4 training and 2 test reviews' in out
     assert sorted(os.listdir(str(tmp_path / 'data'))) == [
         'imdb.dict.pkl', 'imdb.pkl']
-    again = run('aclImdb')
-    assert again.returncode == 1
-    assert again.stderr.startswith('imdb.py: ') and (
-        again.stderr.count('\n') == 1)
+    for args, words in ((['aclImdb'], 'is there already'),
+                        (['nowhere', 'x.pkl'], 'nowhere does not exist'),
+                        (['aclImdb', 'x.txt'], 'must be named *.pkl')):
+        process = start(tmp_path, *args)
+        _, err = process.communicate()
+        assert process.returncode == 1
+        assert err.startswith('imdb.py: ') and err.count('\n') == 1
+        assert words in err
+
+
+@pytest.mark.parametrize('seconds', [0.05, 1.])
+def test_interrupted_by_ctrl_c(tmp_path, seconds):
+    """It ends while its processes start, and while they work."""
+    (tmp_path / 'train').mkdir()
+    for label in 'neg', 'pos':
+        (tmp_path / 'train' / (label + '.txt')).write_text(
+            'It is not a film that I would see again, is it?\n' * 50000)
+    process = start(tmp_path, '.')
+    assert process.stdout.readline() == 'Reading .\n'
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    # Its processes hold the pipes, too: this waits until all have ended.
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == 'imdb.py: interrupted; data/imdb.pkl was not written\n'
+    assert os.listdir(str(tmp_path)) == ['train']
 
 
 def test_real_archive(real_data):
-    with open(real_data, 'rb') as f:
-        (train_x, train_y), (test_x, test_y) = pickle.load(f), pickle.load(f)
-    assert len(train_x) == 25000 and len(test_x) == len(test_y) == 12500
+    (train_x, train_y), (test_x, test_y) = imdb.read_data(real_data)
+    # The complete archive has 25,000 test reviews; a part of it has 12,500.
+    assert len(train_x) == 25000 and len(test_x) in (12500, 25000)
     assert train_y.count(0) == train_y.count(1) == 12500
+    assert test_y.count(0) == test_y.count(1) == len(test_x) // 2
     # What another implementation of Moses tokenization counts.
     assert sum(map(len, train_x)) == 7113749
-    dictionary = imdb.load_dictionary(real_data[:-4] + '.dict.pkl')
+    dictionary = imdb.load_dictionary(imdb.dictionary_path(real_data))
     assert len(dictionary) == 101744
     assert dictionary['the'] == 2
     train, valid, test = imdb.load_data(real_data, 10000, 0.05, maxlen=100)
-    assert (len(train[0]), len(valid[0]), len(test[0])) == (2003, 105, 12500)
+    assert (len(train[0]), len(valid[0]), len(test[0])) == (
+        2003, 105, len(test_x))
 
 
 # --------------------------------------------------------------------------
@@ -215,11 +240,11 @@ def test_sample_is_what_its_description_says():
 
     texts = [text for _, _, text in reviews]
     assert len(set(texts)) == len(texts)
-    # No two begin alike, and no phrase of six words returns.
+    # No two begin with the same four words. A phrase of six words is in two
+    # reviews at most.
     openings, phrases = set(), {}
     for n, text in enumerate(texts):
-        words = [w for w in text.lower().replace('.', ' ').replace(
-            ',', ' ').split()]
+        words = text.lower().replace('.', ' ').replace(',', ' ').split()
         opening = tuple(words[:4])
         assert opening not in openings, text
         openings.add(opening)
@@ -242,9 +267,9 @@ TRAIN = ([[n + 2] * (n + 1) for n in range(20)], [n % 2 for n in range(20)])
 TEST = ([[2, 300, 4], [5]], [1, 0])
 
 
-def load(path, **how):
+def load(path, **kwargs):
     return imdb.load_data(str(path), **dict(
-        {'valid_portion': 0.25, 'sort_by_len': False}, **how))
+        {'valid_portion': 0.25, 'sort_by_len': False}, **kwargs))
 
 
 def as_sorted(*sets):
@@ -267,30 +292,32 @@ def test_load_data_splits_and_cuts(tmp_path):
 
 def test_split_depends_on_the_seed_alone(tmp_path):
     path = write_pickles(tmp_path / 'd.pkl', TRAIN, TEST)
-    state = numpy.random.get_state()[1].tolist()
     first = load(path, seed=1)
     numpy.random.rand()
     assert first == load(path, seed=1)
     assert first != load(path, seed=2)
     numpy.random.seed(0)
-    before = numpy.random.get_state()[1].tolist()
+    expected = numpy.random.rand()
+    numpy.random.seed(0)
     load(path)
-    assert before == numpy.random.get_state()[1].tolist()
-    assert state is not before
+    assert numpy.random.rand() == expected  # the global state is unchanged
 
 
 @pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
 def test_every_protocol_and_numpy_arrays_load(tmp_path, protocol):
-    plain = load(write_pickles(tmp_path / 'd.pkl', TRAIN, TEST))
+    train = ([[]] + TRAIN[0], [0] + TRAIN[1])  # the array of no words, too
+    plain = load(write_pickles(tmp_path / 'd.pkl', train, TEST))
     for dtype in ('int64', 'int32', '>i4', 'uint8'):
         def array(values):
             return numpy.array(values, 'int64').astype(dtype)
-        train = ([array(review) for review in TRAIN[0]], array(TRAIN[1]))
+        arrays = ([array(review) for review in train[0]], array(train[1]))
         if dtype == 'uint8':
-            train = (train[0], [numpy.int64(y) for y in TRAIN[1]])
-        path = write_pickles(tmp_path / 'a.pkl', train, TEST,
+            arrays = (arrays[0], [numpy.int64(y) for y in train[1]])
+        path = write_pickles(tmp_path / 'a.pkl', arrays, TEST,
                              protocol=protocol)
         assert load(path) == plain
+        assert imdb.read_data(path)[0] == train
+        assert all(type(ids) is list for ids in imdb.read_data(path)[0][0])
 
 
 # Protocols 0 and 2, as Python 2.7's cPickle writes ([[2, 3], [4]], [1, 0]).
@@ -327,67 +354,21 @@ def test_files_of_python_2_load(tmp_path):
 def test_files_are_found_here_in_data_and_gzipped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(imdb, 'HERE', str(tmp_path / 'elsewhere'))
-    with pytest.raises(IOError, match=r'download\.sh'):
-        load('imdb.pkl')
+    assert imdb.find_file('imdb.pkl') is None
+    for call in load, imdb.get_dataset_file, imdb.load_dictionary:
+        with pytest.raises(IOError, match=r'download\.sh'):
+            call('imdb.pkl')
     (tmp_path / 'data').mkdir()
     with gzip.open('data/imdb.pkl.gz', 'wb') as f:
         f.write(pickle.dumps(TRAIN, 2) + pickle.dumps(TEST, 2))
     expected = load('imdb.pkl')
     assert expected[2] == TEST
+    assert imdb.get_dataset_file('imdb.pkl', 'imdb.pkl', 'http://x') == (
+        imdb.find_file('imdb.pkl')) == os.path.join('data', 'imdb.pkl.gz')
     assert load('imdb.pkl.gz') == load('data/imdb.pkl.gz') == expected
     assert load(tmp_path / 'data' / 'imdb.pkl.gz') == expected
     write_pickles(tmp_path / 'imdb.pkl', TRAIN, ([[7]], [0]))
     assert load('imdb.pkl')[2] == ([[7]], [0])
-
-
-class Malicious(object):
-    """Its pickle makes a file when it is loaded."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
-
-
-@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
-def test_malicious_pickles_are_refused_and_named(tmp_path, protocol):
-    harm = Malicious(tmp_path / 'harm')
-    pickle.loads(pickle.dumps(harm, protocol))
-    os.rmdir(str(tmp_path / 'harm'))  # the attack works where nothing stops it
-    for objects in ((harm, TEST), (([[harm]], [0]), TEST), (TRAIN, harm)):
-        path = write_pickles(tmp_path / 'd.pkl', *objects, protocol=protocol)
-        with pytest.raises(ValueError, match=r'(posix|nt)\.mkdir'):
-            load(path)
-        with pytest.raises(ValueError):
-            imdb.load_dictionary(path)
-        assert not os.path.exists(str(tmp_path / 'harm'))
-
-
-@pytest.mark.parametrize('data, words', [
-    (b'cbuiltins\neval\n(S"1"\ntR.', r'builtins\.eval'),
-    (b'(ios\nsystem\n.', 'opcode INST'),
-    (b'c__builtin__\ngetattr\n.', r'__builtin__\.getattr'),
-    (b'cnumpy\nload\n.', r'numpy\.load'),
-    (b'\x80\x04\x8c\x05numpy\x8c\x0dndarray.dumps\x93.', r'ndarray\.dumps'),
-    (b'P12\n.', 'opcode PERSID'),
-    (pickle.dumps(numpy.array([object()]), 2), r'__builtin__\.object'),
-    (pickle.dumps(numpy.array([1.5]), 2), 'only integers'),
-    (pickle.dumps(numpy.array([[1]]), 2), 'no plain list'),
-    (b'', 'cannot be loaded'),
-    (b'garbage', 'cannot be loaded'),
-])
-def test_what_is_not_plain_data_is_refused(tmp_path, data, words):
-    path = write_pickles(tmp_path / 'd.pkl', data, TEST)
-    with pytest.raises(ValueError, match=words):
-        load(path)
-
-
-def test_every_truncation_is_refused(tmp_path):
-    whole = pickle.dumps(TRAIN, 2) + pickle.dumps(TEST, 2)
-    for n in range(len(whole)):
-        with pytest.raises(ValueError, match='cannot be loaded'):
-            load(write_pickles(tmp_path / 'd.pkl', whole[:n]))
 
 
 @pytest.mark.parametrize('train, words', [
@@ -407,6 +388,113 @@ def test_what_is_no_data_set_is_refused(tmp_path, train, words):
     path = write_pickles(tmp_path / 'd.pkl', train, TEST)
     with pytest.raises(ValueError, match=words):
         load(path)
+
+
+def test_names_of_classes(tmp_path):
+    path = tmp_path / 'x.dict.pkl'
+    write_pickles(path, {'w': 2})
+    assert imdb.load_classes(str(path)) is None
+    write_pickles(path, {'w': 2}, {'a': 1, 'b': 0})
+    assert imdb.load_classes(str(path)) == ['b', 'a']
+    write_pickles(path, {'w': 2}, {'a': 7})
+    with pytest.raises(ValueError, match='not numbered from 0'):
+        imdb.load_classes(str(path))
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = str(tmp_path / 'd.pkl')
+    imdb.write_data(path, TRAIN, TEST)
+    assert imdb.read_data(path) == (TRAIN, TEST)
+    assert os.listdir(str(tmp_path)) == ['d.pkl']
+    with pytest.raises(ValueError, match='no test part'):
+        imdb.read_data(write_pickles(tmp_path / 'd.pkl', TRAIN))
+
+
+def test_data_sets_by_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sample = imdb.load_sample(n_words=50)
+    assert imdb.load_dataset('sample', n_words=50) == sample
+    assert imdb.dataset_words('sample') == imdb.encode_sample()[2:]
+    assert capsys.readouterr().out == ''
+    with monkeypatch.context() as patch:
+        patch.setattr(imdb, 'find_file', lambda path: None)
+        assert imdb.load_dataset('imdb', n_words=50) == sample
+        assert 'There is no data/imdb.pkl' in capsys.readouterr().out
+        assert imdb.data_path('imdb') is imdb.data_path('sample') is None
+        assert imdb.dataset_words('imdb') == imdb.encode_sample()[2:]
+    for name, file_name in (('imdb', 'imdb.pkl'), ('my.pkl', 'my.pkl')):
+        imdb.write_data(file_name, TRAIN, TEST)
+        assert imdb.data_path(name) == file_name
+        assert imdb.load_dataset(name, seed=3) == imdb.load_data(
+            file_name, seed=3)
+    assert capsys.readouterr().out == ''
+    assert imdb.dataset_words('my.pkl') == (None, None)
+    write_pickles('my.dict.pkl', {'w': 2}, {'a': 0, 'b': 1})
+    assert imdb.dataset_words('my.pkl') == ({'w': 2}, ['a', 'b'])
+    with pytest.raises(IOError, match='nowhere.pkl is neither here'):
+        imdb.load_dataset('nowhere.pkl')
+
+
+# --------------------------------------------------------------------------
+# Files
+# --------------------------------------------------------------------------
+
+def test_a_file_is_replaced_when_it_is_complete(tmp_path):
+    path = tmp_path / 'x'
+    path.write_bytes(b'old')
+    with pytest.raises(RuntimeError, match='no more'):
+        with files.atomic_write(str(path)) as f:
+            f.write(b'n')
+            f.flush()
+            assert (tmp_path / 'x.partial').exists()
+            raise RuntimeError('no more')
+    assert path.read_bytes() == b'old'
+    with files.atomic_write(str(path)) as f:
+        f.write(b'new')
+    assert path.read_bytes() == b'new'
+    assert os.listdir(str(tmp_path)) == ['x']
+
+
+def test_one_writer_at_a_time(tmp_path):
+    path = str(tmp_path / 'x.npz')
+    for _ in range(2):  # a lock file that stays is no lock
+        with files.sole_writer(path):
+            with pytest.raises(IOError, match='another training is saving'):
+                with files.sole_writer(path):
+                    pass
+        assert os.listdir(str(tmp_path)) == ['x.npz.lock']
+    with pytest.raises(ValueError, match='make it first'):
+        with files.sole_writer(str(tmp_path / 'nowhere' / 'x.npz')):
+            pass
+    with pytest.raises(ValueError, match='name a file in it'):
+        with files.sole_writer(str(tmp_path)):
+            pass
+
+
+def test_arrays_and_texts_survive(tmp_path):
+    path = str(tmp_path / 'x.npz')
+    lines = [u'', u'caf\xe9', u'', u'b', u'']
+    values = {'b': [1, None], 'a': u'\xe9'}
+    files.write_npz(path, {
+        'lines': files.lines_array(lines), 'text': files.text_array(values),
+        'array': numpy.asfortranarray([[1, 2], [3, 4]], '>i2')})
+    with files.open_npz(path, 'model file') as archive:
+        assert files.read_lines(archive, 'lines') == lines
+        assert files.read_text(archive, 'text') == (
+            '{"a": "\\u00e9", "b": [1, null]}')
+        array = files.read_array(archive, 'array', lambda *_: None)
+        shapes = files.member_shapes(archive)
+        for name, read in (('text', files.read_lines),
+                           ('lines', files.read_text)):
+            with pytest.raises(ValueError, match='no text'):
+                read(archive, name)
+        with pytest.raises(ValueError, match='no item named'):
+            files.read_text(archive, 'other')
+    assert array.tolist() == [[1, 2], [3, 4]] and array.flags.c_contiguous
+    assert shapes == {'lines': ((10,), 'uint8'), 'array': ((2, 2), '>i2'),
+                      'text': ((), '<U31')}
+    with pytest.raises(ValueError, match='contains a line feed'):
+        files.lines_array(['a', 'b\nc'])
 
 
 # --------------------------------------------------------------------------
@@ -433,6 +521,36 @@ def test_empty_reviews_make_a_row_of_padding():
     x, mask, _ = imdb.prepare_data([[], []], [0, 1])
     assert x.tolist() == [[0, 0]] and mask.tolist() == [[0, 0]]
 
+
+def test_drop_words_makes_words_unknown_and_leaves_padding():
+    x = numpy.random.RandomState(0).randint(2, 1000, size=(200, 50))
+    mask = (numpy.arange(200)[:, None] < numpy.arange(150, 200)).astype('f4')
+    x[mask == 0] = 0
+    dropped = imdb.drop_words(x, mask, 0.3, [123, 7])
+    changed = dropped != x
+    assert (dropped[changed] == imdb.UNKNOWN).all()
+    assert not changed[mask == 0].any()
+    # Some 8,000 words of reviews: three standard deviations are 0.016.
+    assert abs(changed.sum() / mask.sum() - 0.3) < 0.016
+    assert dropped.dtype == x.dtype
+    again = imdb.drop_words(x, mask, 0.3, [123, 7])
+    numpy.testing.assert_array_equal(again, dropped)
+    assert (imdb.drop_words(x, mask, 0.3, [123, 8]) != dropped).any()
+
+
+def test_drop_words_takes_a_word_from_all_places_of_a_review():
+    x = numpy.tile(2 + numpy.arange(200)[:, None] % 9, (1, 50))
+    mask = numpy.ones(x.shape)
+    changed = imdb.drop_words(x, mask, 0.3, [123, 7]) != x
+    for word in range(9):
+        for review in range(50):
+            assert len(set(changed[word::9, review])) == 1
+        assert len(set(changed[word])) == 2  # gone from some reviews only
+
+
+# --------------------------------------------------------------------------
+# Importing
+# --------------------------------------------------------------------------
 
 def test_import_reads_and_prints_nothing():
     code = ('import sys, numpy; before = numpy.random.get_state()[1].tolist();'
