@@ -3,12 +3,11 @@
     export THEANO_FLAGS="floatX=float32"
     uv run benchmarks/accuracy.py defaults   # lstm.py as it is, five seeds
     uv run benchmarks/accuracy.py full       # reviews of any length
-    uv run benchmarks/accuracy.py search     # where its settings are from
+    uv run benchmarks/accuracy.py search     # the source of its settings
 
-``search`` looks at training reviews alone: it holds back those of some films,
-because test reviews are of films that no training review is of. Models go to
-the folder that ``--folder`` names; what is there already is continued, or
-taken as it is.
+``search`` uses training reviews only. It holds back those of some films,
+because no film of the test set is in the training set. Models go to the
+folder that ``--folder`` names. Unfinished trainings there are continued.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -25,8 +24,8 @@ import numpy  # noqa: E402
 
 SEEDS = [123, 1, 2, 3, 4]
 
-# Reviews of any length. Everything that `search` tries differs from BASE in
-# what it names; FULL is what did best on reviews of other films.
+# Reviews of any length. The rows of `search` differ from BASE in the options
+# that they name; FULL is the row with the lowest error on other films.
 BASE = dict(maxlen=None, dim_proj=64, n_words=3000, optimizer=lstm.adam,
             lrate=0.002, clip_c=1., word_dropout=0.4, max_epochs=6,
             patience=100, validFreq=-1, saveFreq=-1, dispFreq=100)
@@ -47,7 +46,7 @@ FULL = dict(BASE, **SEARCH[1])
 
 
 def train(path, **how):
-    """Train, or go on, and return the history: a row for each validation."""
+    """Train, or continue, and return the history, one row per validation."""
     if os.path.exists(path):
         then = lstm.load_options(path)
         now = dict(how, optimizer=how.get('optimizer', lstm.adadelta).__name__)
@@ -68,15 +67,14 @@ def say(text, rows):
 def other_films(folder):
     """Write a data set whose test reviews are training reviews of other films.
 
-    The reviews of a class are numbered film by film, 30 a film at most: a
-    block of numbers has all its reviews of nearly all its films. (A film's
-    good and bad reviews have other numbers, so it may still be known for one
-    of the two.) Every fifth block of 625 is held back, 5,000 reviews in all.
+    The reviews of a class are numbered film by film, with 30 per film at
+    most. So a block of numbers has all reviews of nearly all its films. A
+    film's good and bad reviews have different numbers: one of the two kinds
+    may be in training. Every fifth block of 625 is held back, 5,000 reviews.
     """
     path = os.path.join(folder, 'other_films.pkl')
     if not os.path.isfile(path):
-        reviews, labels = imdb._read_pickles(
-            imdb.is_there('imdb.pkl'), 2, 'data set')[0][0]
+        reviews, labels = imdb.read_data('imdb.pkl')[0]
         if labels != [0] * 12500 + [1] * 12500:
             sys.exit('data/imdb.pkl is not of the 25,000 training reviews')
         # They stand in the order of their file names: 0_3, 10000_4, 10001_4.
@@ -84,7 +82,7 @@ def other_films(folder):
         parts = [], []
         for n, number in enumerate(numbers):
             parts[number // 625 % 5 == 3].append(n)
-        imdb._write_pickles(path, [
+        imdb.write_data(path, *[
             ([reviews[n] for n in part], [labels[n] for n in part])
             for part in parts])
     return path

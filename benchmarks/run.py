@@ -1,12 +1,12 @@
-"""Measure lstm.py beside its plain graph, PyTorch and Flax, in one run.
+"""Compare lstm.py with its plain graph, PyTorch and Flax, in one run.
 
     THEANO_FLAGS="floatX=float32" uv run benchmarks/run.py \\
         --torch TORCH_ENV/bin/python --jax JAX_ENV/bin/python
 
 Every system is a process of its own. They take turns on the same minibatches
-of the real data (of the sample, where there is none), several times over;
-medians and their ratios are what counts. Writes results.json and results.png
-beside this file (the plot needs matplotlib, in the Python named by --torch).
+of the real data (or of the sample), several times. Compare medians by their
+ratios. The script writes results.json and results.png next to itself; the
+plot needs matplotlib in the Python that --torch names.
 """
 import argparse
 import json
@@ -57,7 +57,7 @@ CASES = [
 
 
 def write_batches(case, path):
-    """Write the minibatches of a case; return reviews an epoch has."""
+    """Write the minibatches of a case; return reviews per epoch has."""
     import imdb
     import lstm
     how = dict(n_words=case['n_words'], valid_portion=0.05,
@@ -109,7 +109,7 @@ class System(object):
 
 
 def measure(label, changes, pythons, repeats):
-    """Milliseconds an update and reviews a second, of every system."""
+    """Return ms per update and reviews per second of every system."""
     case = dict(DEFAULTS, **changes)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'batches.npz')
@@ -143,7 +143,7 @@ def measure(label, changes, pythons, repeats):
             each.close()
     print(label)
     for name in systems:
-        print('  %-17s %8.2f ms an update  %5.2f x ours  %7.2f s an epoch  '
+        print('  %-17s %8.2f ms per update  %5.2f x ours  %7.2f s per epoch  '
               '%7.0f reviews/s predicted  %5.0f MB' % (
                   name, result[name]['ms_update'],
                   result[name]['ms_update'] / result['ours']['ms_update'],
@@ -153,7 +153,7 @@ def measure(label, changes, pythons, repeats):
 
 
 def start_up():
-    """Seconds from start to the first update, with compiled code and none."""
+    """Return seconds from start to first update, with and without cache."""
     code = ('import time, sys; start = time.time(); import lstm\n'
             'def first(*args):\n'
             '    f, g = lstm.adadelta(*args)\n'
@@ -163,7 +163,7 @@ def start_up():
             '        import os; os._exit(0)\n'
             '    return run, g\n'
             'first.__name__ = "adadelta"\n'
-            'lstm.train_lstm(optimizer=first, saveto="never.npz")')
+            'lstm.train_lstm(optimizer=first, saveto=None)')
     result = {}
     with tempfile.TemporaryDirectory() as folder:
         flags = os.environ.get('THEANO_FLAGS', '')
@@ -203,7 +203,7 @@ axes.set_xticklabels([each.replace(', ', '\\n').replace('=', '=\\n')
                       for each in results],
                      fontsize=7)
 axes.set_yscale('log')
-axes.set_ylabel('milliseconds an update (log scale)')
+axes.set_ylabel('milliseconds per update (log scale)')
 axes.set_title('Training on minibatches of IMDB reviews, CPU')
 axes.spines[['top', 'right']].set_visible(False)
 axes.legend(frameon=False, fontsize=8)

@@ -18,31 +18,22 @@ for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
     os.environ[_name] = str(THREADS)
 
 
-def scan_model(lstm, tparams, plain):
-    """The model in ``theano.scan``, with autodiff.
-
-    Plain, it is the tutorial's: a mask in the recurrence, whole gradients.
-    Otherwise it is what lstm.py would be without its Ops in C: no mask, every
-    distinct word looked up once, gradients and Adadelta of those rows alone.
+def plain_model(lstm, tparams):
+    """Build the tutorial's graph: masked scan, its own mean and cost.
 
     Returns the inputs, the switch of the dropout, probabilities and cost.
     """
     import theano
     from theano import tensor
-    use_noise = theano.shared(lstm.floatx(1.))
+    from theano.sandbox.rng_mrg import MRG_RandomStreams
+    use_noise = theano.shared(lstm.numpy_floatX(1.))
     x, y = tensor.lmatrix('x'), tensor.lvector('y')
     mask = tensor.matrix('mask')
-    dim = tparams['U'].get_value(borrow=True).shape[0]
-    emb = tparams['Wemb'][x.flatten()]
-    if not plain:
-        words, index = lstm.extra_ops.Unique(return_inverse=True)(x.flatten())
-        emb = tparams['Wemb'][words][index]
     h = lstm.lstm_layer(
-        tparams, emb.reshape((x.shape[0], x.shape[1], dim)),
-        {'dim_proj': dim}, mask=mask if plain else None)
+        tparams, tparams['Wemb'][x],
+        {'dim_proj': tparams['U'].get_value(borrow=True).shape[0]}, mask=mask)
     mean = (h * mask[:, :, None]).sum(axis=0) / mask.sum(axis=0)[:, None]
-    mean = lstm.dropout_layer(mean, use_noise,
-                              lstm.MRG_RandomStreams(lstm.SEED))
+    mean = lstm.dropout_layer(mean, use_noise, MRG_RandomStreams(lstm.SEED))
     prob = tensor.nnet.softmax(tensor.dot(mean, tparams['U'])
                                + tparams['b'])
     cost = -tensor.log(prob[tensor.arange(y.shape[0]), y] + 1e-8).mean()
@@ -50,24 +41,26 @@ def scan_model(lstm, tparams, plain):
 
 
 def theano_system(sizes, kind):
-    """lstm.py ('ours'), or its model in scan ('plain' or 'scan')."""
+    """lstm.py ('ours'), with forced scan ('scan'), or the tutorial's graph."""
     sys.path.insert(0, os.path.dirname(os.path.dirname(
         os.path.abspath(__file__))))
     import lstm
     import theano
     from theano import tensor
+    theano.config.fused_lstm = kind == 'ours'
     tparams = lstm.init_tparams(lstm.init_params(sizes))
-    if kind == 'ours':
+    if kind == 'plain':
+        x, mask, y, use_noise, prob, cost = plain_model(lstm, tparams)
+        f_pred_prob = theano.function([x, mask], prob)
+    else:
         use_noise, x, mask, y, f_pred_prob, _, cost = lstm.build_model(
             tparams, sizes)
-        use_noise.set_value(lstm.floatx(1.))
-    else:
-        x, mask, y, use_noise, prob, cost = scan_model(
-            lstm, tparams, kind == 'plain')
-        f_pred_prob = theano.function([x, mask], prob)
+        use_noise.set_value(lstm.numpy_floatX(1.))
+    grads = tensor.grad(cost, list(tparams.values()))
+    if kind == 'plain':  # a product is a dense gradient to the optimizers
+        grads = [1. * grad for grad in grads]
     f_grad_shared, f_update = lstm.adadelta(
-        tensor.scalar(), tparams,
-        tensor.grad(cost, list(tparams.values())), x, mask, y, cost)
+        tensor.scalar(), tparams, grads, x, mask, y, cost)
 
     def train(batch):
         f_grad_shared(*batch)

@@ -6,36 +6,42 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import numpy
 import pytest
 
 import lstm
 from conftest import ROOT
+from support import fused_lstm, options
 
 FILES = ['README.rst', os.path.join('benchmarks', 'README.rst'),
          os.path.join('data', 'README.rst'),
          os.path.join('tests', 'README.rst')]
 
-# Commands that are run elsewhere, and where.
+# Commands that run elsewhere: the file, and the words in it that run them.
 RUN_BY = {
-    'pip install uv && uv run pytest': '.ci/run',
+    'pip install uv && uv run pytest': ('.ci/run', 'readme_command'),
     'pip install uv && THEANO_FLAGS="floatX=float32" uv run lstm.py':
-        'test_train.test_main_block_on_the_sample_in_a_clean_folder',
-    'pip install -r requirements.txt': '.ci/run',
+        ('.ci/run', 'first_command'),
+    'pip install -r requirements.txt': ('.ci/run', 'requirements.txt'),
     'THEANO_FLAGS="floatX=float32" python lstm.py':
-        'test_train.test_main_block_on_the_sample_in_a_clean_folder',
-    'THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py':
-        'nothing: there is no GPU, as the README says',
-    './download.sh': 'test_download',
-    'python imdb.py aclImdb_v1.tar.gz': 'test_imdb.test_real_archive',
+        ('tests/test_training.py', "[sys.executable, 'lstm.py']"),
+    'THEANO_FLAGS="floatX=float32,fused_lstm=False" python lstm.py '
+    '--saveto scan.npz': ('tests/test_model.py', 'fused_lstm=False'),
+    './download.sh': ('tests/test_download.py', 'download.sh'),
+    'python imdb.py aclImdb_v1.tar.gz':
+        ('tests/conftest.py', 'imdb.preprocess(archive'),
     'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py defaults':
-        'test_accuracy_reports_what_its_trainings_saved',
+        ('tests/test_readme.py', 'accuracy.defaults('),
     'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py full':
-        'test_accuracy_reports_what_its_trainings_saved',
+        ('tests/test_readme.py', 'accuracy.full('),
     'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py search':
-        'test_accuracy_reports_what_its_trainings_saved',
-    'theano-cache unlock': 'nothing: it would take the lock of the tests'}
+        ('tests/test_readme.py', 'accuracy.search(')}
+# Commands that run nowhere: there is no GPU, and the second one would take the
+# lock of the tests.
+NOT_RUN = ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py',
+           'theano-cache unlock']
 
 
 def read(name):
@@ -51,7 +57,7 @@ def commands():
 
 
 @pytest.mark.parametrize('name', FILES)
-def test_it_renders_without_a_word(name):
+def test_it_renders_without_a_message(name):
     core = pytest.importorskip('docutils.core')
     from docutils import nodes
     tree = core.publish_doctree(read(name), settings_overrides={
@@ -82,7 +88,7 @@ def test_files_are_there():
 
 def test_every_line_of_code_quoted_is_in_lstm_py():
     text = read('README.rst')
-    table = text[text.index('equation ('):text.index('On the CPU, the Ops')]
+    table = text[text.index('equation ('):text.index('Change it\n---')]
     quoted = [code for code in re.findall('``(.+?)``', table)
               if code not in ('lstm.py', 'Wemb')]
     assert len(quoted) > 10
@@ -90,23 +96,80 @@ def test_every_line_of_code_quoted_is_in_lstm_py():
         assert code in read('lstm.py'), code
 
 
-def test_the_table_of_options_is_the_call_at_the_end_of_lstm_py():
+def test_the_line_about_an_unknown_step_is_the_one_printed(capsys):
+    class Unknown(object):  # neither a scan nor anything else
+        owner = None
+    fused_lstm.substitute(Unknown(), 3)
+    printed = capsys.readouterr().err
+    assert printed.startswith('An LSTM layer runs in theano.scan')
+    assert '    lstm_layers' + printed[len('An LSTM layer'):] in (
+        read('README.rst'))
+
+
+def table_of_options():
+    """The README's table, from lstm.OPTIONS and the signature."""
+    widths = 20, 20, 37
+    rule = ' '.join('=' * width for width in widths)
+    lines = [rule, '%-20s %-20s %s' % ('option', 'default',
+                                       'meaning, values'), rule]
+    defaults = options.defaults(lstm.train_lstm)
+    for row in lstm.OPTIONS:
+        value = defaults[row.name]
+        value = getattr(value, '__name__', None) or repr(value)
+        text = textwrap.wrap('%s (%s)' % (row.meaning, row.values.words),
+                             widths[2])
+        lines.append('%-20s %-20s %s' % (
+            '``%s``' % row.name, '``%s``' % value, text[0]))
+        lines.extend(' ' * 42 + line for line in text[1:])
+    return '\n'.join(lines + [rule]) + '\n'
+
+
+def test_the_table_of_options_is_that_of_lstm_py():
+    text = read('README.rst')
+    start = text.rindex('\n', 0, text.index('\noption ')) + 1
+    table = text[start:text.index('\n\n', start) + 1]
+    assert table == table_of_options()
+
+
+def test_the_call_at_the_end_is_as_the_readme_says():
+    said = re.search('The call at the end of\\s+``lstm.py`` sets (.*?)\\.\n',
+                     read('README.rst'), re.S).group(1)
     call = [node for node in ast.walk(ast.parse(read('lstm.py')))
             if isinstance(node, ast.Call)
-            and getattr(node.func, 'id', '') == 'train_lstm'][-1]
-    in_call = [(each.arg, eval(compile(ast.Expression(each.value), '', 'eval'),
-                               vars(lstm))) for each in call.keywords]
-    rows = re.findall(r'^``(\w+)`` +``([^`]+)`` ', read('README.rst'), re.M)
-    assert [(name, eval(value, vars(lstm))) for name, value in rows] == in_call
+            and getattr(node.func, 'id', '') == 'command_line'][-1]
+    assert re.findall('``(.+?)``', said) == [
+        '%s=%s' % (each.arg, ast.literal_eval(each.value))
+        for each in call.keywords]
+
+
+def test_every_command_has_a_place_that_runs_it():
+    for command, (path, words) in RUN_BY.items():
+        assert command in commands(), command
+        assert words in read(path), (command, path)
+    assert set(NOT_RUN) <= set(commands())
+
+
+def test_the_example_in_python(tmp_path, monkeypatch, capsys):
+    text = read('README.rst')
+    start = text.index('    import classify\n')
+    example = textwrap.dedent(text[start:text.index('\nIt prints', start)])
+    monkeypatch.chdir(tmp_path)
+    lstm.train_lstm(dataset='sample', dim_proj=4, max_epochs=1, n_words=500)
+    capsys.readouterr()
+    exec(example, {})
+    printed = capsys.readouterr().out.strip().strip('[]').split()
+    assert len(printed) == 2
+    assert sum(map(float, printed)) == pytest.approx(1, abs=1e-4)
 
 
 def test_commands_run_in_the_order_of_the_readme(tmp_path):
     for name in os.listdir(ROOT):
         if name.endswith(('.py', '.rst', '.txt')):
             shutil.copy(os.path.join(ROOT, name), str(tmp_path))
+    shutil.copytree(os.path.join(ROOT, 'support'), str(tmp_path / 'support'))
     shutil.copytree(os.path.join(ROOT, 'data', 'sample'),
                     str(tmp_path / 'data' / 'sample'))
-    # What the reader has by then: a model, reviews, texts of three classes.
+    # The reader has a model by then, reviews, and texts of three classes.
     env = dict(os.environ, THEANO_FLAGS='floatX=float32',
                PATH=os.path.dirname(sys.executable) + os.pathsep
                + os.environ['PATH'])
@@ -122,9 +185,9 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
             for n in range(20):
                 (folder / ('%d.txt' % n)).write_text(
                     'This is %s, number %d.' % (name, n))
-    run = []
+    outputs = {}
     for command in commands():
-        if command in RUN_BY:
+        if command in RUN_BY or command in NOT_RUN:
             continue
         done = subprocess.run(
             command, shell=True, cwd=str(tmp_path), env=env,
@@ -132,13 +195,25 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
             universal_newlines=True)
         assert done.returncode == 0, (command, done.stderr)
         assert done.stderr in ('', 'Wrote page.html\n'), command
-        run.append(command)
-    assert len(run) >= 10
-    assert set(RUN_BY) <= set(commands())
+        outputs[command] = done.stdout
+    assert len(outputs) >= 10
     assert (tmp_path / 'page.html').read_text().startswith('<!DOCTYPE html>')
     assert (tmp_path / 'lstm_model.png').exists()
     last = done.stdout.splitlines()[-1]
     assert last.split('\t')[0] in ('praise', 'blame', 'neither')
+    # The README shows the last lines of a training and two predictions. They
+    # differ in their numbers only, and in the labels.
+    text = re.sub(r'\d+', '9', read('README.rst'))
+    training = [out for command, out in outputs.items()
+                if command.startswith('python lstm.py --dim_proj')][0]
+    predicted = outputs[
+        'python classify.py predict "A dull, endless film." "Lovely."']
+    training = training.replace('other.npz', 'lstm_model.npz')
+    for line in training.splitlines()[-3:]:
+        assert '    %s\n' % re.sub(r'\d+', '9', line) in text, line
+    for line in predicted.splitlines():
+        shown = re.sub(r'^\w+', 'neg', re.sub(r'\d+', '9', line))
+        assert shown.expandtabs() in text, line
 
 
 def test_accuracy_reports_what_its_trainings_saved(tmp_path, monkeypatch,
