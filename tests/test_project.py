@@ -1,4 +1,5 @@
-"""The environment: pins, commands, and what a wrong one is told."""
+"""The project: its packages, its starts where something lacks, its code."""
+import ast
 import os
 import re
 import shutil
@@ -9,36 +10,62 @@ import pytest
 
 from conftest import ROOT
 
+# Modules, in the order in which they may import: only those further right.
+ORDER = ['classify', 'lstm', 'imdb', 'support']
+SUPPORT = sorted(name[:-len('.py')] for name in os.listdir(
+    os.path.join(ROOT, 'support')) if name.endswith('.py'))
+PRODUCT = ['classify.py', 'lstm.py', 'imdb.py'] + [
+    'support/%s.py' % name for name in SUPPORT]
+
 
 def read(name):
-    with open(os.path.join(ROOT, name)) as f:
+    with open(os.path.join(ROOT, name), encoding='utf-8') as f:
         return f.read()
 
 
+# --------------------------------------------------------------------------
+# Packages
+# --------------------------------------------------------------------------
+
+def pins():
+    """The pins of pyproject.toml: to run, and to develop."""
+    run, dev = read('pyproject.toml').split('[dependency-groups]')
+    return [re.findall(r'^ +"([^"]+)",', text, re.M) for text in (run, dev)]
+
+
+def lines_of(name):
+    return [line for line in read(name).splitlines()
+            if not line.startswith('#')]
+
+
 def test_requirements_are_those_of_pyproject():
-    pins = re.findall(r'^ +"([^"]+)",', read('pyproject.toml'), re.M)
-    lines = [line for line in read('requirements.txt').splitlines()
-             if not line.startswith('#')]
-    assert lines == pins
-    assert all(re.match(r'[a-z0-9-]+==[0-9.]+(; .+)?$', pin) for pin in pins)
+    run, dev = pins()
+    assert lines_of('requirements.txt') == run
+    assert lines_of('requirements-dev.txt') == ['-r requirements.txt'] + dev
+    for pin in run + dev:
+        assert re.match(r'[a-z0-9-]+==[0-9.]+(; .+)?$', pin), pin
+    names = [pin.split('==')[0] for pin in run + dev]
+    assert len(names) == len(set(names))
 
 
-def test_every_package_in_the_environment_is_pinned():
+@pytest.mark.parametrize('wanted', ['to run', 'to develop'])
+def test_every_package_that_another_needs_is_pinned(wanted):
     metadata = pytest.importorskip('importlib.metadata')
-    pinned = set(line.split('==')[0].lower().replace('_', '-')
-                 for line in read('requirements.txt').splitlines())
+    run, dev = pins()
+    pinned = set(pin.split('==')[0] for pin in
+                 (run if wanted == 'to run' else run + dev))
     missing = set()
     for name in sorted(pinned):
         try:
             needs = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
-            continue  # comments, and packages for another platform
+            continue  # packages for another platform
         for need in needs:
             if 'extra ==' in need or 'python_version <' in need:
                 continue
             missing.add(re.match(r'[\w.-]+', need).group().lower().replace(
                 '_', '-'))
-    assert missing - pinned <= {'importlib-metadata', 'pickleshare'}
+    assert missing - pinned <= {'importlib-metadata'}
 
 
 def test_no_lock_file_is_tracked():
@@ -48,13 +75,17 @@ def test_no_lock_file_is_tracked():
     assert b'uv.lock' not in tracked
 
 
+# --------------------------------------------------------------------------
+# Starts
+# --------------------------------------------------------------------------
+
 def start(path, *command, **env):
     """Run a Python with the given PATH; return what it writes to stderr."""
     done = subprocess.run(
         list(command) or [sys.executable, os.path.join(ROOT, 'lstm.py')],
-        cwd=path, stderr=subprocess.PIPE, universal_newlines=True,
-        env=dict(os.environ, **env))
-    assert done.returncode == 1
+        cwd=path, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        universal_newlines=True, env=dict(os.environ, **env))
+    assert done.returncode == 1 and done.stdout == ''
     return done.stderr
 
 
@@ -64,27 +95,61 @@ def assert_one_sentence(text, *parts):
         assert part in text
 
 
-def test_no_compiler_is_told_in_one_sentence(tmp_path):
-    assert_one_sentence(start(str(tmp_path), PATH=str(tmp_path)),
-                        'C++ compiler', 'install g++')
+@pytest.mark.parametrize('script', ['lstm.py', 'classify.py'])
+def test_no_compiler_is_told_in_one_sentence(tmp_path, script):
+    text = start(str(tmp_path), sys.executable, os.path.join(ROOT, script),
+                 PATH=str(tmp_path))
+    assert_one_sentence(text, 'C++ compiler', 'install g++')
+    assert text.startswith(script + ': ')
 
 
-def test_no_numpy_is_told_in_one_sentence(tmp_path):
-    (tmp_path / 'numpy.py').write_text('raise ImportError("no numpy")')
+def test_no_python_headers_are_told_in_one_sentence(tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import sysconfig\n'
+        'sysconfig.get_paths = lambda: {"include": "/nowhere"}\n')
     assert_one_sentence(start(str(tmp_path), PYTHONPATH=str(tmp_path)),
-                        'NumPy is not installed', 'requirements.txt')
+                        'header files of Python', '/nowhere', 'python3-dev')
 
 
-def test_no_theano_is_told_in_one_sentence(tmp_path):
-    (tmp_path / 'theano.py').write_text('raise ImportError("no theano")')
-    assert_one_sentence(start(str(tmp_path), PYTHONPATH=str(tmp_path)),
-                        'Theano cannot be imported', 'requirements.txt')
+@pytest.mark.parametrize('script', ['lstm.py', 'classify.py'])
+@pytest.mark.parametrize('name, code, parts', [
+    ('numpy', 'raise ImportError("no numpy")',
+     ['NumPy is not installed', 'requirements.txt']),
+    ('numpy', '__version__ = "1.24.4"', ['older than 1.22, not 1.24.4']),
+    ('theano', 'raise ImportError("no theano")',
+     ['Theano cannot be imported', 'no theano', 'requirements.txt'])],
+    ids=['no numpy', 'new numpy', 'no theano'])
+def test_a_package_that_lacks_is_told_in_one_sentence(tmp_path, script, name,
+                                                      code, parts):
+    (tmp_path / (name + '.py')).write_text(code)
+    text = start(str(tmp_path), sys.executable, os.path.join(ROOT, script),
+                 PYTHONPATH=str(tmp_path))
+    assert_one_sentence(text, script + ': ', *parts)
 
 
-def test_new_numpy_is_told_in_one_sentence(tmp_path):
-    (tmp_path / 'numpy.py').write_text('__version__ = "1.24.4"')
-    assert_one_sentence(start(str(tmp_path), PYTHONPATH=str(tmp_path)),
-                        'older than 1.22, not 1.24.4')
+@pytest.mark.parametrize('module', [
+    'lstm', 'classify', 'support.theano_setup', 'support.fused_lstm'])
+def test_an_importer_can_catch_the_error(tmp_path, module):
+    code = ('try:\n    import %s\n'
+            'except ImportError as error:\n    print(error)\n' % module)
+    said = subprocess.check_output(
+        [sys.executable, '-c', code], cwd=ROOT, universal_newlines=True,
+        env=dict(os.environ, PATH=str(tmp_path)))
+    assert said.startswith('Theano needs a C++ compiler; install g++')
+    assert said.count('\n') == 1
+
+
+def test_the_data_script_needs_no_compiler(tmp_path):
+    for label in ('pos', 'neg'):
+        for split in ('train', 'test'):
+            folder = tmp_path / 'reviews' / split / label
+            folder.mkdir(parents=True)
+            (folder / '1.txt').write_text('A film.')
+    subprocess.check_call(
+        [sys.executable, os.path.join(ROOT, 'imdb.py'), 'reviews', 'x.pkl'],
+        cwd=str(tmp_path), env=dict(os.environ, PATH=str(tmp_path)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert (tmp_path / 'x.dict.pkl').exists()
 
 
 def test_new_python_is_told_in_one_sentence(tmp_path):
@@ -103,9 +168,9 @@ def test_new_python_is_told_in_one_sentence(tmp_path):
         'does not run on Python 3.1', 'uv run lstm.py')
 
 
-def blas_flags(tmp_path, first='theano_setup', **env):
-    code = 'import %s, theano_setup, theano; print(%s)' % (
-        first, 'theano.config.blas.ldflags')
+def blas_flags(first='support', **env):
+    code = ('import %s\nfrom support import theano_setup\nimport theano\n'
+            'print(theano.config.blas.ldflags)' % first)
     return subprocess.run(
         [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, universal_newlines=True, check=True,
@@ -117,17 +182,18 @@ def blas_flags(tmp_path, first='theano_setup', **env):
 def test_numpy_blas_is_linked_unless_the_user_names_another(tmp_path):
     rc = tmp_path / 'theanorc'
     rc.write_text('[blas]\nldflags = -lm\n')
-    assert blas_flags(tmp_path, THEANO_FLAGS='blas.ldflags=-lm') == '-lm'
-    assert blas_flags(tmp_path, THEANORC=str(rc)) == '-lm'
+    assert blas_flags(THEANO_FLAGS='blas.ldflags=-lm') == '-lm'
+    assert blas_flags(THEANORC=str(rc)) == '-lm'
     if not sys.platform.startswith('linux'):
         pytest.skip('only wheels for Linux carry the library where we look')
     for env in ({}, {'THEANO_FLAGS': 'floatX=float32'}):
-        assert 'libopenblas' in blas_flags(tmp_path, **env)
-        assert 'libopenblas' in blas_flags(tmp_path, 'theano', **env)
+        assert 'libopenblas' in blas_flags(**env)
+        assert 'libopenblas' in blas_flags('theano', **env)
 
 
 def test_code_is_compiled_without_debug_info_unless_the_user_sets_flags():
-    code = 'import theano_setup, theano; print(theano.config.gcc.cxxflags)'
+    code = ('from support import theano_setup\nimport theano\n'
+            'print(theano.config.gcc.cxxflags)')
     for flags, expected in (('', '-g0'), ('gcc.cxxflags=-DX', '-DX')):
         assert subprocess.check_output(
             [sys.executable, '-c', code], cwd=ROOT,
@@ -138,31 +204,212 @@ def test_code_is_compiled_without_debug_info_unless_the_user_sets_flags():
 @pytest.mark.parametrize('env, threads', [({}, 1), (
     {'OPENBLAS_NUM_THREADS': '2'}, 2)])
 def test_blas_uses_one_thread_unless_told_otherwise(env, threads):
-    code = ('import imdb, ctypes, theano_setup; '
-            'library = theano_setup._numpy_blas(); '
-            'print(ctypes.CDLL(library).openblas_get_num_threads() '
-            'if library else 0)')
+    code = ('import ctypes, re\nfrom support import theano_setup\n'
+            'with open("/proc/self/maps") as f:\n'
+            '    found = re.findall("/.*libopenblas.*[.]so", f.read())\n'
+            'print(ctypes.CDLL(found[0]).openblas_get_num_threads() '
+            'if found else 0)')
+    if not os.path.exists('/proc/self/maps'):
+        pytest.skip('this system does not list the libraries of a process')
     got = int(subprocess.check_output(
         [sys.executable, '-c', code], cwd=ROOT, env=dict(
             {k: v for k, v in os.environ.items()
              if not k.endswith('_NUM_THREADS')}, **env)))
     if got == 0:
-        pytest.skip('this NumPy carries no OpenBLAS where we look')
+        pytest.skip('this NumPy carries no OpenBLAS')
     assert got == min(threads, os.cpu_count())
 
 
 def test_a_second_start_compiles_nothing(tmp_path):
-    code = ('import lstm; from theano.gof import cc; compiled = []; '
-            'real = cc.CLinker.compile_cmodule\n'
-            'def counted(self, *args, **how):\n'
-            '    compiled.append(str(self.fgraph.toposort()))\n'
-            '    return real(self, *args, **how)\n'
-            'cc.CLinker.compile_cmodule = counted\n'
-            'lstm.build_model(lstm.init_tparams(lstm.init_params('
-            '{"n_words": 9, "dim_proj": 3, "ydim": 2})), {})\n'
-            'print(len(compiled))')
+    """Neither for predictions nor for updates."""
+    code = """
+import lstm
+from theano import tensor
+from theano.gof import cc
+compiled, real = [], cc.CLinker.compile_cmodule
+def counted(self, *args, **kwargs):
+    compiled.append(self)
+    return real(self, *args, **kwargs)
+cc.CLinker.compile_cmodule = counted
+tparams = lstm.init_tparams(lstm.init_params(
+    {"n_words": 9, "dim_proj": 3, "ydim": 2}))
+model = lstm.build_model(tparams, {"dim_proj": 3})
+lstm.sgd(tensor.scalar("lr"), tparams,
+         tensor.grad(model.cost, list(tparams.values())),
+         model.x, model.mask, model.y, model.cost)
+print(len(compiled))
+"""
     flags = 'base_compiledir=%s' % tmp_path
     first, second = [int(subprocess.check_output(
         [sys.executable, '-c', code], cwd=ROOT,
         env=dict(os.environ, THEANO_FLAGS=flags))) for _ in range(2)]
     assert first > 5 and second == 0
+
+
+# --------------------------------------------------------------------------
+# The code
+# --------------------------------------------------------------------------
+
+def tree_of(name):
+    return ast.parse(read(name), name)
+
+
+def imported(tree):
+    """Yield the modules of the project that a module imports."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        for name in names:
+            if name.split('.')[0] in ORDER:
+                yield name.split('.')[0]
+
+
+@pytest.mark.parametrize('name', PRODUCT)
+def test_imports_go_one_way(name):
+    place = ORDER.index(re.split(r'[./]', name)[0])
+    allowed = ORDER[place:] if name.startswith('support/') else (
+        ORDER[place + 1:])
+    assert set(imported(tree_of(name))) <= set(allowed)
+
+
+def modules_of_support(name):
+    """The modules of support/ that another one imports."""
+    return set(each.name for node in ast.walk(tree_of(name))
+               if isinstance(node, ast.ImportFrom)
+               and node.module == 'support' for each in node.names) | set(
+        node.module.split('.')[1] for node in ast.walk(tree_of(name))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(
+            'support.'))
+
+
+def test_modules_of_support_do_not_import_in_circles():
+    left = dict((name, modules_of_support('support/%s.py' % name))
+                for name in SUPPORT)
+    while left:
+        free = [name for name in left if not left[name] & set(left)]
+        assert free, 'a circle: %s' % sorted(left)
+        for name in free:
+            del left[name]
+
+
+@pytest.mark.parametrize('name', PRODUCT + [
+    'benchmarks/accuracy.py', 'benchmarks/run.py', 'benchmarks/systems.py',
+    'tests/matrix_job.py'])
+def test_no_private_name_is_used_outside_its_file(name):
+    tree = tree_of(name)
+    # Names that this file gives: to functions, to attributes, to variables.
+    own = set(node.name for node in ast.walk(tree)
+              if isinstance(node, (ast.FunctionDef, ast.ClassDef)))
+    own |= set(node.attr for node in ast.walk(tree)
+               if isinstance(node, ast.Attribute)
+               and isinstance(node.ctx, ast.Store)
+               and getattr(node.value, 'id', '') == 'self')
+    used = set(node.attr for node in ast.walk(tree)
+               if isinstance(node, ast.Attribute))
+    used |= set(each.name for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom) for each in node.names)
+    assert [each for each in sorted(used - own)
+            if re.match('_(?!_)', each)] == []
+
+
+@pytest.mark.parametrize('name', PRODUCT)
+def test_no_module_is_reached_through_another(name):
+    """Such as lstm.theano, or lstm.imdb."""
+    tree = tree_of(name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and getattr(
+                node.value, 'id', '') in ORDER + SUPPORT:
+            assert node.attr not in ORDER + SUPPORT + [
+                'theano', 'tensor', 'numpy', 'os', 'six'], node.attr
+
+
+@pytest.mark.parametrize('name', PRODUCT)
+def test_python_2_can_read_it(name):
+    """The code is in the common subset of Python 2.7 and 3."""
+    tree = tree_of(name)
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(
+        node, (ast.JoinedStr, ast.AnnAssign, ast.Nonlocal, ast.YieldFrom,
+               ast.AsyncFunctionDef, ast.NamedExpr))]
+    # f(*args) is the one star that Python 2 knows; only keywords follow it.
+    stars = [node for node in ast.walk(tree) if isinstance(node, ast.Starred)]
+    assert len(stars) == len([
+        node for node in ast.walk(tree) if isinstance(node, ast.Call)
+        and node.args and isinstance(node.args[-1], ast.Starred)])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            every = node.args.args + node.args.kwonlyargs
+            assert not node.returns and not node.args.kwonlyargs
+            assert not [each.arg for each in every if each.annotation]
+        elif isinstance(node, ast.ClassDef):
+            assert node.bases and not node.keywords, node.name
+        elif isinstance(node, ast.Raise):
+            assert node.cause is None
+        elif isinstance(node, ast.Call):
+            assert getattr(node.func, 'id', '') != 'super' or node.args
+        elif isinstance(node, ast.BinOp):
+            assert not isinstance(node.op, ast.MatMult)
+    future = [each.name for node in tree.body
+              if isinstance(node, ast.ImportFrom)
+              and node.module == '__future__' for each in node.names]
+    assert len(tree.body) == 1 or sorted(future) == [
+        'absolute_import', 'division', 'print_function']
+    read(name).encode('ascii')
+
+
+NESTING = (ast.If, ast.For, ast.While, ast.With, ast.Try)
+
+
+def depth(nodes, level=0):
+    """The deepest nesting of statements; an elif is no deeper than its if."""
+    deepest = level
+    for node in nodes:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            continue  # looked at by itself
+        for name, value in ast.iter_fields(node):
+            if not isinstance(value, list):
+                continue
+            inner = level + isinstance(node, NESTING)
+            if name == 'orelse' and isinstance(node, ast.If) and (
+                    len(value) == 1 and isinstance(value[0], ast.If)):
+                inner = level
+            deepest = max(deepest, depth(
+                [each for each in value if isinstance(
+                    each, (ast.stmt, ast.ExceptHandler))], inner))
+    return deepest
+
+
+def length(function):
+    """Lines of a function without its docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function):
+        doc = function.body[0]
+        lines -= doc.end_lineno - doc.lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize('name', PRODUCT)
+def test_functions_are_short_and_flat(name):
+    for node in ast.walk(tree_of(name)):
+        if isinstance(node, ast.FunctionDef):
+            assert depth(node.body) <= 4, node.name
+            assert length(node) <= 110, node.name
+
+
+def test_the_measures_of_code_measure():
+    """A check of the checks: code that is deep, long or private is found."""
+    tree = ast.parse(
+        'def f():\n    """One.\n\n    Two.\n    """\n    if a:\n'
+        '        for b in c:\n            while d:\n                try:\n'
+        '                    with e:\n                        pass\n'
+        '                except f:\n                    pass\n'
+        '    elif g:\n        h()\n')
+    assert depth(tree.body[0].body) == 5
+    assert depth(tree.body[0].body[1].orelse) == 1
+    assert length(tree.body[0]) == 11
+
+
+def test_lstm_py_is_read_in_a_sitting():
+    assert len(read('lstm.py').splitlines()) <= 900

@@ -1,0 +1,1047 @@
+"""classify.py: predict, explain, evaluate and plot; models that do not fit."""
+import contextlib
+import io
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import types
+import warnings
+import xml.etree.ElementTree as xml
+import zipfile
+
+import numpy
+import pytest
+import theano
+
+import classify
+import imdb
+import lstm
+import reference
+from conftest import ROOT, heed_signals
+from graphs import edited, forced_scan, in_float64, some_params
+from support import checkpoint
+from support.terminal import printable
+
+CLASSES = {'bad': 'dull awful boring', 'fair': 'decent average watchable',
+           'good': 'great lovely superb'}
+TEXT = u'A "great" film;  isn\'t it <b>great</b>?\nNot dull & grey | \x1b[31m.'
+TOLERANCE = 1e-9 if in_float64 else 2e-4
+
+# A small model that nobody trained.
+SIZES = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
+WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
+
+
+def write_reviews(folder, classes, n=40):
+    rng = numpy.random.RandomState(0)
+    for split, label in itertools.product(('train', 'test'), classes):
+        (folder / split / label).mkdir(parents=True)
+        words = ('the film was it and "so" a plot, ' * 2
+                 + CLASSES[label]).split()
+        for k in range(n if split == 'train' else 6):
+            text = ' '.join(rng.choice(words, 7)) + ' ' + rng.choice(
+                CLASSES[label].split()) + '.'
+            (folder / split / label / ('%d.txt' % k)).write_text(text)
+
+
+@pytest.fixture(scope='module', params=[2, 3])
+def model(request, tmp_path_factory):
+    """A trained model of two classes or three: its path and their names."""
+    folder = tmp_path_factory.mktemp('model%d' % request.param)
+    classes = ['bad', 'good'] if request.param == 2 else sorted(CLASSES)
+    write_reviews(folder / 'reviews', classes)
+    imdb.preprocess(str(folder / 'reviews'), str(folder / 'mine.pkl'))
+    path = str(folder / 'mine.npz')
+    lstm.train_lstm(dataset=str(folder / 'mine.pkl'), saveto=path, dim_proj=8,
+                    n_words=40, batch_size=8, optimizer=lstm.adam, lrate=0.03,
+                    validFreq=10, max_epochs=25, dispFreq=10 ** 6)
+    return path, classes
+
+
+@pytest.fixture(scope='module')
+def classifier(model):
+    return classify.Classifier(model[0])
+
+
+@pytest.fixture
+def run(capfdbinary):
+    """Run a command in this process; return what it writes.
+
+    That is its standard output, or its standard error if it is to fail.
+    """
+    def run(*arguments, **options):
+        module = options.get('module', classify)
+        capfdbinary.readouterr()
+        code = module.main([str(each) for each in arguments])
+        out, error = capfdbinary.readouterr()
+        assert code == options.get('code', 0), error
+        return (error if code else out).decode('utf-8')
+    return run
+
+
+@pytest.fixture
+def refused(capfdbinary):
+    """Run a bad command line; return its last line on standard error."""
+    def refused(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            classify.main([str(each) for each in arguments])
+        assert caught.value.code == 2
+        return capfdbinary.readouterr().err.decode('utf-8').splitlines()[-1]
+    return refused
+
+
+@contextlib.contextmanager
+def process(path, *arguments, **options):
+    """Run predict in a process of its own, which ends with the block."""
+    env = dict(os.environ, THEANO_FLAGS='floatX=%s,%s' % (
+        theano.config.floatX, os.environ.get('THEANO_FLAGS', '')))
+    env.pop('NO_COLOR', None)
+    started = subprocess.Popen(
+        [sys.executable, os.path.join(ROOT, 'classify.py'), 'predict',
+         '--model', path] + list(arguments), env=env, stderr=subprocess.PIPE,
+        preexec_fn=heed_signals, **options)
+    guard = threading.Timer(300, started.kill)  # a test must not hang
+    guard.start()
+    try:
+        yield started
+    finally:
+        guard.cancel()
+        started.kill()
+        started.communicate()
+
+
+def write_model(path, options=None, **changes):
+    """Write a small model; a change of None leaves an array out.
+
+    `options` is a dict, or an array that takes the place of their text.
+    """
+    arrays = dict(some_params(SIZES), words=numpy.frombuffer(
+        '\n'.join(WORDS).encode('utf-8'), 'uint8'))
+    if not isinstance(options, numpy.ndarray):
+        options = numpy.array(json.dumps(dict(SIZES, **options or {})))
+    arrays['options'] = options
+    arrays.update(changes)
+    numpy.savez(str(path), **{name: value for name, value in arrays.items()
+                              if value is not None})
+    return str(path)
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    """The path of a small model."""
+    return write_model(tmp_path_factory.mktemp('small') / 'small.npz')
+
+
+def read_arrays(path):
+    with numpy.load(path, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def changed(path, new, **options):
+    """Copy a model, with other options."""
+    arrays = read_arrays(path)
+    options = dict(json.loads(str(arrays['options'])), **options)
+    numpy.savez(str(new), **dict(arrays, options=numpy.array(
+        json.dumps(options))))
+    return str(new)
+
+
+# --------------------------------------------------------------------------
+# Predicting
+# --------------------------------------------------------------------------
+
+def test_predict_labels_texts(model, run):
+    path, classes = model
+    texts = ['it was %s and %s' % (word, word) for label in classes
+             for word in CLASSES[label].split()]
+    lines = run('predict', '--model', path, *texts).splitlines()
+    found = [line.split('\t') for line in lines]
+    assert [text for _, _, text in found] == texts
+    assert [label for label, _, _ in found] == [
+        label for label in classes for _ in range(3)]
+    assert all(0.5 < float(p) <= 1 for _, p, _ in found)
+
+
+@pytest.mark.parametrize('dropout, scale', [(True, 0.5), (False, 1)])
+def test_probabilities_are_those_of_the_formula(model, tmp_path, dropout,
+                                                scale):
+    path = changed(model[0], tmp_path / 'x.npz', use_dropout=dropout)
+    classifier = classify.Classifier(path)
+    assert classifier.classes == model[1]
+    texts = ['a great film', '', 'never heard of these', 'dull ' * 30]
+    # Every word that is known has the id of its line in the file.
+    lines = read_arrays(path)['words'].tobytes().decode('utf-8').split('\n')
+    seqs = [[lines.index(word) if word in lines else 1
+             for word in text.split()] for text in texts]
+    expected = reference.probabilities(read_arrays(path), seqs, scale)
+    for batch_size in (1, 3, 64):
+        numpy.testing.assert_allclose(
+            classifier.probabilities(texts, batch_size), expected, TOLERANCE)
+
+
+def test_files_standard_input_and_json(model, run, tmp_path, monkeypatch):
+    path, classes = model
+    (tmp_path / 'some.txt').write_bytes(
+        u'great caf\xe9\r\n\nlovely\tand "superb"'.encode('utf-8'))
+    lines = run('predict', '--model', path, '--file',
+                tmp_path / 'some.txt').split('\n')
+    assert [line.split('\t')[2] for line in lines[:3]] == [
+        u'great caf\xe9', '', 'lovely and "superb"'] and lines[3:] == ['']
+    monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(
+        (tmp_path / 'some.txt').read_bytes())))
+    objects = [json.loads(line) for line in run(
+        'predict', '--model', path, '--json', '-').splitlines()]
+    assert [each['text'] for each in objects] == [
+        u'great caf\xe9', '', 'lovely\tand "superb"']
+    for each, line in zip(objects, lines):
+        assert list(each['probabilities']) == classes
+        assert sum(each['probabilities'].values()) == pytest.approx(1, 1e-4)
+        assert each['probability'] == each['probabilities'][
+            each['label']] == max(each['probabilities'].values())
+        assert line.startswith('%s\t%.4f\t' % (each['label'],
+                                               each['probability']))
+    assert [(each['words'], each['unknown_words']) for each in objects] == [
+        (2, 1), (0, 0), (5, 0)]
+
+
+def test_results_have_the_order_of_the_command_line(model, run, tmp_path,
+                                                    monkeypatch):
+    """Texts after options, the lines of ``-`` in its place, files last."""
+    (tmp_path / 'one').write_text('in one\n')
+    (tmp_path / 'two').write_text('in two\nand more in two\n')
+    monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(
+        b'first line\nsecond\n')))
+    out = run('predict', '--model', model[0], '--file', tmp_path / 'one',
+              'before', '-', '--json', 'after an option', '--file',
+              tmp_path / 'two', 'last of the texts')
+    assert [json.loads(line)['text'] for line in out.splitlines()] == [
+        'before', 'first line', 'second', 'after an option',
+        'last of the texts', 'in one', 'in two', 'and more in two']
+
+
+def test_three_thousand_lines_come_out_in_order_each_once(model, run,
+                                                          tmp_path):
+    path, classes = model
+    texts, labels = [], []
+    for n in range(3000):
+        labels.append(classes[n % len(classes)])
+        word = CLASSES[labels[-1]].split()[n % 3]
+        texts.append('%d the film %s' % (n, (word + ' ') * (1 + n % 5)))
+    (tmp_path / 'many').write_text('\n'.join(texts) + '\n')
+    lines = run('predict', '--model', path, '--file',
+                tmp_path / 'many').splitlines()
+    found = [line.split('\t') for line in lines]
+    assert [text for _, _, text in found] == texts
+    assert [label for label, _, _ in found] == labels
+
+
+@pytest.mark.parametrize('content, words', [
+    (b'great\n\xff\xfe\n', 'line 2 of .*x is not UTF-8 text; convert it'),
+    (b'great\n' * 1500 + b'\xff', 'line 1501 of .*x is not UTF-8 text'),
+    (None, 'No such file .*x')], ids=['line 2', 'line 1501', 'missing'])
+def test_files_that_cannot_be_read(small, run, tmp_path, content, words):
+    if content:
+        (tmp_path / 'x').write_bytes(content)
+    error = run('predict', '--model', small, '--file', tmp_path / 'x',
+                code=1)
+    assert re.match('classify.py: .*%s' % words, error)
+    assert error.count('\n') == 1
+
+
+def test_an_argument_that_is_not_utf8(small, run):
+    assert 'utf-8' in run('predict', '--model', small, 'caf\udce9', code=1)
+
+
+def test_texts_without_a_known_word_are_told(small, capfd):
+    arguments = ['predict', '--model', small, 'xylophone', 'great', '']
+    assert classify.main(arguments) == 0
+    out, error = capfd.readouterr()
+    assert out.count('\n') == 3
+    assert error == ("the model knows no word of this: 'xylophone'\n"
+                     "the model knows no word of this: ''\n")
+
+
+def test_a_page_that_cannot_be_written_is_told(small, run, tmp_path):
+    assert 'nowhere' in run('predict', '--model', small, '--html',
+                            tmp_path / 'nowhere' / 'page.html', 'a', code=1)
+
+
+# --------------------------------------------------------------------------
+# Models of earlier versions
+# --------------------------------------------------------------------------
+
+def test_a_model_of_2014(model, run, tmp_path):
+    """Parameters alone, in float32; the words are in a dictionary file."""
+    path, classes = model
+    arrays = read_arrays(path)
+    names = ['Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b']
+    old = str(tmp_path / 'lstm_model.npz')
+    numpy.savez(old, train_err=0.1, valid_err=0.2, test_err=0.3,
+                history_errs=[[0.2, 0.3]],
+                **{name: arrays[name].astype('float32') for name in names})
+    assert '--dict imdb.dict.pkl' in run('predict', '--model', old, 'great',
+                                         code=1)
+    known = path[:-len('npz')] + 'dict.pkl'
+    lines = [run('predict', '--model', each, '--dict', known, 'great', 'dull')
+             for each in (old, path)]
+    assert lines[1].count('\n') == 2
+    for n, name in enumerate(classes):
+        by_number = ['neg', 'pos'] if len(classes) == 2 else [
+            'class 0', 'class 1', 'class 2']
+        lines[0] = lines[0].replace(by_number[n] + '\t', name + '\t')
+    assert lines[0] == lines[1]
+    assert 'without the history' in run('plot', '--model', old, code=1)
+
+
+def test_a_model_saved_before_there_were_encoders(run, tmp_path):
+    """Its options have no encoder and no noise_std."""
+    train = ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20)
+    imdb.write_data(str(tmp_path / 'd.pkl'), train, ([[2], [5, 7, 9]], [0, 1]))
+    history = numpy.array([[10, 0.7, 0.5, 0.4, 0.3], [20, 0.6, 0.4, 0.3, 0.2]])
+    params = some_params(SIZES)
+    path = write_model(
+        tmp_path / 'x.npz', history=history, history_errs=history[:, 3:],
+        train_err=0.4, valid_err=0.3, test_err=0.2, options=dict(
+            patience=10, max_epochs=5000, dispFreq=10, decay_c=0.,
+            lrate=0.0001, optimizer='adadelta', saveto='x.npz', validFreq=370,
+            saveFreq=1110, maxlen=100, batch_size=16, valid_batch_size=64,
+            dataset=str(tmp_path / 'd.pkl'), use_dropout=True,
+            reload_model=None, test_size=-1, seed=123, pool_lengths=True,
+            word_dropout=0., clip_c=0., resume=False, classes=['bad', 'good'],
+            tokenizer='Moses (English), then lower case'))
+    probs = reference.probabilities(params, [[2, 5, 8], [2], [5, 7, 9]])
+    label = ['bad', 'good'][probs[0].argmax()]
+    assert run('predict', '--model', path, 'A dull great') == (
+        '%s\t%.4f\tA dull great\n' % (label, probs[0].max()))
+    error = numpy.mean(probs[1:].argmax(axis=1) != [0, 1])
+    assert 'Error on 2 test reviews: %.4f,' % error in run(
+        'evaluate', '--model', path)
+    assert run('plot', '--model', path) == 'Wrote %s\n' % (
+        path[:-len('npz')] + 'png')
+
+
+def test_words_survive(tmp_path):
+    """But for those beyond the vocabulary, or with a line feed."""
+    words = {u'caf\xe9': 2, 'b': 4, 'far': 9, 'line\nfeed': 3}
+    lstm.save_model(str(tmp_path / 'm.npz'), {}, [], {},
+                    words=checkpoint.words_array(words, 5))
+    assert lstm.load_words(str(tmp_path / 'm.npz')) == {u'caf\xe9': 2, 'b': 4}
+
+
+# --------------------------------------------------------------------------
+# Explaining
+# --------------------------------------------------------------------------
+
+def contributions(params, ids, towards, scale=0.5):
+    """The words' contributions and the bias, by the formula in NumPy."""
+    h = reference.lstm_outputs(params['Wemb'][ids], params['lstm_W'],
+                               params['lstm_U'], params['lstm_b'])
+
+    def against_others(columns):
+        others = numpy.delete(columns, towards, axis=-1).mean(axis=-1)
+        return columns[..., towards] - others
+    parts = scale * h.dot(against_others(params['U'])) / max(1, len(ids))
+    return parts, against_others(params['b'])
+
+
+@pytest.mark.parametrize('text', [TEXT, 'good', '', u'\u0130stanbul great'])
+def test_contributions_are_those_of_the_formula_and_add_up(classifier, text):
+    found = classifier.explain(text)
+    ids = classifier.encode(text)
+    probs = reference.probabilities(classifier.params, [ids])[0]
+    towards = 1 if len(probs) == 2 else probs.argmax()
+    parts, bias = contributions(classifier.params, ids, towards)
+    assert found.towards == towards and found.note == ''
+    assert found.words == [printable(word) for word in imdb.tokenize(text)]
+    assert found.known == [n != 1 for n in ids]
+    numpy.testing.assert_allclose(found.parts, parts, TOLERANCE, TOLERANCE)
+    assert found.bias == pytest.approx(bias, abs=TOLERANCE)
+    numpy.testing.assert_allclose(found.probs, probs, TOLERANCE)
+    log = numpy.log(probs)
+    assert found.parts.sum() + found.bias == pytest.approx(
+        log[towards] - numpy.delete(log, towards).mean(), abs=3 * TOLERANCE)
+
+
+def test_explanations_of_a_model_without_dropout_are_not_halved(
+        model, classifier, tmp_path):
+    path = changed(model[0], tmp_path / 'x.npz', use_dropout=False)
+    found = classify.Classifier(path).explain('a great film')
+    parts, _ = contributions(classifier.params,
+                             classifier.encode('a great film'),
+                             found.towards, scale=1)
+    numpy.testing.assert_allclose(found.parts, parts, TOLERANCE, TOLERANCE)
+
+
+def test_explanations_in_scan_are_those_in_c(model, classifier):
+    in_c = classifier.explain(TEXT)
+    with forced_scan():
+        in_scan = classify.Classifier(model[0]).explain(TEXT)
+    assert in_scan.note == ''
+    numpy.testing.assert_allclose(in_scan.parts, in_c.parts, TOLERANCE,
+                                  TOLERANCE)
+    assert in_scan.bias == pytest.approx(in_c.bias, abs=TOLERANCE)
+
+
+def test_words_are_found_again_in_the_text():
+    texts = [TEXT, u'\u0130stanbul great', u'"I can\'t," he said... [sic]']
+    texts += [text for _, _, text in imdb.read_reviews(
+        os.path.join(ROOT, 'data', 'sample'))]
+    for text in texts:
+        text = printable(text)
+        words = imdb.tokenize(text)
+        pairs = classify.as_written(text, words)
+        assert len(pairs) == len(words) + 1
+        if u'\u0130' not in text:
+            assert ''.join(before + word for before, word in pairs) == text
+    # Lower case of this letter is longer: places in the text are not known.
+    assert classify.as_written(texts[1], [u'i\u0307stanbul', 'great']) == [
+        (' ', u'i\u0307stanbul'), (' ', 'great'), (texts[1], '')]
+
+
+def test_explanations_for_a_terminal(model, classifier, run):
+    out = run('predict', '--model', model[0], '--explain', TEXT)
+    found = classifier.explain(TEXT)
+    assert re.search(r'great\[(\++|-+)\]', out) and '\x1b' not in out
+    assert 'Log-odds of %s against %s: %+.3f from the words, %+.3f without ' \
+        'any; in all %+.3f.\n' % (
+            found.classes[found.towards],
+            'bad' if len(found.classes) == 2 else 'the others',
+            found.parts.sum(), found.bias, found.parts.sum() + found.bias
+        ) in out
+    # Each word as it was written, also those that Moses escapes.
+    marked = re.sub(r'\[[+-]+\]', '', out.split('\n\n')[0])
+    assert marked.split('\n', 1)[1] == printable(TEXT)
+    assert not re.search('&[a-z]+;', out)
+    coloured = classify.explain_in_text(found, True)
+    assert re.search(r'\x1b\[48;5;\d+;38;5;\d+mgreat\x1b\[0m', coloured)
+    assert '\x1b[31m' not in coloured  # from the review
+
+
+def test_the_marks_are_those_of_the_strongest_words(classifier):
+    found = classifier.explain('a great film was dull')
+    strongest = int(abs(found.parts).argmax())
+    sign = '+' if found.parts[strongest] > 0 else '-'
+    assert '%s[%s]' % (found.words[strongest], 3 * sign) in (
+        classify.explain_in_text(found, False))
+    assert 'Strongest: %s %+.3f' % (
+        found.words[strongest], found.parts[strongest]) in (
+            classify.explain_in_text(found, False))
+
+
+def test_explanations_in_json(model, classifier, run):
+    each = json.loads(run('predict', '--model', model[0], '--json',
+                          '--explain', 'great film'))
+    found = classifier.explain('great film')
+    assert each['contributions'] == [
+        [word, pytest.approx(part)] for word, part in zip(found.words,
+                                                          found.parts)]
+    assert each['bias'] == pytest.approx(found.bias) and 'note' not in each
+    assert 'contributions' not in json.loads(run(
+        'predict', '--model', model[0], '--json', 'great film'))
+
+
+def test_control_characters_do_not_reach_the_terminal_or_the_page(
+        model, run, tmp_path):
+    text = u'great \x9b31m film \x7f \x1b]0;title\x07 dull'
+    path = changed(model[0], tmp_path / 'x.npz', classes=[
+        name + u'\x1b[2J' for name in model[1]])
+    shown = [run('predict', '--model', path, '--explain', text),
+             run('predict', '--model', path, text),
+             run('predict', '--model', path, '--json', text),
+             classify.explain_in_html([classify.Classifier(
+                 path).explain(text)])]
+    for out in shown:
+        assert 'great' in out
+        assert not re.search(u'[\x00-\x08\x0b-\x1f\x7f-\x9f]', out)
+
+
+def test_the_page_escapes_the_review(model, classifier, run, tmp_path):
+    page = tmp_path / 'page.html'
+    texts = [TEXT, '<script>alert(1)</script>']
+    run('predict', '--model', model[0], '--html', page, *texts)
+    text = page.read_text(encoding='utf-8')
+    assert '<script' not in text and '<b>' not in text and 'http' not in (
+        text.replace('http-equiv', ''))
+    tree = xml.fromstring(re.sub('<(meta[^>]*)>', r'<\1/>', text.replace(
+        '<!DOCTYPE html>', '')))
+    shown = [''.join(each.itertext()) for each in tree.iter('p')
+             if each.get('class') == 'text']
+    assert shown == [TEXT.replace('\x1b', ''), '<script>alert(1)</script>']
+    found = [classifier.explain(each) for each in texts]
+    words = [span for span in tree.iter('span') if span.get('title')]
+    assert [span.get('title') for span in words] == [
+        '%+.4f' % part for each in found for part in each.parts]
+    assert [span.get('class') != 'unknown' for span in words] == sum(
+        [each.known for each in found], [])
+    heads = [each.text for each in tree.iter('h2')]
+    assert heads == ['%s, with probability %.4f' % (
+        model[1][each.probs.argmax()], each.probs.max()) for each in found]
+
+
+# --------------------------------------------------------------------------
+# Reporting
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('n_classes', [2, 3])
+def test_scores_against_counting(n_classes):
+    rng = numpy.random.RandomState(3)
+    labels = rng.randint(0, n_classes, 60)
+    probs = rng.rand(60, n_classes).round(1) + 0.01  # with ties
+    found = classify.scores(labels, probs)
+    told = [int(numpy.argmax(p)) for p in probs]
+    assert found['n'] == 60
+    assert found['error'] == numpy.mean(told != labels)
+    auc = []
+    for k in range(n_classes):
+        hits = sum(a == b == k for a, b in zip(labels, told))
+        f1 = 2. * hits / (sum(labels == k) + told.count(k))
+        assert found['f1'][k] == pytest.approx(f1)
+        pairs = [(p[k] > q[k]) + 0.5 * (p[k] == q[k])
+                 for p, y in zip(probs, labels) if y == k
+                 for q, z in zip(probs, labels) if z != k]
+        auc.append(numpy.mean(pairs))
+        assert found['confusion'][k].tolist() == [
+            sum(a == k and b == j for a, b in zip(labels, told))
+            for j in range(n_classes)]
+    assert found['auc'] == pytest.approx(numpy.mean(auc))
+    # Wilson: the errors whose own normal interval ends at the one measured.
+    for end in found['interval']:
+        assert abs(end - found['error']) == pytest.approx(
+            1.959964 * numpy.sqrt(end * (1 - end) / 60))
+
+
+def test_scores_where_there_is_nothing_to_divide_by():
+    found = classify.scores([0, 0], [[1., 0.], [1., 0.]])
+    assert found['interval'][0] == 0 and found['interval'][1] < 1
+    assert numpy.isnan(found['auc']) and found['f1'] == [1, 0]
+
+
+def test_evaluate_reports_on_all_test_reviews(model, run):
+    path, classes = model
+    params = read_arrays(path)
+    _, test = imdb.read_data(path[:-len('npz')] + 'pkl')
+    told = reference.probabilities(params, test[0]).argmax(axis=1)
+    lines = run('evaluate', '--model', path).splitlines()
+    assert lines[0].startswith('Error on %d test reviews: %.4f,' % (
+        6 * len(classes), numpy.mean(told != test[1])))
+    assert lines[1].startswith('Accuracy %.4f  F1 ' % numpy.mean(
+        told == test[1]))
+    assert lines[2].split()[2:] == classes
+    for k, (name, line) in enumerate(zip(classes, lines[3:])):
+        assert line.split() == [name] + [
+            str(sum(told[n] == j for n in range(len(told))
+                    if test[1][n] == k)) for j in range(len(classes))]
+    assert len(lines) == 3 + len(classes)
+
+
+@pytest.mark.parametrize('dataset, words', [
+    ('sample', 'trained with a different vocabulary than dataset .sample.'),
+    ('nowhere.pkl', 'nowhere.pkl is neither here nor in data/'),
+    ('none.pkl', 'none.pkl. has no test reviews'),
+    ('more.pkl', 'a test review of class 3, and the model .* knows'),
+])
+def test_data_sets_that_do_not_fit(model, run, tmp_path, monkeypatch, dataset,
+                                   words):
+    monkeypatch.chdir(tmp_path)
+    train = [[2, 3]] * 4, [0, 1, 2, 3]
+    imdb.write_data('none.pkl', train, ([], []))
+    imdb.write_data('more.pkl', train, ([[2]], [3]))
+    error = run('evaluate', '--model', model[0], '--dataset', dataset, code=1)
+    assert re.search(words, error) and error.count('\n') == 1
+
+
+SVG = '{http://www.w3.org/2000/svg}'
+
+
+def drawn_lines(path):
+    """The lines of a plot, upper one first: colour and markers (x, y)."""
+    lines = []
+    for axes in ('axes_1', 'axes_2'):
+        for group in xml.parse(path).find(".//*[@id='%s']" % axes):
+            marks = list(group.iter(SVG + 'use'))
+            if group.get('id').startswith('line2d') and marks:
+                colour = re.search('stroke: ?(#\\w+)', marks[0].get('style'))
+                lines.append((colour.group(1), numpy.array([
+                    [float(mark.get(axis)) for axis in 'xy']
+                    for mark in marks])))
+    return lines
+
+
+def test_plot_draws_the_history(run, tmp_path):
+    history = numpy.random.RandomState(1).uniform(0.1, 0.6, (9, 5))
+    history[:, 0] = 10 * numpy.arange(1, 10)
+    history[[2, 6], 3] = 0.05  # of equals, the last is the saved one
+    path = write_model(tmp_path / 'x.npz', history=history)
+    svg = str(tmp_path / 'a.svg')
+    assert run('plot', '--model', path, '--output', svg) == 'Wrote %s\n' % svg
+    lines = drawn_lines(svg)
+    assert [colour for colour, _ in lines] == [
+        '#4c4c4c', '#2ca02c', '#ff7f0e', '#1f77b4', '#ff7f0e']
+    scales = []
+    for column, (_, marks) in enumerate(lines[:4], 1):
+        across, up = [numpy.polyfit(history[:, k], marks[:, axis], 1)
+                      for k, axis in ((0, 0), (column, 1))]
+        numpy.testing.assert_allclose(marks, numpy.transpose([
+            numpy.polyval(across, history[:, 0]),
+            numpy.polyval(up, history[:, column])]), atol=1e-4)
+        assert across[0] > 0 > up[0]  # y counts from the top
+        scales.append(numpy.append(across, up))
+    # The three errors have one scale; all four have the same updates.
+    numpy.testing.assert_allclose(scales[1:], [scales[1]] * 3, 1e-5)
+    numpy.testing.assert_allclose(scales[0][:2], scales[1][:2], 1e-5)
+    numpy.testing.assert_allclose(lines[4][1], lines[2][1][[6]], 1e-5)
+    with open(svg, encoding='utf-8') as f:
+        # Text is drawn as shapes, each with a comment.
+        said = re.findall('<!-- (.*) -->', f.read())
+    assert {'training', 'validation', 'test', 'updates', 'error rate',
+            'cost (nats)', 'saved: validation 0.0500, test %.4f'
+            % history[6, 4]} <= set(said)
+
+
+def test_plot_draws_a_png_next_to_the_model(run, tmp_path):
+    from matplotlib import image
+    history = numpy.random.RandomState(1).uniform(0.1, 0.6, (9, 5))
+    history[:, 0] = numpy.arange(9)
+    model = write_model(tmp_path / 'x.y.npz', history=history)
+    path = model[:-len('npz')] + 'png'
+    assert run('plot', '--model', model) == 'Wrote %s\n' % path
+    with open(path, 'rb') as f:
+        assert struct.unpack('>8x4x4sII', f.read(24)) == (b'IHDR', 960, 720)
+    picture = image.imread(path)[:, :, :3]
+    for colour in ('4c4c4c', '2ca02c', 'ff7f0e', '1f77b4'):
+        wanted = [int(colour[n:n + 2], 16) / 255. for n in (0, 2, 4)]
+        drawn = abs(picture - wanted).max(axis=2) < 0.01
+        # A line goes over most of the width.
+        assert numpy.flatnonzero(drawn.any(axis=0)).ptp() > 480, colour
+
+
+def test_plots_that_cannot_be_drawn(run, tmp_path, monkeypatch):
+    path = write_model(tmp_path / 'x.npz', history=numpy.ones((2, 5)))
+    assert 'name a .png or a .svg file' in run(
+        'plot', '--model', path, '--output', tmp_path / 'a.doc', code=1)
+    early = write_model(tmp_path / 'early.npz', history=numpy.zeros((0, 5)))
+    assert 'before the first validation' in run('plot', '--model', early,
+                                                code=1)
+    assert sorted(os.listdir(str(tmp_path))) == ['early.npz', 'x.npz']
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    assert 'pip install -r requirements-dev.txt' in run(
+        'plot', '--model', path, code=1)
+
+
+# --------------------------------------------------------------------------
+# The command line
+# --------------------------------------------------------------------------
+
+def test_help_fits_a_screen(capsys, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    options = {'predict': '--model --file --json --explain --html --dict TEXT',
+               'evaluate': '--model --dataset', 'plot': '--model --output',
+               '': 'predict evaluate plot'}
+    for command, words in options.items():
+        with pytest.raises(SystemExit) as caught:
+            classify.main([command, '--help'] if command else ['--help'])
+        shown = capsys.readouterr().out
+        assert caught.value.code == 0
+        assert len(shown.splitlines()) <= 24
+        assert max(map(len, shown.splitlines())) < 80
+        for word in words.split():
+            assert word in shown, (command, word)
+
+
+def test_the_model_is_lstm_model_npz_if_none_is_named(model, run, tmp_path,
+                                                      monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments in (['predict', 'x'], ['evaluate'], ['plot']):
+        assert run(*arguments, code=1) == (
+            'classify.py: there is no model file lstm_model.npz; train one '
+            'with "python lstm.py", or name one with --model\n')
+    shutil.copy(model[0], 'lstm_model.npz')
+    assert run('predict', 'great') == run('predict', '--model', model[0],
+                                          'great')
+    assert run('evaluate') == run('evaluate', '--model', model[0])
+    assert run('plot') == 'Wrote lstm_model.png\n'
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['predict', 'old.npz', 'a text'], 'name the model with --model old.npz'),
+    (['predict', '--explain', 'old.npz', 'a'], 'with --model old.npz'),
+    (['evaluate', 'old.npz'], 'name the model with --model old.npz'),
+    (['plot', 'old.npz'], 'name the model with --model old.npz'),
+    (['evaluate', 'sample'], 'unknown argument: sample'),
+    (['predict', '--jsn', 'a'], 'unknown argument: --jsn'),
+    (['predict', '-bad'], '-bad; a text that begins with "-" comes after'),
+    ([], 'expected a command: predict, evaluate or plot'),
+    (['train'], "invalid choice: 'train'"),
+])
+def test_bad_command_lines_are_told_in_a_sentence(refused, tmp_path,
+                                                  monkeypatch, arguments,
+                                                  words):
+    monkeypatch.chdir(tmp_path)
+    write_model('old.npz')
+    assert refused(*arguments).startswith('classify.py: error: ')
+    assert words in refused(*arguments)
+
+
+def test_a_text_may_begin_with_a_dash_after_two(small, run):
+    assert run('predict', '--model', small, '--', '-bad', '--jsn'
+               ).splitlines()[1].endswith('\t--jsn')
+
+
+def test_lines_of_a_terminal_are_answered_one_by_one(small):
+    """Without texts, predict reads standard input; it shows colours."""
+    pty = pytest.importorskip('pty')  # Unix
+    typing, keyboard = pty.openpty()
+    reading, screen = pty.openpty()
+    with process(small, '--explain', stdin=keyboard, stdout=screen) as started:
+        os.close(keyboard)
+        os.close(screen)
+        assert started.stderr.readline() == (
+            b'Reading reviews, one per line; Ctrl-D ends.\n')
+        for word in (b'great', b'dull'):
+            os.write(typing, word + b'\n')
+            shown = b''
+            while b'in all' not in shown:  # before the next line is typed
+                shown += os.read(reading, 1000)
+            assert re.search(br'\x1b\[48;5;\d+;38;5;\d+m' + word, shown)
+        os.write(typing, b'\x04')  # Ctrl-D
+        assert started.stderr.read() == b''
+        assert started.wait() == 0
+    os.close(typing)
+    os.close(reading)
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(small):
+    with process(small, 'great', '-', stdin=subprocess.PIPE,
+                 stdout=subprocess.PIPE) as started:
+        assert started.stdout.readline().endswith(b'\tgreat\n')
+        started.send_signal(signal.SIGINT)  # while it waits for lines
+        assert started.stderr.read() == b''
+        assert started.wait() == 130
+
+
+def test_a_reader_that_stops_early_is_no_error(small, tmp_path):
+    """As in ``classify.py predict ... | head -n 1``."""
+    line = 'the film was great and the plot was superb, not dull at all\n'
+    (tmp_path / 'many').write_text(line * 3000)  # more than a pipe holds
+    with process(small, '--file', str(tmp_path / 'many'),
+                 stdout=subprocess.PIPE) as started:
+        assert started.stdout.readline().endswith(line.encode())
+        started.stdout.close()
+        assert started.stderr.read() == b''
+        assert started.wait() == 0
+
+
+# --------------------------------------------------------------------------
+# Models that do not fit
+# --------------------------------------------------------------------------
+
+SHAPES = {'Wemb': (12, 3), 'lstm_W': (3, 12), 'lstm_U': (3, 12),
+          'lstm_b': (12,), 'U': (3, 2), 'b': (2,)}
+
+
+def assert_one_sentence(error, path, words):
+    assert error.startswith('classify.py: ') and error.count('\n') == 1
+    assert str(path) in error and re.search(words, error), error
+
+
+@pytest.mark.parametrize('name, axis, more', [
+    (name, axis, more) for name, shape in sorted(SHAPES.items())
+    for axis in range(len(shape)) for more in (1, -1)
+    if (name, axis, more) != ('Wemb', 0, 1)])  # words that nothing refers to
+def test_parameters_of_other_shapes_are_refused(run, tmp_path, name, axis,
+                                                more):
+    shape = list(SHAPES[name])
+    shape[axis] += more
+    path = write_model(tmp_path / 'x.npz',
+                       **{name: numpy.zeros(shape, 'float32')})
+    assert_one_sentence(run('predict', '--model', path, 'a', code=1), path,
+                        'does not fit the model that lstm.py builds: .')
+
+
+@pytest.mark.parametrize('name', sorted(SHAPES))
+def test_a_missing_parameter_is_named(run, tmp_path, name):
+    path = write_model(tmp_path / 'x.npz', **{name: None})
+    assert_one_sentence(run('predict', '--model', path, 'a', code=1), path,
+                        'lacks the parameter .?%s\\b' % name)
+
+
+def json_array(**options):
+    return numpy.array(json.dumps(options))
+
+
+@pytest.mark.parametrize('changes, words', [
+    ({'U': numpy.ones((3, 5)), 'b': numpy.ones(5), 'options': json_array(
+        classes=['neg', 'pos'])}, 'names other classes than the 5 it has'),
+    ({'options': json_array(classes=['a'])}, 'names other classes than the 2'),
+    ({'options': json_array(classes=[1, 2])}, 'names other classes'),
+    ({'options': json_array(classes='ab')}, 'names other classes'),
+    ({'options': json_array(ydim=3)}, 'has 3 classes, but the model .* has 2'),
+    ({'options': json_array(tokenizer='?')}, r'split otherwise \(\?\)'),
+    ({'options': json_array(tokenizer=3)}, 'split otherwise'),
+    ({'options': json_array(encoder='gru')}, "the layer 'gru', which lstm."),
+    ({'options': json_array(encoder=[])}, r'the layer \[\], which lstm.'),
+    ({'options': numpy.array('[')}, 'options that cannot be read'),
+    ({'words': numpy.array([255, 1], 'uint8')}, 'not UTF-8'),
+    ({'words': numpy.zeros((2, 2), 'uint8')}, 'holds no text in words'),
+    ({'Wemb': numpy.zeros(3)}, 'no model of a size'),
+    ({'U': numpy.zeros((0, 2))}, 'no model of a size'),
+    ({'b': numpy.array([0, numpy.nan])}, 'not finite numbers'),
+    ({'b': numpy.array(['0', '1'])}, 'not finite numbers'),
+    ({'more': numpy.zeros(3)}, 'build_model in lstm.py does not use: more'),
+])
+def test_models_that_do_not_fit(run, tmp_path, changes, words):
+    path = write_model(tmp_path / 'x.npz', **changes)
+    assert_one_sentence(run('predict', '--model', path, 'a', code=1), path,
+                        words)
+
+
+@pytest.mark.parametrize('value', [10 ** 9, 10 ** 30, -1, 0, 1.5, True, None,
+                                   'many', [12], {}])
+def test_absurd_sizes_in_the_options_are_ignored(run, small, tmp_path, value):
+    """Options may claim any size; the arrays' own headers count."""
+    path = write_model(tmp_path / 'x.npz', options=dict(
+        n_words=value, dim_proj=value, ydim=value, seed=value, dataset=5,
+        batch_size=value))
+    assert run('predict', '--model', path, 'a great film') == run(
+        'predict', '--model', small, 'a great film')
+    assert_one_sentence(run('evaluate', '--model', path, code=1), path,
+                        'names no dataset; give one, with --dataset')
+
+
+def test_headers_of_absurd_sizes_take_no_memory(run, tmp_path):
+    """The sizes of all parameters are added before one is read."""
+    path = write_model(tmp_path / 'x.npz', lstm_U=None)
+    header = (b"{'descr': '<f8', 'fortran_order': False, 'shape': "
+              b"(1000000, 1000000), }\n")
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('lstm_U.npy', b'\x93NUMPY\x01\x00' + struct.pack(
+            '<H', len(header)) + header)
+    assert_one_sentence(run('predict', '--model', path, 'a', code=1), path,
+                        'no model of a size .* larger ones need a larger')
+
+
+def test_the_state_of_a_training_is_no_model(model, run):
+    state = model[0][:-len('npz')] + 'resume.npz'
+    for command in ('predict', 'evaluate'):
+        assert_one_sentence(run(command, '--model', state, code=1), state,
+                            'is the state of a training; name its model, %s'
+                            % model[0])
+
+
+def test_two_arrays_of_one_name_are_refused(run, tmp_path):
+    path = write_model(tmp_path / 'x.npz')
+    array = io.BytesIO()
+    numpy.save(array, numpy.ones(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        with zipfile.ZipFile(path, 'a') as archive:
+            archive.writestr('b.npy', array.getvalue())
+    for command in ('predict', 'evaluate', 'plot'):
+        assert_one_sentence(run(command, '--model', path, code=1), path,
+                            'holds two arrays of one name')
+
+
+@pytest.mark.parametrize('content', [b'', b'no zip', b'PK\x03\x04' * 9])
+def test_files_that_are_no_models(run, tmp_path, content):
+    (tmp_path / 'x.npz').write_bytes(content)
+    for command in ('predict', 'evaluate', 'plot'):
+        assert_one_sentence(run(command, '--model', tmp_path / 'x.npz',
+                                code=1), tmp_path / 'x.npz', 'not a .npz file')
+
+
+# --------------------------------------------------------------------------
+# Edited models
+# --------------------------------------------------------------------------
+
+SECOND_PARAMS = (
+    "    params['U'] = numpy_floatX(",
+    "    params = param_init_lstm(options, params, 'lstm2', rng)\n"
+    "    params['U'] = numpy_floatX(")
+SECOND_LAYER = (
+    '    proj = mean_over_words(',
+    "    h = lstm_layer(tparams, h, options, 'lstm2', mask)\n"
+    '    proj = mean_over_words(')
+MEAN = 'proj = mean_over_words(h, mask) if h.ndim == 3 else h'
+
+
+def classify_with(module):
+    """Return classify.py as a module that uses another lstm.py."""
+    path = os.path.join(ROOT, 'classify.py')
+    copy = types.ModuleType('classify_edited')
+    with io.open(path, encoding='utf-8') as f:
+        code = compile(f.read(), path, 'exec')
+    sys.modules['lstm'], before = module, lstm
+    try:
+        exec(code, copy.__dict__)
+    finally:
+        sys.modules['lstm'] = before
+    return copy
+
+
+@pytest.fixture(scope='module')
+def stacked(tmp_path_factory):
+    """Two layers: lstm.py and classify.py so edited, and a trained model."""
+    folder = tmp_path_factory.mktemp('stacked')
+    write_reviews(folder / 'reviews', ['bad', 'good'], n=20)
+    imdb.preprocess(str(folder / 'reviews'), str(folder / 'mine.pkl'))
+    module = edited(SECOND_PARAMS, SECOND_LAYER)
+    path = str(folder / 'mine.npz')
+    module.train_lstm(dataset=str(folder / 'mine.pkl'), saveto=path,
+                      dim_proj=4, n_words=40, batch_size=8, lrate=0.03,
+                      optimizer=module.adam, max_epochs=4, validFreq=-1)
+    return module, classify_with(module), path
+
+
+def stacked_outputs(params, ids):
+    """Outputs of both layers, in NumPy."""
+    h = params['Wemb'][ids]
+    for name in ('lstm', 'lstm2'):
+        h = reference.lstm_outputs(h, *[params['%s_%s' % (name, each)]
+                                        for each in 'WUb'])
+    return h
+
+
+def stacked_probabilities(params, seqs):
+    rows = []
+    for ids in seqs:
+        mean = stacked_outputs(params, ids).mean(axis=0)
+        exps = numpy.exp(0.5 * mean.dot(params['U']) + params['b'])
+        rows.append(exps / exps.sum())
+    return numpy.array(rows)
+
+
+def test_predict_and_evaluate_use_a_second_layer(stacked, run):
+    module, classify2, path = stacked
+    params = read_arrays(path)
+    params2 = module.load_params(path, module.init_params(
+        module.load_options(path)))
+    assert sorted(params2) == sorted(list(SHAPES) + [
+        'lstm2_W', 'lstm2_U', 'lstm2_b'])
+    classifier2 = classify2.Classifier(path)
+    texts = ['a great film', 'dull', 'it was so superb and the plot, lovely']
+    seqs = [classifier2.encode(text) for text in texts]
+    expected = stacked_probabilities(params, seqs)
+    # The model in Python, the command and NumPy agree.
+    f_pred_prob = module.build_model(module.init_tparams(params2),
+                                     module.load_options(path)).f_pred_prob
+    numpy.testing.assert_allclose(
+        f_pred_prob(*imdb.prepare_data(seqs, [0, 0, 0])[:2]), expected,
+        TOLERANCE)
+    numpy.testing.assert_allclose(classifier2.probabilities(texts), expected,
+                                  TOLERANCE)
+    out = run('predict', '--model', path, *texts, module=classify2)
+    assert [line.split('\t')[1] for line in out.splitlines()] == [
+        '%.4f' % p for p in expected.max(axis=1)]
+    _, (reviews, labels) = imdb.read_data(path[:-len('npz')] + 'pkl')
+    told = stacked_probabilities(params, reviews).argmax(axis=1)
+    assert 'Error on 12 test reviews: %.4f,' % numpy.mean(told != labels) in (
+        run('evaluate', '--model', path, module=classify2))
+
+
+def test_the_explanation_of_two_layers_adds_up(stacked, run):
+    _, classify2, path = stacked
+    params = read_arrays(path)
+    classifier2 = classify2.Classifier(path)
+    found = classifier2.explain('it was a great film')
+    h = stacked_outputs(params, classifier2.encode('it was a great film'))
+    slope = params['U'][:, 1] - params['U'][:, 0]
+    numpy.testing.assert_allclose(found.parts, 0.5 * h.dot(slope) / 5,
+                                  TOLERANCE, TOLERANCE)
+    log = numpy.log(found.probs.astype('float64'))
+    assert found.parts.sum() + found.bias == pytest.approx(
+        log[1] - log[0], abs=3 * TOLERANCE)
+    assert found.note == ''
+    assert 'not linear' not in run('predict', '--model', path, '--explain',
+                                   'it was', module=classify2)
+
+
+def test_a_model_of_edited_code_does_not_fit_the_unedited(stacked, run,
+                                                          small):
+    _, classify2, path = stacked
+    for command in ('predict', 'evaluate'):
+        assert_one_sentence(run(command, '--model', path, code=1), path,
+                            'parameters which build_model in lstm.py does not '
+                            'use: lstm2_W, lstm2_U, lstm2_b')
+        assert_one_sentence(
+            run(command, '--model', small, code=1, module=classify2), small,
+            'lacks the parameter .lstm2_W., which build_model in lstm.py uses')
+
+
+def test_a_layer_of_layers_is_needed_where_the_model_is_used(
+        run, tmp_path, monkeypatch):
+    path = write_model(
+        tmp_path / 'x.npz', options={'encoder': 'mine'},
+        lstm_W=None, lstm_U=None, lstm_b=None, mine_V=numpy.ones((3, 3)))
+
+    def apply(tparams, below, options, prefix, mask):
+        return theano.tensor.dot(below, tparams[prefix + '_V'])
+
+    assert_one_sentence(run('predict', '--model', path, 'a', code=1), path,
+                        "has the layer 'mine', which lstm.layers lacks")
+    monkeypatch.setitem(lstm.layers, 'mine', (None, apply))
+    params = read_arrays(path)
+    mean = params['Wemb'][[2, 6]].dot(numpy.ones((3, 3))).mean(axis=0)
+    exps = numpy.exp(0.5 * mean.dot(params['U']) + params['b'])
+    assert run('predict', '--model', path, 'a film').split('\t')[1] == (
+        '%.4f' % (exps.max() / exps.sum()))
+
+
+def pooled_log_odds(pool, ids):
+    """Log-odds of a model with another pooling, in NumPy."""
+    params = some_params(SIZES)
+    h = reference.lstm_outputs(*[params[name][ids] if name == 'Wemb' else
+                                 params[name] for name in
+                                 ('Wemb', 'lstm_W', 'lstm_U', 'lstm_b')])
+    scores = 0.5 * pool(h).dot(params['U']) + params['b']
+    return scores[1] - scores[0]
+
+
+@pytest.mark.parametrize('edit, pool, adds_up', [
+    ('proj = h.max(axis=0)', lambda h: h.max(axis=0), True),
+    ('proj = h[-1]', lambda h: h[-1], True),
+    ('proj = tensor.tanh(5 * mean_over_words(h, mask))',
+     lambda h: numpy.tanh(5 * h.mean(axis=0)), False)],
+    ids=['max', 'last', 'tanh'])
+def test_explanations_say_that_a_model_is_not_linear_in_the_mean(
+        run, small, tmp_path, edit, pool, adds_up):
+    copy = classify_with(edited((MEAN, edit)))
+    text = 'the film was great'
+    log_odds = pooled_log_odds(pool, [WORDS.index(word)
+                                      for word in text.split()])
+    found = copy.Classifier(small).explain(text)
+    assert found.probs[1] == pytest.approx(1 / (1 + numpy.exp(-log_odds)))
+    assert (found.parts.sum() + found.bias == pytest.approx(
+        log_odds, abs=TOLERANCE)) == adds_up
+    note = 'The classifier is not linear in the mean of the outputs. Parts ' \
+        'are gradient times output, and %s up to the log-odds, %+.3f.' % (
+            'add' if adds_up else 'do not add', log_odds)
+    assert found.note == note
+    page = tmp_path / 'page.html'
+    assert note in run('predict', '--model', small, '--explain', '--html',
+                       page, text, module=copy)
+    assert note in page.read_text(encoding='utf-8')
+    assert json.loads(run('predict', '--model', small, '--explain', '--json',
+                          text, module=copy))['note'] == note
+    # Without a word there is nothing to explain.
+    assert copy.Classifier(small).explain('').note == ''
+
+
+def test_a_plain_tuple_of_build_model_predicts_but_explains_nothing(
+        run, small):
+    copy = classify_with(edited(
+        ('    return model\n', '    return tuple(model)\n')))
+    assert run('predict', '--model', small, 'great', module=copy) == run(
+        'predict', '--model', small, 'great')
+    for option in ('--explain', '--html=page.html'):
+        assert run('predict', '--model', small, option, 'great', module=copy,
+                   code=1) == (
+            'classify.py: this model cannot be explained: build_model in '
+            'lstm.py must set h, of shape (T, n, D), and prob of the Model '
+            'that it returns\n')
