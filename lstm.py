@@ -421,16 +421,14 @@ def adadelta(lr, tparams, grads, x, mask, y, cost):
     for rows in moved:
         p, g = rows.p, rows.g
         r, s = rows.zeros('rgrad2'), rows.zeros('rdelta2')
-        seen = rows.counter('seen')  # n_updates after the row's last update
-        missed = tensor.cast(n_updates - rows.of(seen), p.dtype)
-        decay = 0.95 ** missed       # 1 for a dense gradient
+        missed, noted = rows.missed(n_updates)
+        decay = 0.95 ** missed  # 1 for a dense gradient
         r_new = 0.95 * (decay * rows.of(r)) + 0.05 * g ** 2
         s_old = decay * rows.of(s)
         d = -tensor.sqrt((s_old + 1e-6) / (r_new + 1e-6)) * g
         updates += [rows.set(r, r_new),
                     rows.set(s, 0.95 * s_old + 0.05 * d ** 2),
-                    rows.set(p, rows.of(p) + d),
-                    rows.set(seen, n_updates + 1)]
+                    rows.set(p, rows.of(p) + d)] + noted
     return _compile(lr, [x, mask, y], cost, moved, updates)
 
 

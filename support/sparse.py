@@ -138,6 +138,27 @@ class Rows(object):
             numpy.zeros(shape, 'int64'), name=self.name + '_' + suffix,
             broadcastable=(False, True)[:len(shape)])
 
+    def missed(self, n_updates):
+        """Count the updates since the last one that moved these rows.
+
+        Parameters
+        ----------
+        n_updates : int64 scalar
+            All updates so far.
+
+        Returns
+        -------
+        floatX matrix (M, 1), or 0
+            0 for a dense gradient, which moves all rows every time.
+        list of (shared variable, variable)
+            The updates that record it.
+        """
+        if self.index is None:
+            return 0, []
+        seen = self.counter('seen')  # n_updates after the row's last update
+        return (tensor.cast(n_updates - self.of(seen), self.p.dtype),
+                [self.set(seen, n_updates + 1)])
+
     def of(self, shared):
         """Return these rows of a shared variable."""
         return shared if self.index is None else shared[self.index]

@@ -619,7 +619,7 @@ def test_help_has_every_option_with_its_meaning_and_default(typed, capsys):
     text = ' '.join(capsys.readouterr().out.split())
     for row in lstm.OPTIONS:
         default = getattr(defaults[row.name], '__name__', defaults[row.name])
-        assert ' --%s VALUE %s. %s (default: %s)' % (
+        assert ' --%s VALUE %s; %s (default: %s)' % (
             row.name, row.meaning, row.values.words, default) in text
     assert 'default: 77' in text and 'default: adadelta' in text
 
