@@ -243,7 +243,7 @@ def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
         sequences=[x] if mask is None else [x, mask],
         outputs_info=[zeros, zeros],
         non_sequences=[tparams[_p(prefix, 'U')]],
-        name=_p(prefix, 'layers'), strict=True)
+        name=_p(prefix, 'layers'))
     # On a CPU, C++ replaces exactly this scan. If you change it, it runs.
     return fused_lstm.substitute(h, dim)
 
@@ -647,7 +647,9 @@ class Training(object):
     def __init__(self, options):
         self.options = options
         optimizer = options['optimizer']
-        options['optimizer'] = getattr(optimizer, '__name__', str(optimizer))
+        options['optimizer'] = getattr(
+            getattr(optimizer, 'func', optimizer), '__name__',
+            type(optimizer).__name__)
         print('Options:', ', '.join('%s=%s' % item
                                     for item in options.items()))
         self.rng = numpy.random.RandomState(options['seed'])
@@ -869,7 +871,10 @@ def command_line(**changed):
 
 if __name__ == '__main__':
     # Edit the options here, or give them: python lstm.py --dim_proj 64
-    train_lstm(**command_line(
-        max_epochs=100,
-        test_size=500,
-    ))
+    try:
+        train_lstm(**command_line(
+            max_epochs=100,
+            test_size=500,
+        ))
+    except (IOError, OSError, ValueError, FloatingPointError) as error:
+        sys.exit('lstm.py: %s' % error)

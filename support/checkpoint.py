@@ -570,7 +570,8 @@ class Saver(object):
             save_model(self.saveto, **model)
             print('Saved %s' % self.saveto)
         except (IOError, OSError) as error:
-            print('NOT saved, earlier files are unchanged: %s' % error)
+            print('NOT saved (%s); each file is complete, from this save or '
+                  'from an earlier one' % error)
 
     def save_final(self, model):
         """Save a model, in a temporary folder if it must be.

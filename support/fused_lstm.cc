@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <vector>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -153,8 +154,8 @@ template <typename real> ALONE step(
 // and the candidate a:
 //   do = dh tanh(c)     dc += dh o (1 - tanh(c)^2)     dc_before = dc f
 //   di = dc a           df = dc c_before               da = dc i
-// and then through the logistic function and tanh. `saved` is a row of (N, 6D),
-// see forward; dc (D) is updated.
+// and then through the logistic function and tanh. `saved` is a row of
+// (N, 6D), see forward; dc (D) is updated.
 template <typename real> ALONE step_back(
         npy_intp D, const real *__restrict__ saved,
         const real *__restrict__ dh_above, const real *__restrict__ dh_after,
@@ -175,8 +176,8 @@ template <typename real> ALONE step_back(
 
 // h (T, n, D) from x (M, 4D), of which row index[t, r] is the input of review
 // r at step t, U (D, 4D) and b (4D). A review without a word keeps its state.
-// If wanted, saved (N, 6D) gets for each word the gates i, f, o, the candidate,
-// and the states c and h before the word.
+// If wanted, saved (N, 6D) gets for each word the gates i, f, o, the
+// candidate, and the states c and h before the word.
 template <typename real> static void forward(
         const Words &words, npy_intp D, const real *x, const npy_int64 *index,
         const real *U, const real *b, real *h, real *saved) {
@@ -300,26 +301,31 @@ template <typename real> static bool lstm_forward(
         PyArrayObject *x, PyArrayObject *index, PyArrayObject *U,
         PyArrayObject *mask, PyArrayObject *b, PyArrayObject **h,
         PyArrayObject **saved) {
-    NoDenormals in_this_function;
-    Contiguous x_(x), index_(index), U_(U), b_(b);
-    if (!x_.array || !index_.array || !U_.array || !b_.array
-            || !agree(x, index_, U, mask))
-        return false;
-    npy_intp D = PyArray_DIM(U, 0);
-    if (PyArray_DIM(b, 0) != 4 * D) {
-        PyErr_SetString(PyExc_ValueError,
-            "the b of an LSTM layer must be four times as long as its U");
+    try {
+        NoDenormals in_this_function;
+        Contiguous x_(x), index_(index), U_(U), b_(b);
+        if (!x_.array || !index_.array || !U_.array || !b_.array
+                || !agree(x, index_, U, mask))
+            return false;
+        npy_intp D = PyArray_DIM(U, 0);
+        if (PyArray_DIM(b, 0) != 4 * D) {
+            PyErr_SetString(PyExc_ValueError,
+                "the b of an LSTM layer must be four times as long as its U");
+            return false;
+        }
+        Words words(mask, real());
+        if (!allocate(h, PyArray_TYPE(x), 3, words.T, words.n, D)
+                || (saved && !allocate(saved, PyArray_TYPE(x), 2,
+                                       words.review.size(), 6 * D, 0)))
+            return false;
+        forward(words, D, x_.data<real>(), index_.data<npy_int64>(),
+                U_.data<real>(), b_.data<real>(), (real *) PyArray_DATA(*h),
+                saved ? (real *) PyArray_DATA(*saved) : NULL);
+        return true;
+    } catch (const std::bad_alloc &) {
+        PyErr_NoMemory();
         return false;
     }
-    Words words(mask, real());
-    if (!allocate(h, PyArray_TYPE(x), 3, words.T, words.n, D)
-            || (saved && !allocate(saved, PyArray_TYPE(x), 2,
-                                   words.review.size(), 6 * D, 0)))
-        return false;
-    forward(words, D, x_.data<real>(), index_.data<npy_int64>(),
-            U_.data<real>(), b_.data<real>(), (real *) PyArray_DATA(*h),
-            saved ? (real *) PyArray_DATA(*saved) : NULL);
-    return true;
 }
 
 // The Op LSTMGradient. False after an error.
@@ -327,26 +333,32 @@ template <typename real> static bool lstm_backward(
         PyArrayObject *x, PyArrayObject *index, PyArrayObject *U,
         PyArrayObject *mask, PyArrayObject *saved, PyArrayObject *dh,
         PyArrayObject **dz, PyArrayObject **dx) {
-    NoDenormals in_this_function;
-    Contiguous index_(index), U_(U), saved_(saved), dh_(dh);
-    if (!index_.array || !U_.array || !saved_.array || !dh_.array
-            || !agree(x, index_, U, mask))
-        return false;
-    Words words(mask, real());
-    npy_intp D = PyArray_DIM(U, 0), M = PyArray_DIM(x, 0);
-    npy_intp N = words.review.size();
-    if (PyArray_DIM(saved, 0) != N || PyArray_DIM(saved, 1) != 6 * D
-            || PyArray_DIM(dh, 0) != words.T || PyArray_DIM(dh, 1) != words.n
-            || PyArray_DIM(dh, 2) != D) {
-        PyErr_SetString(PyExc_ValueError,
-            "the gradient of an LSTM layer must have the shape of its output");
+    try {
+        NoDenormals in_this_function;
+        Contiguous index_(index), U_(U), saved_(saved), dh_(dh);
+        if (!index_.array || !U_.array || !saved_.array || !dh_.array
+                || !agree(x, index_, U, mask))
+            return false;
+        Words words(mask, real());
+        npy_intp D = PyArray_DIM(U, 0), M = PyArray_DIM(x, 0);
+        npy_intp N = words.review.size();
+        if (PyArray_DIM(saved, 0) != N || PyArray_DIM(saved, 1) != 6 * D
+                || PyArray_DIM(dh, 0) != words.T
+                || PyArray_DIM(dh, 1) != words.n || PyArray_DIM(dh, 2) != D) {
+            PyErr_SetString(PyExc_ValueError,
+                "the gradient of an LSTM layer must have the shape of its "
+                "output");
+            return false;
+        }
+        if (!allocate(dz, PyArray_TYPE(x), 2, N, 4 * D, 0)
+                || !allocate(dx, PyArray_TYPE(x), 2, M, 4 * D, 0))
+            return false;
+        backward(words, D, M, index_.data<npy_int64>(), U_.data<real>(),
+                 saved_.data<real>(), dh_.data<real>(),
+                 (real *) PyArray_DATA(*dz), (real *) PyArray_DATA(*dx));
+        return true;
+    } catch (const std::bad_alloc &) {
+        PyErr_NoMemory();
         return false;
     }
-    if (!allocate(dz, PyArray_TYPE(x), 2, N, 4 * D, 0)
-            || !allocate(dx, PyArray_TYPE(x), 2, M, 4 * D, 0))
-        return false;
-    backward(words, D, M, index_.data<npy_int64>(), U_.data<real>(),
-             saved_.data<real>(), dh_.data<real>(),
-             (real *) PyArray_DATA(*dz), (real *) PyArray_DATA(*dx));
-    return true;
 }

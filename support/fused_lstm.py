@@ -69,7 +69,7 @@ def specification(x, mask, U, dim, go_backwards=False):
         step if mask is None else masked_step,
         sequences=[x] if mask is None else [x, mask],
         outputs_info=[zeros, zeros], non_sequences=[U],
-        go_backwards=go_backwards, strict=True)
+        go_backwards=go_backwards)
     return h
 
 
@@ -236,10 +236,28 @@ def _lookup(values):
     if not taken or not isinstance(taken.op, subtensor.AdvancedSubtensor1):
         return None
     table, words = taken.inputs
-    if table.ndim != 2:
+    if table.ndim != 2 or not _a_row_per_word(values, table, words):
         return None
     rows, index = extra_ops.Unique(return_inverse=True)(words)
     return table, rows, index.reshape(values.shape[:2], ndim=2)
+
+
+def _a_row_per_word(values, table, words):
+    """Return whether each row values[t, r] is known to be a row of the table.
+
+    A reshape can also join rows, or split them.
+    """
+    ids = words.owner and isinstance(words.owner.op, tensor.Reshape) and (
+        words.owner.inputs[0])
+    if ids and ids.ndim == 2 and equal_computations(
+            [values], [table[ids]], [table, ids], [table, ids]):
+        return True
+    try:
+        width = tensor.get_scalar_constant_value(values.owner.inputs[1][2])
+    except tensor.NotScalarConstantError:
+        return False
+    return hasattr(table, 'get_value') and (
+        width == table.get_value(borrow=True).shape[1])
 
 
 # ---- The Ops ----------------------------------------------------------------
@@ -342,6 +360,11 @@ class LSTMGradient(_FusedOp):
 
     function = 'lstm_backward'
     output_ndims = (2, 2)
+
+    def L_op(self, inputs, outputs, output_grads):
+        raise NotImplementedError(
+            'the LSTM layer in C++ has no second derivative; theano.scan has: '
+            'set THEANO_FLAGS=fused_lstm=False')
 
     # Theano does not cache the compiled code of an Op with empty __props__.
     def __eq__(self, other):

@@ -47,8 +47,9 @@ def call(function, *args, **kwargs):
     signature = _signature(function)
     # Python 2 calls it keywords, Python 3 varkw.
     if signature[2] is None:
+        accepted = signature.args + list(getattr(signature, 'kwonlyargs', ()))
         kwargs = dict((name, value) for name, value in kwargs.items()
-                      if name in signature.args)
+                      if name in accepted)
     return function(*args, **kwargs)
 
 

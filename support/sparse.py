@@ -32,7 +32,7 @@ def sparse_gradient(grad):
         index = tensor.concatenate([term.index for term in terms])
         values = tensor.concatenate([term.values for term in terms])
     elif node and isinstance(node.op, subtensor.AdvancedIncSubtensor1) and (
-            not node.op.set_instead_of_inc
+            not node.op.set_instead_of_inc and node.inputs[0].ndim == 2
             and _is_zero(node.inputs[0])):
         zeros, values, index = node.inputs
     else:
@@ -127,7 +127,7 @@ class Rows(object):
 
     def zeros(self, suffix):
         """Return a shared variable of zeros in the shape of the parameter."""
-        return theano.shared(0. * self.p.get_value(),
+        return theano.shared(numpy.zeros_like(self.p.get_value()),
                              name=self.name + '_' + suffix)
 
     def counter(self, suffix):

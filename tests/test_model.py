@@ -2,7 +2,9 @@
 
 These run with the flags that the environment sets; without any, in float64.
 """
+import io
 import os
+import re
 import subprocess
 import sys
 
@@ -247,7 +249,7 @@ CELL = 'c_t = f * c + i * tensor.tanh(preact[:, 3 * dim:])'
 OUTPUT = 'return o * tensor.tanh(c_t), c_t'
 CONSTANTS = "non_sequences=[tparams[_p(prefix, 'U')]],"
 SEQUENCES = 'sequences=[x] if mask is None else [x, mask],'
-SCAN_END = "name=_p(prefix, 'layers'), strict=True)"
+SCAN_END = "name=_p(prefix, 'layers'))"
 
 
 def test_an_edited_step_changes_costs_predictions_and_gradients(
@@ -384,6 +386,33 @@ def test_an_edited_layer_computes_the_edited_equations(edit, capsys):
     assert_close(f(x, m), expected)
     if equations:
         assert abs(expected - reference.layer(params, x, m)).max() > 0.01
+
+
+def test_a_step_may_read_another_parameter_where_it_stands(capsys):
+    """As in 2014, `step` sees tparams; the parameter gets a gradient."""
+    module = edited((OUTPUT, "return o * tensor.tanh(c_t + tparams['lstm_V']),"
+                             ' c_t'))
+    params = some_params(OPTIONS)
+    params['lstm_V'] = lstm.numpy_floatX(PEEPHOLE)
+    tparams = lstm.init_tparams(params)
+    x, mask = tensor.tensor3(), tensor.matrix()
+    h = module.lstm_layer(tparams, x, OPTIONS, mask=mask)
+    assert_one_line_about('lstm_layers', capsys)
+    with in_python():
+        f = theano.function([x, mask], [h, tensor.grad(h.sum(),
+                                                       tparams['lstm_V'])])
+
+    def step(preact, h, c):
+        i, f, o, candidate = numpy.split(preact, 4, axis=1)
+        c = (reference.logistic(f) * c
+             + reference.logistic(i) * numpy.tanh(candidate))
+        return reference.logistic(o) * numpy.tanh(c + PEEPHOLE), c
+
+    inputs = lstm.numpy_floatX(numpy.random.RandomState(1).randn(4, 3, 6))
+    ones = lstm.numpy_floatX(numpy.ones((4, 3)))
+    value, gradient = f(inputs, ones)
+    assert_close(value, reference.layer(params, inputs, ones, step=step))
+    assert gradient.all()
 
 
 def test_a_sequence_that_is_added_is_used(capsys):
@@ -547,6 +576,58 @@ def in_c_and_scan(name, options=OPTIONS, scale=1.):
         in_scan = Compiled(build, module, options, scale)
     assert nodes_of(in_scan.f, Scan) and not nodes_of(in_scan.f, LSTM)
     return in_c, in_scan
+
+
+def test_rows_of_a_table_that_are_joined_are_no_words():
+    """Pairs of words as one input, (T / 2, n, 2D), cannot be looked up."""
+    params = some_params(OPTIONS)
+    rng = numpy.random.RandomState(2)
+    params['lstm_W'] = lstm.numpy_floatX(rng.randn(12, 24))
+    tparams = lstm.init_tparams(params)
+    x = tensor.lmatrix()
+    pairs = tparams['Wemb'][x.flatten()].reshape(
+        (x.shape[0] // 2, x.shape[1], 12))
+    f = theano.function([x], lstm.lstm_layer(tparams, pairs, OPTIONS))
+    assert nodes_of(f, LSTM)
+    ids = rng.randint(0, 12, (6, 2))
+    inputs = params['Wemb'][ids.ravel()].reshape(3, 2, 12)
+    assert_close(f(ids), reference.layer(params, inputs, numpy.ones((3, 2))))
+
+
+def test_the_reshape_of_2014_is_looked_up():
+    params = some_params(OPTIONS)
+    tparams = lstm.init_tparams(params)
+    x = tensor.lmatrix()
+    emb = tparams['Wemb'][x.flatten()].reshape((x.shape[0], x.shape[1], 6))
+    f = theano.function([x], lstm.lstm_layer(tparams, emb, OPTIONS))
+    assert nodes_of(f, extra_ops.Unique)
+    ids = numpy.random.RandomState(2).randint(0, 12, (5, 2))
+    assert_close(f(ids), reference.layer(params, params['Wemb'][ids],
+                                         numpy.ones((5, 2))))
+
+
+def test_the_reversed_layer_of_the_readme_reads_padded_reviews_backwards():
+    with io.open(os.path.join(ROOT, 'README.rst'), encoding='utf-8') as f:
+        line, = re.findall(r'^    (h = lstm_layer\(.*\[::-1\])$', f.read(),
+                           re.M)
+    module = edited((
+        'h = get_layer(encoder)[1](tparams, emb, options, prefix=encoder,\n'
+        + 30 * ' ' + 'mask=mask)', line))
+    params = some_params(OPTIONS, names=('lstm', 'back'))
+    f_pred_prob = module.build_model(lstm.init_tparams(params),
+                                     OPTIONS).f_pred_prob
+    backwards = dict(params, **{'lstm_' + k: params['back_' + k]
+                                for k in 'WUb'})
+    assert_close(f_pred_prob(*BATCH[:2]), reference.probabilities(
+        backwards, [review[::-1] for review in REVIEWS]))
+
+
+def test_a_second_derivative_names_the_way_out():
+    tparams = lstm.init_tparams(some_params(OPTIONS))
+    h = lstm.lstm_layer(tparams, tensor.tensor3(), OPTIONS)
+    first = tensor.grad(h.sum(), tparams['lstm_U'])
+    with pytest.raises(NotImplementedError, match='fused_lstm=False'):
+        tensor.grad(tensor.sqr(first).sum(), tparams['lstm_U'])
 
 
 def random_batch(T, n, mask=None, options=OPTIONS):

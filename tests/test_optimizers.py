@@ -174,6 +174,32 @@ def trained(name, options, batches):
 # Sparse gradients
 # --------------------------------------------------------------------------
 
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_parameters_of_one_axis_and_of_none_are_updated(name):
+    """A weight for each word, and a scalar."""
+    rng = numpy.random.RandomState(3)
+    tparams = collections.OrderedDict([
+        ('w', theano.shared(lstm.numpy_floatX(rng.randn(5)), name='w')),
+        ('s', theano.shared(lstm.numpy_floatX(0.5), name='s'))])
+    start = {key: shared.get_value() for key, shared in tparams.items()}
+    x, mask, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
+    cost = tensor.cast(tparams['w'][x].sum() + 3 * tparams['s']
+                       + 0 * (mask.sum() + y.sum()), theano.config.floatX)
+    f_grad_shared, f_update = getattr(lstm, name)(
+        tensor.scalar(), tparams, tensor.grad(cost, list(tparams.values())),
+        x, mask, y, cost)
+    for _ in range(3):
+        f_grad_shared([[0, 1, 1, 4]], [[1.]], [0])
+        f_update(0.01)
+    for key, gradient in (('w', [1., 2, 0, 0, 1]), ('s', 3.)):
+        # The formulas take a gradient for each row.
+        first = start[key].astype('float64').reshape(-1, 1)
+        expected = getattr(reference, name)(
+            first, [numpy.reshape(gradient, (-1, 1))] * 3, 0.01)
+        assert_close(tparams[key].get_value(),
+                     expected.reshape(start[key].shape))
+
+
 def weighted(Wemb, rows, weights):
     return (Wemb[rows] * weights).sum()
 

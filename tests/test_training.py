@@ -1,5 +1,6 @@
 """train_lstm and its command: small trainings, from the options to the file.
 """
+import functools
 import inspect
 import json
 import os
@@ -715,3 +716,43 @@ def test_the_command_that_is_told_predicts(trained):
     label, probability, text = done.stdout.rstrip('\n').split('\t')
     assert label in ('neg', 'pos') and 0.5 <= float(probability) <= 1
     assert text == 'A fine film.'
+
+
+@pytest.mark.parametrize('words, message', [
+    (['--dataset', 'nope.pkl'], 'nope.pkl is neither here nor in data/'),
+    (['--dataset', 'sample', '--reload_model', 'no.npz'],
+     'there is no model file no.npz')])
+def test_bad_files_are_named_in_one_sentence_by_the_script(
+        tmp_path, words, message):
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, 'lstm.py')] + words,
+        cwd=str(tmp_path), universal_newlines=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    assert done.returncode == 1 and done.stderr.count('\n') == 1
+    assert done.stderr.startswith('lstm.py: ' + message)
+
+
+def test_a_partial_optimizer_can_be_resumed(dataset, tmp_path, capsys):
+    """Its name, which resuming compares, is that of its function."""
+    for max_epochs in (1, 2):
+        lstm.train_lstm(**dict(
+            TINY, dataset=dataset, saveto=str(tmp_path / 'm.npz'),
+            optimizer=functools.partial(lstm.sgd), max_epochs=max_epochs,
+            resume=max_epochs == 2))
+    assert 'Continuing ' in capsys.readouterr().out
+    assert lstm.load_options(str(tmp_path / 'm.npz'))['optimizer'] == 'sgd'
+
+
+def test_a_loader_with_keywords_only_gets_them(tmp_path):
+    def load(*, n_words, maxlen=None):
+        seen.append((n_words, maxlen))
+        reviews = [[2], [3]] * 4, [0, 1] * 4
+        return reviews, reviews, reviews
+    seen = []
+    lstm.datasets['keywords'] = load, imdb.prepare_data
+    try:
+        lstm.train_lstm(**dict(TINY, dataset='keywords', saveto=None,
+                               max_epochs=1))
+    finally:
+        del lstm.datasets['keywords']
+    assert seen == [(TINY['n_words'], 100)]
