@@ -31,7 +31,7 @@ import sys
 import numpy
 import six
 
-from support import files
+from support import corpus, files
 
 PADDING = 0     # word id that pads short reviews; the mask hides it
 UNKNOWN = 1     # word id of every word outside the vocabulary
@@ -134,7 +134,7 @@ def read_reviews(source):
         is damaged.
     """
     reviews, size = [], 0
-    for name, read in files.walk(source):
+    for name, read in corpus.walk(source):
         place = _LAYOUT.search(name)
         if not place:
             continue
