@@ -1,18 +1,23 @@
 """The Large Movie Review Dataset (IMDB): preprocess, load, pad and mask.
 
-Turn the original distribution, or any folder of that layout, into the two
-files that training reads, ``data/imdb.pkl`` and ``data/imdb.dict.pkl``::
+Turn the original distribution, or other texts, into the two files that
+training reads, ``data/imdb.pkl`` and ``data/imdb.dict.pkl``::
 
     python imdb.py aclImdb_v1.tar.gz
+    python imdb.py reviews.csv data/mine.pkl
 
-The layout is ``{train,test}/CLASS/*.txt``, one review per file, or
-``{train,test}/CLASS.txt``, one review per line. Classes are numbered in the
-order of their names, so ``neg`` is 0 and ``pos`` is 1.
+A folder or an archive (tar, zip) has the layout ``{train,test}/CLASS/*.txt``,
+one review per file, or ``{train,test}/CLASS.txt``, one review per line. It may
+have a part for validation, ``valid/``, too. A table (CSV, TSV, JSON Lines) has
+a column of texts and one of labels; a folder or an archive may have one per
+part instead, ``train.csv`` and ``test.csv``. Classes are numbered in the order
+of their names, so ``neg`` is 0 and ``pos`` is 1.
 
-The data file holds two pickles, ``(train_x, train_y)`` and then
-``(test_x, test_y)``: lists of reviews, which are lists of word ids, and lists
-of labels. The dictionary file holds ``{word: id}`` and then
-``{class name: label}``.
+The data file holds pickles: ``(train_x, train_y)``, ``(test_x, test_y)``,
+``(valid_x, valid_y)``, where x is a list of reviews, which are lists of word
+ids, and y a list of labels; and a list of pairs, which names the classes. The
+dictionary file holds ``{word: id}``, ``{class name: label}`` and how text was
+split into words. Files of 2014 have the first two, and the first.
 
 The data: A. L. Maas, R. E. Daly, P. T. Pham, D. Huang, A. Y. Ng and C. Potts,
 "Learning Word Vectors for Sentiment Analysis", ACL 2011.
@@ -21,17 +26,16 @@ from __future__ import absolute_import, division, print_function
 
 import argparse
 import collections
-import contextlib
-import multiprocessing
+import functools
 import os
-import re
-import signal
 import sys
 
 import numpy
-import six
 
-from support import corpus, files
+from support import (
+    corpus, datafile, files, layout, terminal, text, workers)
+from support.datafile import (  # noqa: F401  part of the interface
+    Corpus, Words, dictionary_path, fingerprint)
 
 PADDING = 0     # word id that pads short reviews; the mask hides it
 UNKNOWN = 1     # word id of every word outside the vocabulary
@@ -39,146 +43,102 @@ FIRST_WORD = 2  # word id of the most frequent word
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
+# How text is split into words, by default. Files store it.
+TOKENIZER = text.name('en')
+
 
 # ---- Text to word ids -------------------------------------------------------
 
-# How text is split into words. Model files store it.
-TOKENIZER = 'Moses (English), then lower case'
-
-_moses = None  # made on first use: importing sacremoses takes a second
-
-
-def tokenize(text):
-    """Split a text into words as Moses does, in lower case.
-
-    Parameters
-    ----------
-    text : str
-        Text of any length; line breaks count as spaces.
-
-    Returns
-    -------
-    list of str
-        Words and punctuation, with Moses's escapes: ``&apos;`` for an
-        apostrophe, ``&quot;`` for a quotation mark and so on.
-
-    Raises
-    ------
-    ImportError
-        If the package sacremoses is missing.
-    """
-    global _moses
-    if _moses is None:
-        try:
-            from sacremoses import MosesTokenizer
-        except ImportError:
-            raise ImportError(
-                'reading text needs the package sacremoses: '
-                'pip install -r requirements.txt, or start with "uv run"')
-        _moses = MosesTokenizer('en')
-    # Lower case comes last: Moses recognizes abbreviations by their capitals.
-    return [word.lower() for word in _moses.tokenize(text)]
+def tokenize(review, tokenizer=TOKENIZER):
+    """Split a review into words, see :func:`support.text.tokenize`."""
+    return text.tokenize(review, tokenizer)
 
 
-def encode(text, dictionary, n_words=None):
-    """Turn a text into word ids.
+def encode(review, dictionary, n_words=None, tokenizer=TOKENIZER):
+    """Turn a review into word ids.
 
     Parameters
     ----------
-    text : str
+    review : str
     dictionary : dict
         Word to id, as :func:`load_dictionary` returns it.
     n_words : int, optional
         Size of the vocabulary: ids of `n_words` or more become 1.
+    tokenizer : str, optional
+        The rule by which the words of the dictionary were found.
 
     Returns
     -------
     list of int
         One id per word; 1 for a word that the dictionary lacks.
     """
-    ids = [dictionary.get(word, UNKNOWN) for word in tokenize(text)]
+    ids = [dictionary.get(word, UNKNOWN)
+           for word in tokenize(review, tokenizer)]
     return [n if n_words is None or n < n_words else UNKNOWN for n in ids]
 
 
-# ---- Preprocessing ----------------------------------------------------------
+# ---- Reading reviews --------------------------------------------------------
 
-# .../train/pos/0_9.txt or .../train/pos.txt. The distribution's unsup/ has
-# no labels to learn from, and its urls_*.txt are lists of addresses.
-_LAYOUT = re.compile(r'(?:^|/)(train|test)/([^/]+)(/[^/]+)?\.txt$')
-
-
-def read_reviews(source):
-    """Read the labelled reviews of an archive or a folder.
+def read_reviews(source, text_column=None, label_column=None,
+                 test_portion=None, notes=None):
+    """Read the labelled reviews of a folder, an archive or a table.
 
     Parameters
     ----------
-    source : str
-        Path of a folder, or of a tar archive, compressed or not, in the
-        layout that the module describes. Nothing is extracted.
+    source : str or path
+        A folder, a tar or zip archive, in the layout that the module
+        describes, or a table. Nothing is extracted.
+    text_column, label_column : str, optional
+        Names of the columns of a table; by default those that are usual.
+    test_portion : float, optional
+        Share of the reviews of each class that is set apart for the test, if
+        there is no test part. By default a tenth of a table.
+    notes : corpus.Notes, optional
+        Counts what is left out.
 
     Returns
     -------
     list of (split, label, text)
-        `split` is 'train' or 'test', `label` the name of the class. The list
-        is sorted by file name, so that an archive and its extracted folder
-        agree.
+        `split` is 'train', 'valid' or 'test', `label` the name of the class.
+        The list is sorted by file name, so that an archive and its extracted
+        folder agree; that of a table is in the order of its rows.
 
     Raises
     ------
     ValueError
-        If there are no training reviews of two or more classes, a test class
-        has no training reviews, a review is not UTF-8, or a member of the
-        archive is no regular file.
+        If there are no training reviews of two or more classes, a split
+        lacks a class, a review is neither UTF-8 nor marked, or a member of
+        the archive is no regular file.
     IOError
-        If `source` does not exist, is neither a folder nor a tar archive, or
-        is damaged.
+        If `source` does not exist, is neither of these, or is damaged.
     """
-    reviews, size = [], 0
-    for name, read in corpus.walk(source):
-        place = _LAYOUT.search(name)
-        if not place:
-            continue
-        split, label, one_file = place.groups()
-        if label == 'unsup' or label.startswith('urls_'):
-            continue
-        text = read()
-        size += len(text)
-        if size > files.MAX_BYTES:
-            raise ValueError('%s has more than %d bytes of reviews; raise '
-                             'MAX_BYTES in support/files.py if that is right'
-                             % (source, files.MAX_BYTES))
-        try:
-            text = text.decode('utf-8')
-        except UnicodeDecodeError:
-            raise ValueError('%s: %s is not UTF-8 text; convert it first'
-                             % (source, name))
-        if one_file:
-            reviews.append((name, split, label, text))
-        else:
-            reviews.extend(
-                ('%s/%09d' % (name, n), split, label, line.rstrip(u'\r'))
-                for n, line in enumerate(text.split(u'\n')) if line.strip())
-    reviews.sort()
-    _check_classes(source, reviews)
-    return [review[1:] for review in reviews]
-
-
-def _check_classes(source, reviews):
-    """Raise a ValueError for classes that cannot be learned."""
-    trained = sorted(set(label for _, split, label, _ in reviews
-                         if split == 'train'))
-    if len(trained) < 2:
+    source = files.as_path(source)
+    notes = corpus.Notes() if notes is None else notes
+    reviews, is_table = layout.read(source, text_column, label_column, notes)
+    if is_table and test_portion is None:
+        test_portion = 0.1
+    splits = set(split for split, _, _ in reviews)
+    if 'train' not in splits:
         raise ValueError(
-            '%s needs training reviews of two or more classes, and has %s; '
-            'put them into train/CLASS/*.txt, for example train/pos/1.txt'
-            % (source, '1: ' + trained[0] if trained else 'none'))
-    for name, split, label, _ in reviews:
-        if label not in trained:
-            raise ValueError('%s: %s is of class %r, which has no training '
-                             'reviews' % (source, name, label))
+            '%s has no training reviews; put them into train/CLASS/*.txt, for '
+            'example train/pos/1.txt' % source)
+    if 'test' not in splits:
+        if not test_portion:
+            raise ValueError(
+                '%s has no test part: put about a tenth of the texts into '
+                'test/CLASS/*.txt, or let --test_portion 0.1 set them apart'
+                % source)
+        reviews = layout.set_apart(reviews, test_portion)
+        print('There is no test part: %g of the texts of each class are set '
+              'apart for it' % test_portion)
+    layout.check_classes(source, [review[:2] for review in reviews])
+    return reviews
 
 
-def encode_reviews(reviews, processes=1):
+# ---- Preprocessing ----------------------------------------------------------
+
+def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
+                   source='the corpus'):
     """Turn labelled reviews into word ids, and make their dictionary.
 
     Parameters
@@ -187,27 +147,46 @@ def encode_reviews(reviews, processes=1):
         From :func:`read_reviews`.
     processes : int, optional
         Number of processes that tokenize.
+    tokenizer : str, optional
+        See :func:`support.text.name`.
+    notes : corpus.Notes, optional
+        Counts reviews without a word, which are left out, and reviews that
+        are there twice.
+    source : str, optional
+        Name of the corpus, for errors.
 
     Returns
     -------
-    train, test : (list of list of int, list of int)
-        Word ids and labels.
-    dictionary : dict
-        Training words to ids. Ids are ranks by training frequency, ties in
-        the order of the words, plus 2.
-    classes : list of str
-        Names of the labels 0, 1 and so on.
+    Corpus
+        Ids are ranks by training frequency, ties in the order of the words,
+        plus 2. Classes have the numbers 0, 1 and so on.
+
+    Raises
+    ------
+    ValueError
+        If too few reviews have a word.
     """
+    notes = corpus.Notes() if notes is None else notes
     first_seen = {}  # word -> number in order of appearance
-    numbered = []
-    with _tokens([text for _, _, text in reviews], processes) as tokens:
-        for words in tokens:
+    numbered, kept = [], []
+    function = functools.partial(tokenize, tokenizer=tokenizer)
+    with workers.mapped(function, [review for _, _, review in reviews],
+                        processes) as tokens:
+        for review, words in zip(reviews, _progress(tokens, len(reviews),
+                                                    processes)):
+            if not words:
+                notes.add('Left out: texts without a word',
+                          'one of %s %s' % review[:2])
+                continue
+            kept.append(review)
             numbered.append(numpy.array(
                 [first_seen.setdefault(word, len(first_seen))
                  for word in words], dtype='int32'))
+    layout.check_classes(source, [review[:2] for review in kept])
+    _note_copies(kept, numbered, notes)
 
     counts = numpy.zeros(len(first_seen), dtype='int64')
-    for (split, _, _), words in zip(reviews, numbered):
+    for (split, _, _), words in zip(kept, numbered):
         if split == 'train':
             counts += numpy.bincount(words, minlength=len(counts))
     ranked = sorted((-counts[number], word)
@@ -218,95 +197,111 @@ def encode_reviews(reviews, processes=1):
     ids = numpy.full(len(first_seen), UNKNOWN, dtype='int64')
     for word, word_id in dictionary.items():
         ids[first_seen[word]] = word_id
-    classes = sorted(set(label for _, label, _ in reviews))
-    sets = {'train': ([], []), 'test': ([], [])}
-    for (split, label, _), words in zip(reviews, numbered):
+    classes = sorted(set(label for _, label, _ in kept))
+    sets = dict((split, ([], [])) for split in layout.SPLITS)
+    for (split, label, _), words in zip(kept, numbered):
         sets[split][0].append(ids[words].tolist())
         sets[split][1].append(classes.index(label))
     # A plain dict keeps this order in the file, so its bytes are always the
     # same.
-    return sets['train'], sets['test'], dict(dictionary), classes
+    return Corpus(sets['train'], sets['valid'], sets['test'],
+                  dict(dictionary), classes, tokenizer)
 
 
-@contextlib.contextmanager
-def _tokens(texts, processes):
-    """Iterate over the words of every text, in order."""
-    if processes == 1:
-        yield (tokenize(text) for text in texts)
-        return
+def _progress(tokens, total, processes):
+    if processes < 2:
+        return tokens
     from tqdm import tqdm
-    pool = None
-    try:
-        with _interrupts_deferred():
-            # Only this process obeys Ctrl-C; it then ends the others.
-            pool = multiprocessing.Pool(processes, signal.signal,
-                                        (signal.SIGINT, signal.SIG_IGN))
-        yield tqdm(pool.imap(tokenize, texts, chunksize=50), 'tokenizing',
-                   len(texts), unit=' reviews', disable=None)
-    finally:
-        if pool:
-            pool.terminate()
-            pool.join()
+    return tqdm(tokens, 'tokenizing', total, unit=' reviews', disable=None)
 
 
-@contextlib.contextmanager
-def _interrupts_deferred():
-    """Deliver Ctrl-C at the end: a pool that is half started would hang."""
-    if not hasattr(signal, 'pthread_sigmask'):  # Python 2, Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _note_copies(reviews, numbered, notes):
+    """Note reviews that are in two splits, or have two labels."""
+    labels = {}  # words -> class of the training review
+    for (split, label, review), words in zip(reviews, numbered):
+        if split == 'train' and labels.setdefault(
+                words.tobytes(), label) != label:
+            notes.add('Training reviews that are in two classes, word for '
+                      'word', '%r' % review[:40])
+    for (split, label, review), words in zip(reviews, numbered):
+        if split != 'train' and words.tobytes() in labels:
+            notes.add('%s reviews that are training reviews, too, word for '
+                      'word' % layout.SPLIT_NAMES[split].capitalize(),
+                      '%r' % review[:40])
 
 
-def preprocess(source, path=os.path.join('data', 'imdb.pkl')):
-    """Write the data file and the dictionary of an archive or a folder.
+def table_of_classes(sets, classes):
+    """Describe a corpus: a row per class, a column per split, as text.
+
+    `sets` are those of ``layout.SPLITS``.
+    """
+    width = max([5] + [len(name) for name in classes])
+    splits = [(split, numpy.bincount(labels, minlength=len(classes)))
+              for split, (_, labels) in zip(layout.SPLITS, sets) if labels]
+    lines = ['%-*s' % (width, 'class') + ''.join(
+        '%8s' % split for split, _ in splits)]
+    for n, name in enumerate(classes):
+        lines.append('%-*s' % (width, name) + ''.join(
+            '%8d' % counts[n] for _, counts in splits))
+    return '\n'.join(lines)
+
+
+def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
+               text_column=None, label_column=None, test_portion=None):
+    """Write the data file and the dictionary of a corpus.
+
+    Prints the number of reviews in each split and class, and what was left
+    out.
 
     Parameters
     ----------
-    source : str
+    source, text_column, label_column, test_portion
         See :func:`read_reviews`.
-    path : str, optional
+    path : str or path, optional
         The data file to write. The dictionary goes next to it, as
         ``*.dict.pkl``. Both have the same bytes on every run.
+    lang : str, optional
+        Code of the language, see :func:`support.text.name`.
 
     Raises
     ------
     IOError
-        If `path` exists: it may be the only copy of another corpus.
+        If one of the files exists: it may be the only copy of another corpus.
     ValueError, IOError
         As :func:`read_reviews`.
     """
+    source, path = files.as_path(source), files.as_path(path)
     if not path.endswith('.pkl'):
         raise ValueError('the data file must be named *.pkl, and %s is not; '
                          'name another' % path)
-    if os.path.exists(path):
-        raise IOError('%s is there already; remove it, or name another file '
-                      'to write: python imdb.py %s OTHER.pkl' % (path, source))
+    for name in (path, dictionary_path(path)):
+        if os.path.exists(name):
+            raise IOError('%s is there already; remove it, or name another '
+                          'file to write: python imdb.py %s OTHER.pkl'
+                          % (name, source))
+    tokenizer = text.name(lang)
     print('Reading %s' % source)
-    reviews = read_reviews(source)
-    train, test, dictionary, classes = encode_reviews(
-        reviews, multiprocessing.cpu_count())
+    notes = corpus.Notes()
+    reviews = read_reviews(source, text_column, label_column, test_portion,
+                           notes)
+    processes = workers.processors() if len(reviews) > 500 else 1
+    encoded = encode_reviews(reviews, processes, tokenizer, notes, source)
+    for line in notes.lines():
+        print(line)
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         os.makedirs(folder)
-    # The data file comes last: where it is, the dictionary is, too.
-    files.write_pickles(dictionary_path(path), [dictionary, dict(
-        (name, n) for n, name in enumerate(classes))])
-    write_data(path, train, test)
+    datafile.write(path, encoded)
+    train = encoded.train
+    print(table_of_classes(encoded[:3], encoded.classes))
+    if len(train[0]) < 200:
+        print('Warning: %d training reviews are few; some hundreds are needed '
+              'to learn and to validate by' % len(train[0]))
     print('%d training and %d test reviews; %d words in the training reviews, '
           '%d of them distinct'
-          % (len(train[0]), len(test[0]), sum(map(len, train[0])),
-             len(dictionary)))
+          % (len(train[0]), len(encoded.test[0]), sum(map(len, train[0])),
+             len(encoded.dictionary)))
     print('Wrote %s and %s' % (path, dictionary_path(path)))
-
-
-def dictionary_path(path):
-    """Return the path of the dictionary that belongs to a data file."""
-    return re.sub(r'(\.pkl)?(\.gz)?$', '', path) + '.dict.pkl'
 
 
 def write_data(path, train, test):
@@ -323,7 +318,7 @@ def write_data(path, train, test):
     IOError, OSError
         If it cannot be written.
     """
-    files.write_pickles(path, [train, test])
+    files.write_pickles(files.as_path(path), [train, test])
 
 
 # ---- Loading ----------------------------------------------------------------
@@ -341,6 +336,7 @@ def find_file(path):
     str or None
         The path of the file; None if there is none.
     """
+    path = files.as_path(path)
     for folder in ('', 'data', os.path.join(HERE, 'data')):
         for name in (path, path + '.gz'):
             if os.path.isfile(os.path.join(folder, name)):
@@ -362,76 +358,22 @@ def get_dataset_file(dataset, default_dataset=None, origin=None):
     return path
 
 
-def load_dictionary(path='imdb.dict.pkl'):
-    """Load a dictionary of words.
+def read_words(path='imdb.dict.pkl'):
+    """Load a dictionary file, see :func:`support.datafile.read_words`.
 
-    Parameters
-    ----------
-    path : str, optional
-        See :func:`find_file`.
-
-    Returns
-    -------
-    dict of str to int
-
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If it holds anything but words and numbers.
+    `path` is explained at :func:`find_file`.
     """
-    return _read_names(get_dataset_file(path), 1)[0]
+    return datafile.read_words(get_dataset_file(path))
+
+
+def load_dictionary(path='imdb.dict.pkl'):
+    """Load a dictionary: word to id. See :func:`read_words`."""
+    return read_words(path).dictionary
 
 
 def load_classes(path='imdb.dict.pkl'):
-    """Load the names of the classes, which the dictionary file holds.
-
-    Parameters, and errors raised, are those of :func:`load_dictionary`.
-
-    Returns
-    -------
-    list of str or None
-        Names of the labels 0, 1 and so on. None where the file has none, as
-        the files of 2014.
-    """
-    path = get_dataset_file(path)
-    loaded = _read_names(path, 2)
-    if len(loaded) < 2:
-        return None
-    labels = loaded[1]
-    names = sorted(labels, key=labels.get)
-    if sorted(labels.values()) != list(range(len(names))):
-        raise ValueError('%s holds no names of classes: they are not numbered '
-                         'from 0' % path)
-    return names
-
-
-def _read_names(path, n):
-    """Read the dictionary and, for an `n` of 2, the classes if there."""
-    checked = []
-    for loaded in files.read_pickles(path, n, 'dictionary')[0]:
-        if not isinstance(loaded, dict):
-            raise ValueError('%s holds no dictionary of words' % path)
-        checked.append(dict(_check_name(path, word, number)
-                            for word, number in loaded.items()))
-    return checked
-
-
-def _check_name(path, word, number):
-    """Return a word as text, and its number, or raise a ValueError."""
-    try:
-        text = word.decode('utf-8') if isinstance(word, bytes) else word
-    except UnicodeDecodeError:
-        raise ValueError('%s holds a word that is not UTF-8: %r'
-                         % (path, word))
-    # The comparison of types admits no bool.
-    if (not isinstance(text, six.text_type)
-            or type(number) not in six.integer_types
-            or not 0 <= number < 2 ** 31):
-        raise ValueError('%s holds %r: %r, which is not a word and its number'
-                         % (path, text, number))
-    return text, number
+    """Load the names of the classes, or None. See :func:`read_words`."""
+    return read_words(path).classes
 
 
 def read_data(path):
@@ -441,7 +383,7 @@ def read_data(path):
 
     Parameters
     ----------
-    path : str
+    path : str or path
         See :func:`find_file`.
 
     Returns
@@ -456,75 +398,25 @@ def read_data(path):
     ValueError
         If the file is damaged or holds anything but lists of integers.
     """
-    path = get_dataset_file(path)
-    loaded, size = files.read_pickles(path, 2, 'data set')
-    if len(loaded) < 2:
-        raise ValueError('%s cannot be loaded: it has no test part; it is cut '
-                         'short' % path)
-    try:
-        return tuple(_check_set(name, part, size)
-                     for name, part in zip(('training', 'test'), loaded))
-    except ValueError as error:
-        raise ValueError('%s is no data set: %s' % (path, error))
-
-
-def _check_set(name, loaded, size):
-    """Return a set as (list of list of int, list of int), or raise.
-
-    `size` is the number of bytes in the file.
-    """
-    if not isinstance(loaded, (tuple, list)) or len(loaded) != 2:
-        raise ValueError('its %s part is not a pair (reviews, labels)' % name)
-    reviews, labels = loaded
-    if not (isinstance(reviews, (tuple, list))
-            and isinstance(labels, (tuple, list))):
-        raise ValueError('the %s reviews and labels are not lists' % name)
-    if len(reviews) != len(labels):
-        raise ValueError('it has %d %s reviews but %d labels'
-                         % (len(reviews), name, len(labels)))
-    for n, review in enumerate(reviews):
-        if not isinstance(review, (tuple, list)):
-            raise ValueError('%s review %d is not a list of word ids'
-                             % (name, n))
-    # A review that is in the file once can be referred to a million times. A
-    # list takes eight bytes per word.
-    if (len(reviews) > files.MAX_OBJECTS or sum(map(len, reviews)) > max(
-            size, files.MAX_BYTES // 8)):
-        raise ValueError('the %s reviews have more words than the file; raise '
-                         'MAX_BYTES in support/files.py if that is right'
-                         % name)
-    return ([_check_integers('%s review %d' % (name, n), review)
-             for n, review in enumerate(reviews)],
-            _check_integers('the list of %s labels' % name, labels))
-
-
-def _check_integers(name, values):
-    """Return word ids or labels as a list, or raise a ValueError."""
-    # A set of types is made as fast as in C, and admits no bool.
-    if set(map(type, values)).difference(six.integer_types):
-        raise ValueError('%s holds something that is not an integer' % name)
-    if values and min(values) < 0:
-        raise ValueError('%s holds the negative number %d'
-                         % (name, min(values)))
-    if values and max(values) >= 2 ** 31:
-        raise ValueError('%s holds the number %d, which is no word id or '
-                         'label' % (name, max(values)))
-    return values if type(values) is list else list(values)
+    train, _, test, _ = datafile.read(get_dataset_file(path))
+    return train, test
 
 
 def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
-              sort_by_len=True, seed=123):
+              sort_by_len=True, seed=123, verbose=False):
     """Load a data file and split off a validation set.
 
     Parameters
     ----------
-    path : str or None, optional
+    path : str, path or None, optional
         See :func:`find_file`. None for the reviews of ``data/sample``.
     n_words : int, optional
         Size of the vocabulary: ids of `n_words` or more become 1, "unknown".
     valid_portion : float, optional
         Share of the training reviews that becomes the validation set, chosen
-        at random.
+        at random: as in 2014, unless that leaves a class less than half of
+        its share; then class by class. A validation set of the corpus itself
+        is used in place of it.
     maxlen : int, optional
         Leave out training reviews of `maxlen` words or more. Test reviews
         are all kept.
@@ -533,6 +425,8 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
         least padding.
     seed : int, optional
         Seed of the split.
+    verbose : bool, optional
+        Whether to print what is left out or becomes unknown.
 
     Returns
     -------
@@ -542,30 +436,83 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     Raises
     ------
     IOError, ValueError
-        As :func:`read_data`.
+        As :func:`read_data`. Also if `maxlen` leaves no training review of a
+        class.
     """
-    train, test = encode_sample()[:2] if path is None else read_data(path)
+    if path is None:
+        train, valid, test, _, classes, _ = encode_sample()
+    else:
+        train, valid, test, words = datafile.read(get_dataset_file(path))
+        classes = words.classes
     kept = [n for n, review in enumerate(train[0])
             if not maxlen or len(review) < maxlen]
+    _check_kept(train, kept, maxlen, classes)
     order = numpy.random.RandomState(seed).permutation(kept).astype(int)
     n_train = int(numpy.round(len(order) * (1. - valid_portion)))
+    parts = [(train, order[:n_train]), (train, order[n_train:])]
+    if valid[0]:
+        parts = [(train, order), (valid, range(len(valid[0])))]
+    elif not _is_fair([train[1][n] for n in order], n_train):
+        first, second = layout.split_by_class(
+            [train[1][n] for n in order], valid_portion,
+            numpy.random.RandomState(seed))
+        parts = [(train, order[first]), (train, order[second])]
     sets = []
-    for (reviews, labels), chosen in (
-            (train, order[:n_train]), (train, order[n_train:]),
-            (test, range(len(test[0])))):
+    for (reviews, labels), chosen in parts + [(test, range(len(test[0])))]:
         if sort_by_len:
             chosen = sorted(chosen, key=lambda n: len(reviews[n]))
         sets.append(([[word if word < n_words else UNKNOWN
                        for word in reviews[n]] for n in chosen],
                      [labels[n] for n in chosen]))
+    if verbose:
+        _print_losses(train[0], kept, maxlen, n_words, sets)
     return tuple(sets)
+
+
+def _is_fair(labels, n_train):
+    """Return whether each class has half its share at least in both parts."""
+    n_classes = max(labels) + 1 if labels else 0
+    train, valid = [numpy.bincount(part, minlength=n_classes)
+                    for part in (labels[:n_train], labels[n_train:])]
+    share = (train + valid) * (1. - float(n_train) / max(1, len(labels)))
+    several = train + valid > 1
+    return bool(((valid >= numpy.maximum(1, share // 2)) & (train > 0)
+                 | ~several).all()) or n_train == len(labels)
+
+
+def _check_kept(train, kept, maxlen, classes):
+    """Raise a ValueError if `maxlen` leaves a class without reviews."""
+    left = set(train[1][n] for n in kept)
+    for label in sorted(set(train[1]) - left):
+        if not left:
+            break  # check_sets says so
+        raise ValueError(
+            'no training review of class %s is left: maxlen=%d leaves out %d '
+            'of %d training reviews; raise maxlen, or set it to None'
+            % (classes[label] if classes and label < len(classes) else label,
+               maxlen, len(train[0]) - len(kept), len(train[0])))
+
+
+def _print_losses(reviews, kept, maxlen, n_words, sets):
+    """Print what maxlen leaves out and n_words makes unknown."""
+    if len(kept) < len(reviews):
+        print('maxlen=%s leaves out %d of %d training reviews'
+              % (maxlen, len(reviews) - len(kept), len(reviews)))
+    total = sum(len(reviews[n]) for n in kept)
+    rare = sum(word >= n_words for n in kept for word in reviews[n])
+    if rare:
+        print('n_words=%d makes %.1f %% of the words in the training reviews '
+              'unknown' % (n_words, 100. * rare / total))
+    if len(sets[1][0]) < 100:
+        print('Warning: %d validation reviews tell little about which '
+              'parameters are best' % len(sets[1][0]))
 
 
 _sample = None  # made on first use, which takes a second
 
 
 def encode_sample():
-    """Return :func:`encode_reviews` of the reviews of ``data/sample``."""
+    """Return the :class:`Corpus` of ``data/sample``."""
     global _sample
     if _sample is None:
         _sample = encode_reviews(
@@ -585,7 +532,7 @@ def data_path(name):
 
     Parameters
     ----------
-    name : str
+    name : str or path
         'imdb' for ``imdb.pkl`` or, where there is none, the sample. 'sample'
         for the reviews of ``data/sample``. Anything else is the path of a
         data file that ``python imdb.py FOLDER FILE.pkl`` wrote.
@@ -595,6 +542,7 @@ def data_path(name):
     str or None
         None for the sample.
     """
+    name = files.as_path(name)
     if name == 'sample' or (name == 'imdb' and not find_file('imdb.pkl')):
         return None
     return 'imdb.pkl' if name == 'imdb' else name
@@ -615,28 +563,47 @@ def load_dataset(name, **kwargs):
 
 
 def dataset_words(name):
-    """Load the dictionary of a data set and the names of its classes.
+    """Load what is known of the words of a data set, and of its classes.
 
-    `name` is explained at :func:`data_path`; errors raised are those of
-    :func:`load_dictionary`.
+    Parameters
+    ----------
+    name : str or path
+        See :func:`data_path`.
 
     Returns
     -------
-    dictionary : dict or None
-        Word to id. None if the data file has no dictionary next to it.
-    classes : list of str or None
-        Names of the labels 0, 1 and so on. None if they are not known.
+    Words
+        Its dictionary is None if there is none next to the data file.
+
+    Raises
+    ------
+    IOError, ValueError
+        See :func:`read_words`. Also if the dictionary is of another data
+        file.
     """
     path = data_path(name)
     if path is None:
-        return encode_sample()[2:]
-    path = dictionary_path(path)
-    if not find_file(path):
-        return None, None
-    return load_dictionary(path), load_classes(path)
+        sample = encode_sample()
+        return Words(sample.dictionary, sample.classes, sample.tokenizer,
+                     fingerprint(sample.dictionary, sample.classes))
+    path = get_dataset_file(path)
+    known = datafile.words_of(path)
+    beside = [name for name in (dictionary_path(path),
+                                dictionary_path(path) + '.gz')
+              if os.path.isfile(name)]
+    if not beside:
+        return known
+    words = read_words(os.path.abspath(beside[0]))
+    if known.fingerprint and known.fingerprint != fingerprint(
+            words.dictionary, words.classes or []):
+        raise ValueError(
+            '%s is the dictionary of other data than %s; write both again '
+            'with python imdb.py, or remove it' % (beside[0], path))
+    return Words(words.dictionary, words.classes, words.tokenizer,
+                 known.fingerprint)
 
 
-def check_sets(sets, name, maxlen):
+def check_sets(sets, name, maxlen, classes=None):
     """Check that a model can be trained on the sets of :func:`load_data`.
 
     Parameters
@@ -647,6 +614,8 @@ def check_sets(sets, name, maxlen):
         The data set, for messages.
     maxlen : int or None
         See :func:`load_data`.
+    classes : list of str, optional
+        Names of the classes.
 
     Returns
     -------
@@ -660,28 +629,94 @@ def check_sets(sets, name, maxlen):
     """
     labels = sets[0][1]
     n_classes = int(max(labels)) + 1 if len(labels) else 0
+    remedy = 'give %s more' % name if maxlen is None else (
+        'raise maxlen, which is %s, or give %s more' % (maxlen, name))
     for part, (reviews, labels) in zip(('training', 'validation', 'test'),
                                        sets):
         if not len(reviews):
-            raise ValueError(
-                'no %s review is left: %s has too few reviews of fewer than '
-                'maxlen=%s words; raise maxlen' % (part, name, maxlen))
+            raise ValueError('no %s review is left: %s has too few reviews; %s'
+                             % (part, name, remedy))
         if max(labels) >= n_classes:
+            label = int(max(labels))
             raise ValueError(
-                'a %s review is of class %d, which no training review has; '
-                'give %s some, or raise maxlen' % (part, max(labels), name))
+                'a %s review is of class %s, which no training review has; %s'
+                % (part, classes[label] if classes and label < len(classes)
+                   else label, remedy))
     return n_classes
 
 
-def class_names(known, n_classes):
-    """Return the known names of the classes, or names by default."""
+def class_names(known, n_classes, name=None):
+    """Return the known names of the classes, or names by default.
+
+    Those of the IMDB, and of models of 2014, are neg and pos; `name` is that
+    of the data set, if there is one.
+    """
     if known and len(known) >= n_classes:
-        return known[:n_classes]
-    return ['neg', 'pos'] if n_classes == 2 else [
-        'class %d' % n for n in range(n_classes)]
+        return list(known[:n_classes])
+    if n_classes == 2 and name in (None, 'imdb', 'imdb.pkl'):
+        return ['neg', 'pos']
+    return ['class %d' % n for n in range(n_classes)]
 
 
 # ---- Minibatches ------------------------------------------------------------
+
+def get_minibatches_idx(n, minibatch_size, shuffle=False, rng=None,
+                        lengths=None, max_words=None):
+    """Split the numbers 0 to n - 1 into minibatches.
+
+    Parameters
+    ----------
+    n, minibatch_size : int
+        Number of examples, and of examples per minibatch; the last minibatch
+        has the rest.
+    shuffle : bool, optional
+        Whether the order is random.
+    rng : numpy.random.RandomState, optional
+        Source of the order; NumPy's global generator by default.
+    lengths : sequence of int, optional
+        Words of each example, for length bucketing: shuffled examples are
+        sorted by length within pools of 50 minibatches, and the minibatches
+        are shuffled. This leaves little padding.
+    max_words : int, optional
+        With `lengths`: the most words per minibatch, padding included, unless
+        one example has more. Larger minibatches are split.
+
+    Returns
+    -------
+    list of (int, ndarray)
+        Number of each minibatch and the indices of its examples.
+    """
+    order = numpy.arange(n, dtype='int32')
+    rng = rng or numpy.random
+    if shuffle:
+        rng.shuffle(order)
+    if lengths is not None:
+        lengths, pool = numpy.asarray(lengths), 50 * minibatch_size
+        for start in range(0, n, pool):
+            part = order[start:start + pool]
+            order[start:start + pool] = part[
+                numpy.argsort(lengths[part], kind='mergesort')]
+    batches = [order[start:start + minibatch_size]
+               for start in range(0, n, minibatch_size)]
+    if max_words is not None:
+        batches = [part for batch in batches
+                   for part in _split(batch, lengths, max_words)]
+    if shuffle and lengths is not None:
+        rng.shuffle(batches)
+    return list(enumerate(batches))
+
+
+def _split(batch, lengths, max_words):
+    """Split a minibatch: longest length * number <= max_words in each part."""
+    parts, longest = [[]], 0
+    for n in batch:
+        longest = max(longest, lengths[n])
+        if parts[-1] and longest * (len(parts[-1]) + 1) > max_words:
+            parts.append([])
+            longest = lengths[n]
+        parts[-1].append(n)
+    return [numpy.array(part, batch.dtype) for part in parts]
+
 
 def prepare_data(seqs, labels, maxlen=None):
     """Pad reviews to one length and mask the padding.
@@ -761,23 +796,43 @@ def drop_words(x, mask, rate, seed):
 def main():
     """Run the command line: turn reviews into a data file."""
     parser = argparse.ArgumentParser(
-        description='Turn labelled reviews into the files that lstm.py '
-                    'trains on: PATH.pkl and PATH.dict.pkl.')
+        description='Turn labelled texts into the files that lstm.py trains '
+                    'on: PATH.pkl and PATH.dict.pkl.')
     parser.add_argument(
-        'source', help='aclImdb_v1.tar.gz, or a folder that holds reviews as '
-                       '{train,test}/CLASS/*.txt')
+        'source', help='aclImdb_v1.tar.gz; a folder or an archive that holds '
+                       'texts as {train,test}/CLASS/*.txt; or a table: .csv, '
+                       '.tsv or .jsonl')
     parser.add_argument(
         'path', nargs='?', default=os.path.join('data', 'imdb.pkl'),
         help='the data file to write (default: %(default)s)')
-    args = parser.parse_args()
-    try:
-        preprocess(args.source, args.path)
-    except (ImportError, IOError, ValueError) as error:
-        sys.exit('imdb.py: %s' % error)
-    except KeyboardInterrupt:
-        sys.stderr.write('imdb.py: interrupted; %s was not written\n'
-                         % args.path)
-        sys.exit(130)  # as shells report SIGINT
+    parser.add_argument(
+        '--lang', default='en', metavar='CODE',
+        help='language of the texts: %s (default: en)' % ' '.join(
+            text.LANGUAGES))
+    parser.add_argument('--text', metavar='COLUMN',
+                        help='column of the texts in a table')
+    parser.add_argument('--label', metavar='COLUMN',
+                        help='column of the labels in a table')
+    parser.add_argument(
+        '--test_portion', type=float, metavar='SHARE',
+        help='share of each class to set apart for the test, if there is no '
+             'test part (of a table: 0.1)')
+    with terminal.guarded_output(may_end=True):  # help may go to a pipe
+        args = parser.parse_args()
+    if args.test_portion is not None and not 0 < args.test_portion < 1:
+        parser.error('--test_portion must be between 0 and 1')
+    with terminal.guarded_output():
+        try:
+            preprocess(args.source, args.path, args.lang, args.text,
+                       args.label, args.test_portion)
+        except (ImportError, IOError, OSError, RuntimeError,
+                ValueError) as error:
+            sys.stderr.write('imdb.py: %s\n' % error)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            sys.stderr.write('imdb.py: interrupted; %s was not written\n'
+                             % args.path)
+            sys.exit(130)  # as shells report SIGINT
 
 
 if __name__ == '__main__':

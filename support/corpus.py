@@ -5,25 +5,112 @@ proportion to the file's size or below a limit, and every error names the file.
 """
 from __future__ import absolute_import, division, print_function
 
+import codecs
+import collections
 import contextlib
+import errno
 import functools
 import io
 import os
+import stat
 import tarfile
+import zipfile
 
-from support import files
+from support import files, terminal
 
 
-# ---- Folders and tar archives -----------------------------------------------
+def one_line(name, longest=100):
+    """Return a name that a file holds, fit for a message.
 
-def walk(source):
-    """Go through the files of a folder or of an untrusted tar archive.
+    It has no line breaks and control characters; what is longer than
+    `longest` ends in dots.
+    """
+    if isinstance(name, bytes):
+        name = name.decode('utf-8', 'replace')
+    name = u' '.join(terminal.printable(name).split())
+    if longest is None or len(name) <= longest:
+        return name
+    return name[:longest] + u'...'
+
+
+class Notes(object):
+    """What was left out, or is odd: a count and an example of each kind."""
+
+    def __init__(self):
+        self.kinds = collections.OrderedDict()
+
+    def add(self, kind, example):
+        """Count one; `kind` reads well before a number."""
+        count, first = self.kinds.get(kind, (0, example))
+        self.kinds[kind] = count + 1, first
+
+    def lines(self):
+        """Return a line for each kind."""
+        return ['%s: %d, for example %s' % (kind, count, one_line(example))
+                for kind, (count, example) in self.kinds.items()]
+
+
+# ---- Encodings --------------------------------------------------------------
+
+_MARKS = [(codecs.BOM_UTF8, 'utf-8'), (codecs.BOM_UTF32_LE, 'utf-32-le'),
+          (codecs.BOM_UTF32_BE, 'utf-32-be'),
+          (codecs.BOM_UTF16_LE, 'utf-16-le'),
+          (codecs.BOM_UTF16_BE, 'utf-16-be')]
+
+
+def decode_text(data, name, marked=True):
+    """Decode a text: UTF-8, or what its byte order mark says.
+
+    Parameters
+    ----------
+    data : bytes
+    name : str
+        Where it is from, for the error.
+    marked : bool, optional
+        Whether the mark may be of another encoding than UTF-8. A line that is
+        not the first of a file has no such mark.
+
+    Returns
+    -------
+    str
+        Without the mark.
+
+    Raises
+    ------
+    ValueError
+        If it is neither. The message has the command that converts it.
+    """
+    encoding, length = 'utf-8', 0
+    for mark, other in _MARKS if marked else _MARKS[:1]:
+        if data.startswith(mark):
+            encoding, length = other, len(mark)
+            break
+    try:
+        text = data[length:].decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            '%s is not %s text (byte %d); convert it first: iconv -f '
+            'WINDOWS-1252 -t UTF-8 FILE > NEW, or what its encoding is'
+            % (name, encoding.upper(), error.start + length))
+    if not length and 4 * data.count(b'\0') > len(data):
+        raise ValueError('%s is not UTF-8 text but UTF-16, it seems; convert '
+                         'it first: iconv -f UTF-16LE -t UTF-8 FILE > NEW'
+                         % name)
+    return text
+
+
+# ---- Folders and archives ---------------------------------------------------
+
+def walk(source, notes):
+    """Go through the files of a folder, or of an untrusted tar or zip archive.
 
     Parameters
     ----------
     source : str
-        Path of a folder, or of a tar archive, compressed or not. The archive
-        is read in place: nothing is extracted.
+        Path of a folder or an archive, compressed or not. The archive is read
+        in place: nothing is extracted.
+    notes : Notes
+        Counts what is left out: hidden files, and links that go in circles.
 
     Yields
     ------
@@ -36,23 +123,44 @@ def walk(source):
     Raises
     ------
     IOError
-        If `source` does not exist, is neither a folder nor a tar archive, or
+        If `source` does not exist, is neither a folder nor an archive, or
         cannot be read to its end. `read` raises this, too.
     ValueError
         If a member of the archive is no regular file, has a path outside
         the archive, or is too large.
     """
     if os.path.isdir(source):
-        return _walk_folder(source)
+        return _walk_folder(source, notes)
     if not os.path.exists(source):
-        raise IOError('%s does not exist; name a folder or a tar archive'
+        raise IOError('%s does not exist; name a folder, an archive or a table'
                       % source)
-    return _walk_tar(source)
+    if not os.path.isfile(source):
+        raise IOError('%s is no regular file; name a folder, an archive or a '
+                      'table' % source)
+    with _readable(source):
+        with io.open(source, 'rb') as f:
+            is_zip = f.read(2) == b'PK'
+    return _visible((_walk_zip if is_zip else _walk_tar)(source), notes)
+
+
+def _is_hidden(name):
+    return name.startswith('.') or name == '__MACOSX'
+
+
+def _visible(members, notes):
+    """Leave hidden members out, such as macOS and editors make them."""
+    for name, read in members:
+        parts = [part for part in name.split('/') if part not in ('', '.')]
+        if any(map(_is_hidden, parts)):
+            notes.add('Left out: hidden files', name)
+        else:
+            yield '/'.join(parts), read
 
 
 def _damage(source, error):
     return IOError('%s cannot be read to its end (%s); it is damaged or '
-                   'incomplete, get it again' % (source, error))
+                   'incomplete, get it again'
+                   % (source, one_line(str(error))))
 
 
 @contextlib.contextmanager
@@ -60,22 +168,118 @@ def _readable(source):
     """Turn whatever reading raises into an IOError."""
     try:
         yield
+    except (IOError, OSError) as error:
+        raise _failure(source, error)
     except Exception as error:  # a damaged archive can raise anything
         raise _damage(source, error)
 
 
-def _walk_folder(source):
-    for folder, _, names in os.walk(source):
-        for name in names:
+def _failure(source, error):
+    """Return the error to raise when the system cannot read a file."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return IOError('permission denied: %s cannot be read; change its '
+                       'mode, or run this as its owner'
+                       % (error.filename or source))
+    if error.errno in (errno.ENOENT, errno.ELOOP):
+        return IOError('%s cannot be read: it is a link to nothing, or was '
+                       'removed' % (error.filename or source))
+    return _damage(error.filename or source, error.strerror or error)
+
+
+def _walk_folder(source, notes):
+    def fail(error):
+        raise _failure(source, error)
+
+    # Real paths of a folder and of those above it: a link to one is a circle.
+    chains = {source: frozenset([os.path.realpath(source)])}
+    seen = set()
+    for folder, folders, names in os.walk(source, onerror=fail,
+                                          followlinks=True):
+        chain = chains.pop(folder)
+        folders.sort()  # notes are always the same
+        for name in list(folders):
             path = os.path.join(folder, name)
-            yield (os.path.relpath(path, source).replace(os.sep, '/'),
-                   functools.partial(_read_file, source, path))
+            real = os.path.realpath(path)
+            if _is_hidden(name):
+                notes.add('Left out: hidden folders',
+                          _relative(path, source))
+                folders.remove(name)
+            elif real in chain:
+                notes.add('Left out: links to a folder above them',
+                          _relative(path, source))
+                folders.remove(name)
+            else:
+                chains[path] = chain | {real}
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if _is_hidden(name):
+                notes.add('Left out: hidden files', _relative(path, source))
+            else:
+                yield _relative(path, source), functools.partial(
+                    _read_file, path, _relative(path, source), seen, notes)
 
 
-def _read_file(source, path):
-    with _readable(source):
+def _relative(path, source):
+    return os.path.relpath(path, source).replace(os.sep, '/')
+
+
+def _read_file(path, name, seen, notes):
+    with _readable(path):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError('it is no regular file')
+        real = os.path.realpath(path)
+        if real in seen:
+            notes.add('Files that are read twice, through links', name)
+        seen.add(real)
         with io.open(path, 'rb') as f:
             return f.read()
+
+
+def _walk_zip(path):
+    with _readable(path):
+        archive = zipfile.ZipFile(path)
+    with contextlib.closing(archive):
+        names = set()
+        for member in archive.infolist():
+            name = member.filename
+            _check_name(path, name)
+            if name in names:
+                raise ValueError('%s: %s is there twice; do not trust this '
+                                 'archive' % (path, one_line(name)))
+            names.add(name)
+            if not name.endswith('/'):
+                yield name, functools.partial(_read_zipped, path, archive,
+                                              member)
+
+
+def _read_zipped(path, archive, member):
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise ValueError('%s: %s is a link, not a regular file; do not trust '
+                         'this archive' % (path, one_line(member.filename)))
+    if member.flag_bits & 1:
+        raise ValueError('%s: %s is encrypted; unpack it first, and name the '
+                         'folder' % (path, one_line(member.filename)))
+    _check_size(path, member.filename, member.file_size)
+    with _readable(path):
+        with contextlib.closing(archive.open(member)) as f:
+            data = f.read(member.file_size)
+            if f.read(1) or len(data) < member.file_size:
+                raise EOFError('%s is not as long as it says'
+                               % member.filename)
+            return data
+
+
+def _check_name(path, name):
+    if name.startswith('/') or '..' in name.split('/'):
+        raise ValueError('%s: %s is not inside the archive\'s own folder; do '
+                         'not trust this archive' % (path, one_line(name)))
+
+
+def _check_size(path, name, size):
+    if size > files.MAX_BYTES:
+        raise ValueError('%s: %s has %d bytes; raise MAX_BYTES in '
+                         'support/files.py if that is right'
+                         % (path, one_line(name), size))
 
 
 class _CappedFile(object):
@@ -112,7 +316,8 @@ def _walk_tar(path):
     try:
         archive = _CappedTar.open(path)
     except tarfile.ReadError:
-        raise IOError('%s is neither a folder nor a tar archive' % path)
+        raise IOError('%s is neither a folder nor a tar or zip archive, nor a '
+                      'table named .csv, .tsv or .jsonl' % path)
     except Exception as error:
         raise _damage(path, error)
     with contextlib.closing(archive.fileobj):
@@ -132,25 +337,22 @@ def _walk_tar(path):
 
 def _check_member(path, member):
     """Raise a ValueError for a member that no honest archive has."""
-    if member.name.startswith('/') or '..' in member.name.split('/'):
-        raise ValueError('%s: %s is not inside the archive\'s own folder; do '
-                         'not trust this archive' % (path, member.name))
+    _check_name(path, member.name)
     if member.isdir():
         return
     if not member.isfile() or member.issparse():
         raise ValueError('%s: %s is a link or a device, not a regular file; '
-                         'do not trust this archive' % (path, member.name))
+                         'do not trust this archive'
+                         % (path, one_line(member.name)))
     if member.offset + member.size > 16 * files.MAX_BYTES:
         raise ValueError('%s: %s lies beyond %d bytes; raise MAX_BYTES in '
                          'support/files.py if that is right'
-                         % (path, member.name, 16 * files.MAX_BYTES))
+                         % (path, one_line(member.name),
+                            16 * files.MAX_BYTES))
 
 
 def _read_member(path, archive, member):
-    if member.size > files.MAX_BYTES:
-        raise ValueError('%s: %s has %d bytes; raise MAX_BYTES in '
-                         'support/files.py if that is right'
-                         % (path, member.name, member.size))
+    _check_size(path, member.name, member.size)
     with _readable(path):
         f = archive.fileobj.uncapped
         f.seek(member.offset_data)

@@ -16,8 +16,11 @@ import os
 import pickle
 import pickletools
 import re
+import stat
 import struct
+import tempfile
 import zipfile
+import zlib
 
 try:
     import fcntl
@@ -63,6 +66,11 @@ def as_path(path):
     return os.path.expanduser(path)
 
 
+def message_of(error):
+    """Return what an error says, in one line."""
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
 # ---- Writing ----------------------------------------------------------------
 
 @contextlib.contextmanager
@@ -72,9 +80,10 @@ def atomic_write(path):
     Parameters
     ----------
     path : str
-        The file to write. The bytes go to the temporary file
-        ``path + '.partial'`` first, which is renamed at the end. After an
-        error, the old file is unchanged and the temporary one is removed.
+        The file to write. The bytes go to a temporary file next to it, which
+        gets its name and its mode at the end. After an error, the old file
+        is unchanged and the temporary one is removed. Of a link, the file
+        that it leads to is replaced. A FIFO or a device is written as it is.
 
     Yields
     ------
@@ -86,18 +95,32 @@ def atomic_write(path):
     IOError, OSError
         If the file cannot be written.
     """
-    partial = path + '.partial'
+    path = as_path(path)
+    if os.path.isdir(path):
+        raise IOError('%s is a folder; name a file' % path)
+    if os.path.exists(path) and (not os.path.isfile(path)
+                                 or path.startswith('/dev/')):
+        with io.open(path, 'wb') as f:
+            yield f
+        return
+    path = os.path.realpath(path)
     try:
-        with io.open(partial, 'wb') as f:
+        descriptor, partial = tempfile.mkstemp(
+            PARTIAL, _prefix(path), os.path.dirname(path))
+    except (IOError, OSError) as error:
+        raise _unwritable(path, error)
+    try:
+        with io.open(descriptor, 'wb') as f:
             yield f
             f.flush()
             os.fsync(f.fileno())
+        os.chmod(partial, _mode(path))
         getattr(os, 'replace', os.rename)(partial, path)
     finally:
         if os.path.exists(partial):
             os.remove(partial)
     if hasattr(os, 'O_DIRECTORY'):  # the new name must survive a crash, too
-        folder = os.open(os.path.dirname(path) or '.', os.O_DIRECTORY)
+        folder = os.open(os.path.dirname(path), os.O_DIRECTORY)
         try:
             os.fsync(folder)
         except OSError:
@@ -106,13 +129,53 @@ def atomic_write(path):
             os.close(folder)
 
 
+PARTIAL = '.partial'  # how the names of temporary files end
+
+
+def _prefix(path):
+    """Return how the names of a file's temporary files begin."""
+    name = os.path.basename(path)
+    if len(name) > 40:  # more may be too long, with what is added to it
+        data = name if isinstance(name, bytes) else name.encode(
+            'utf-8', 'surrogateescape')
+        name = '%s.%08x' % (name[:30], zlib.crc32(data) & 0xffffffff)
+    return name + '.'
+
+
+def _mode(path):
+    """Return the permissions of a file, or those of a new one."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _unwritable(path, error):
+    """Return the error to raise when a folder takes no file."""
+    folder = os.path.dirname(path) or '.'
+    reason = {
+        errno.ENOENT: 'the folder does not exist; make it first',
+        errno.ENOTDIR: 'that is no folder',
+        errno.EACCES: 'permission denied; change its mode, or name a file in '
+                      'another folder',
+        errno.EPERM: 'permission denied',
+        errno.EROFS: 'its file system is read-only; name a file elsewhere',
+        errno.ENAMETOOLONG: 'the name is too long'}.get(
+            error.errno, error.strerror)
+    return IOError('nothing can be written to the folder %s (%s)'
+                   % (folder, reason))
+
+
 @contextlib.contextmanager
 def sole_writer(path):
     """Hold a lock, so that only one training saves to a file.
 
     The lock is on ``path + '.lock'``, which stays when the lock is gone: to
     remove it would let two processes lock two files of the same name. The
-    system releases the lock when the process ends, however it ends.
+    system releases the lock when the process ends, however it ends. What
+    killed processes left half-written is removed.
 
     Parameters
     ----------
@@ -122,7 +185,7 @@ def sole_writer(path):
     Raises
     ------
     ValueError
-        If the folder does not exist, or `path` is a folder.
+        If the folder does not exist, or `path` is no regular file.
     IOError
         If nothing can be written to the folder, or another process has the
         lock.
@@ -133,8 +196,12 @@ def sole_writer(path):
                          'first' % folder)
     if os.path.isdir(path):
         raise ValueError('saveto=%r is a folder; name a file in it' % path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError('saveto=%r is a device or a FIFO, from which nothing '
+                         'can be loaded; name a file' % path)
     try:
-        lock = io.open(path + '.lock', 'wb')
+        # Of a link: two names of one file have one lock.
+        lock = io.open(os.path.realpath(path) + '.lock', 'wb')
     except (IOError, OSError) as error:
         raise IOError('nothing can be written to the folder of saveto, %s '
                       '(%s)' % (folder, error.strerror))
@@ -142,12 +209,27 @@ def sole_writer(path):
         try:
             if fcntl:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove_partial(path)
         except (IOError, OSError) as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 raise IOError('another training is saving to %s; give saveto '
                               'another name, or stop that one' % path)
             # Otherwise the file system has no locks: go on without one.
         yield
+
+
+def _remove_partial(path):
+    """Remove temporary files of a model, and of the state next to it."""
+    for each in (path, os.path.splitext(path)[0] + '.resume.npz'):
+        each = os.path.realpath(each)
+        pattern = re.compile(re.escape(_prefix(each)) + r'\w{8}'
+                             + re.escape(PARTIAL) + '$')
+        folder = os.path.dirname(each)
+        for other in filter(pattern.match, os.listdir(folder)):
+            try:
+                os.remove(os.path.join(folder, other))
+            except OSError:
+                pass  # another user's
 
 
 # ---- Arrays (.npz) ----------------------------------------------------------
@@ -187,13 +269,13 @@ def open_npz(path, what):
     ValueError
         If it is no zip archive, or holds two arrays of one name.
     """
-    if not os.path.isfile(path):
-        raise IOError('there is no %s %s' % (what, path))
+    path = as_path(path)
+    check_readable(path, what)
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged file can raise anything
         raise ValueError('%s is not a .npz file, or is damaged (%s)'
-                         % (path, error))
+                         % (path, message_of(error)))
     names = archive.namelist()
     if len(names) > len(set(names)):
         archive.close()
@@ -210,7 +292,8 @@ def _member(archive, name):
             yield f
     except Exception as error:  # a damaged file can raise anything
         raise ValueError('%s is not a .npz file of plain arrays, or is '
-                         'damaged (%s: %s)' % (archive.filename, name, error))
+                         'damaged (%s: %s)'
+                         % (archive.filename, name, message_of(error)))
 
 
 def _read_header(archive, name):
@@ -673,6 +756,7 @@ def read_pickles(path, n, kind):
     """
     # Python 2 wrote text as bytes; 'bytes' keeps it, and the data of arrays.
     kwargs = {} if six.PY2 else {'encoding': 'bytes'}
+    check_readable(path, kind + ' file')
     with io.open(path, 'rb') as f:
         gzipped = f.read(2) == b'\x1f\x8b'
     try:
@@ -692,7 +776,50 @@ def read_pickles(path, n, kind):
         return objects, len(data)
     except Exception as error:  # a damaged pickle can raise anything
         raise ValueError('%s cannot be loaded: %s' % (
-            path, str(error) or type(error).__name__))
+            path, message_of(error)))
+
+
+def read_bytes(path, gzipped=False):
+    """Read a file, at most ``MAX_BYTES`` bytes of it, decompressed.
+
+    Raises
+    ------
+    IOError
+        If the file cannot be read.
+    ValueError
+        If it is no regular file, is damaged or has more bytes.
+    """
+    check_readable(path, 'file')
+    with (gzip.open if gzipped else io.open)(path, 'rb') as f:
+        return read_all(path, f)
+
+
+def read_all(path, f):
+    """Read an open file, as :func:`read_bytes` does; `path` is its name."""
+    try:
+        return _read_all(f)
+    except Exception as error:  # a damaged one can raise anything
+        raise ValueError('%s cannot be read: %s' % (
+            path, message_of(error)))
+
+
+def check_readable(path, what):
+    """Raise an error for what is no regular file, or may not be read.
+
+    `what` is the kind of file. A FIFO, which may never end, is refused.
+    """
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+        if regular:
+            io.open(path, 'rb').close()
+    except (IOError, OSError) as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise IOError('permission denied: %s cannot be read; change its '
+                          'mode, or run this as its owner' % path)
+        raise IOError('there is no %s %s' % (what, path))
+    if not regular:
+        raise IOError('%s is no regular file, and a %s must be one'
+                      % (path, what))
 
 
 def _read_all(f):

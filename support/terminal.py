@@ -1,6 +1,11 @@
-"""The terminal of a long run: a status line, and signals."""
+"""The terminal of a long run: output, a status line, and signals."""
 from __future__ import absolute_import, division, print_function
 
+import contextlib
+import errno
+import io
+import os
+import re
 import signal
 import sys
 
@@ -9,6 +14,177 @@ try:
 except ImportError:  # it only draws the status line
     tqdm = None
 
+
+# ---- Output -----------------------------------------------------------------
+
+# Control characters but tabs and line feeds; invisible marks, such as those
+# of direction; line separators; halves of characters.
+_UNFIT = re.compile(
+    u'[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f'
+    u'\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb%s]' % (
+        u'' if sys.version_info[0] == 2 else
+        u'\ud800-\udfff\U000e0000-\U000e0fff'))
+
+
+def printable(text):
+    """Return a text without control and invisible characters.
+
+    Otherwise a review, or the name of a file or class, could send escape
+    sequences to the terminal. Marks of direction could show another order.
+    """
+    return _UNFIT.sub(u'', text)
+
+
+class _Guarded(object):
+    """A stream that never raises an error, and takes printable text only.
+
+    Parameters
+    ----------
+    stream : file object or None
+    fit : function
+        Makes text fit to be written.
+    may_end : bool, optional
+        Whether a pipe may end without a message.
+
+    Attributes
+    ----------
+    broken : bool
+        Whether nothing can be written any more.
+    error : Exception or None
+        The reason.
+    unfiltered : _Guarded
+        Takes any text, for colours and a status line.
+    """
+
+    def __init__(self, stream, fit=printable, may_end=False):
+        self.stream, self.fit, self.may_end = stream, fit, may_end
+        self.broken, self.error = stream is None, None
+        self.unfiltered = self if fit is not printable else _Guarded(
+            stream, lambda text: text, may_end)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def isatty(self):
+        try:
+            return not self.broken and self.stream.isatty()
+        except (AttributeError, ValueError):
+            return False
+
+    def write(self, text):
+        if isinstance(text, bytes):
+            text = text.decode('utf-8', 'replace')
+        self._attempt(self._write, self.fit(text))
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def _write(self, text):
+        try:
+            self.stream.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(self.stream, 'encoding', None) or 'ascii'
+            self.stream.write(text.encode(encoding, 'backslashreplace').decode(
+                encoding))
+        self._flush()
+
+    def _flush(self, _=None):
+        if hasattr(self.stream, 'flush'):  # one's own stream may have none
+            self.stream.flush()
+
+    def write_utf8(self, text):
+        """Write UTF-8 to a file or pipe, whatever the locale is."""
+        if self.isatty() or not hasattr(self.stream, 'buffer'):
+            self._attempt(self._write, text)
+        else:
+            self._attempt(self._write_bytes, text.encode('utf-8', 'replace'))
+
+    def _write_bytes(self, data):
+        self.stream.flush()
+        self.stream.buffer.write(data)
+        self.stream.buffer.flush()
+
+    def flush(self):
+        self._attempt(self._flush, None)
+
+    def _attempt(self, function, value):
+        if self.broken:
+            return
+        try:
+            function(value)
+        except RuntimeError:
+            pass  # a signal came while this stream was being written
+        except Exception as error:  # ValueError: closed; one's own: anything
+            self.broken, self.error = True, error
+            _divert(self.stream)
+            # A reader that has ended, as head does, is told if work goes on.
+            if self.stream is not sys.__stderr__ and not (
+                    self.may_end and getattr(error, 'errno', None)
+                    == errno.EPIPE):
+                sys.stderr.write('output cannot be written any more (%s)\n' % (
+                    getattr(error, 'strerror', None) or error))
+
+
+def _divert(stream):
+    """Let what the system's stream still holds go nowhere, not fail."""
+    if stream in (sys.__stdout__, sys.__stderr__):
+        try:
+            with io.open(os.devnull, 'wb') as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
+        except (IOError, OSError, ValueError, AttributeError):
+            pass
+
+
+def open_descriptors():
+    """Open the standard streams' descriptors, if they are closed.
+
+    Otherwise the next file would get one, and what a compiler prints.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, mode)  # takes the lowest number
+            if hasattr(os, 'set_inheritable'):  # in Python 2 they all are
+                os.set_inheritable(opened, True)
+
+
+@contextlib.contextmanager
+def guarded_output(may_end=False):
+    """Keep output that cannot be written from ending the work.
+
+    A pipe may end, as with ``head``, a disk be full, a stream be closed or
+    not know a character. Then what is printed is lost, or escaped. With
+    `may_end`, a pipe that ends is no reason for a message.
+    """
+    before = sys.stdout, sys.stderr
+    open_descriptors()
+    sys.stderr, sys.stdout = [
+        stream if isinstance(stream, _Guarded) else _Guarded(
+            stream, may_end=may_end)
+        for stream in (sys.stderr, sys.stdout)]
+    if before[0] is None:
+        sys.stderr.write('standard output is closed: nothing is printed\n')
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def exit_quietly_on_interrupt():
+    """End without a traceback after Ctrl-C, and tell the shell of it."""
+    def hook(kind, value, traceback):
+        if not issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, value, traceback)
+        elif sys.version_info < (3, 8):  # later ones end themselves like this
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sys.excepthook = hook
+
+
+# ---- Status line ------------------------------------------------------------
 
 class Status(object):
     """A status line, redrawn in place; on terminals only.
@@ -30,7 +206,8 @@ class Status(object):
         if self.on:
             # miniters: after a jump, as in resuming, tqdm would wait for more.
             self.bar = tqdm(total=total, unit=' updates', leave=False,
-                            file=sys.stdout, dynamic_ncols=True, miniters=1)
+                            file=getattr(sys.stdout, 'unfiltered', sys.stdout),
+                            dynamic_ncols=True, miniters=1)
 
     def show(self, epoch, done, cost, best_err):
         """Show the epoch, its updates that are done, and two numbers."""
@@ -52,6 +229,8 @@ class Status(object):
         if self.on:
             self.bar.close()
 
+
+# ---- Signals ----------------------------------------------------------------
 
 class Signals(object):
     """Defer SIGINT, SIGTERM and SIGHUP until the current update is finished.
@@ -90,12 +269,3 @@ class Signals(object):
     def __exit__(self, *_):
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def printable(text):
-    """Return a text without control characters, except tabs and line feeds.
-
-    Otherwise a review could send escape sequences to the terminal.
-    """
-    return ''.join(char for char in text if char in '\t\n' or
-                   ord(char) >= 32 and not 127 <= ord(char) < 160)

@@ -2,8 +2,9 @@
 
     uv run --with atheris==2.3.0 tests/fuzz.py KIND FOLDER -max_total_time=600
 
-KIND is data, dictionary, model, checkpoint, archive or archive.gz. FOLDER
-keeps the inputs that reach new code; the first is the small file of
+KIND is one of LOADERS in test_untrusted.py: data, dictionary, model,
+checkpoint, archive, archive.gz, zip, csv, tsv, jsonl, vectors or another.
+FOLDER keeps the inputs that reach new code; the first is the small file of
 test_untrusted.py. Other options are libFuzzer's. A file that is not loaded
 must end in a ValueError or an IOError that names it. Anything else is a fault,
 and becomes a test there.
@@ -18,8 +19,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, 'tests')]
 
 with atheris.instrument_imports(include=[
-        'imdb', 'support.checkpoint', 'support.files', 'classify', 'tarfile',
-        'zipfile', 'gzip', 'pickle']):
+        'imdb', 'classify', 'support.checkpoint', 'support.corpus',
+        'support.datafile', 'support.files', 'support.layout',
+        'support.options', 'support.tables', 'support.vectors', 'csv', 'gzip',
+        'json', 'pickle', 'tarfile', 'zipfile']):
     import test_untrusted
     from support import files
 
@@ -32,7 +35,9 @@ def main():
     with open(os.path.join(folder, 'complete'), 'wb') as f:
         f.write(complete)
     files.MAX_BYTES = 2 ** 20
-    path = os.path.join(tempfile.mkdtemp(), 'x.npz')
+    # Tables are known by their names. What is printed would fill the screen.
+    path = os.path.join(tempfile.mkdtemp(), 'x.' + kind)
+    sys.stdout = open(os.devnull, 'w')
 
     def attempt(data):
         test_untrusted.attempt(load, path, data)

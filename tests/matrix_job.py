@@ -14,9 +14,12 @@ import numpy
 import classify
 import imdb
 import lstm
-from support import checkpoint
+from support import checkpoint, datafile, text
 
 WORDS = {u'caf\xe9': 2, u'good': 3}
+CORPUS = datafile.Corpus(
+    ([[2, 3], [3]], [0, 1]), ([], []), ([[2]], [1]), WORDS,
+    [u'bad', u'caf\xe9'], text.name('fr'))
 PREDICTED = [[2, 3, 4], [5], []]
 
 
@@ -42,6 +45,7 @@ def train(name):
                     0)
     with open(name + '.dict.pkl', 'wb') as f:
         pickle.dump(WORDS, f, 2)
+    datafile.write(name + '.new.pkl', CORPUS)
     options = dict(dim_proj=8, n_words=30, batch_size=4, dispFreq=1000,
                    validFreq=10, dataset=name + '.pkl', saveto=name + '.npz',
                    clip_c=1.)
@@ -56,13 +60,18 @@ def train(name):
 
 def load(names):
     """Predict and explain with each model, and read each checkpoint."""
-    imdb.tokenize = lambda text: text.split()  # Python 2.7 has no sacremoses
+    # Python 2.7 has no sacremoses.
+    imdb.tokenize = lambda text, tokenizer: text.split()
     for name in names:
         numpy.testing.assert_allclose(
             predict(name + '.npz'), numpy.load(name + '.npy'), 1e-5)
         assert imdb.load_dictionary(name + '.dict.pkl') == WORDS
         assert imdb.load_data(name + '.pkl') == imdb.load_data(
             names[0] + '.pkl')
+        assert imdb.dataset_words(name + '.new.pkl') == imdb.Words(
+            WORDS, CORPUS.classes, CORPUS.tokenizer, datafile.fingerprint(
+                WORDS, CORPUS.classes))
+        assert imdb.read_data(name + '.new.pkl') == (CORPUS.train, CORPUS.test)
         model = classify.Classifier(name + '.npz')
         assert model.dictionary == WORDS
         numpy.testing.assert_allclose(

@@ -1,10 +1,12 @@
-"""Untrusted files: data, dictionaries, models and archives.
+"""Untrusted files: data, dictionaries, models, archives, tables, vectors.
 
 Reading one ends in valid data or in one clear error. Nothing in it runs, and
 little memory is used.
 """
+import csv
 import gzip
 import io
+import json
 import os
 import pickle
 import struct
@@ -21,7 +23,7 @@ from hypothesis import strategies as some
 import classify
 import imdb
 import lstm
-from support import checkpoint, files
+from support import checkpoint, files, tables, vectors
 
 TRAIN = ([[2, 300, 70000], [4], []], [1, 0, 1])
 TEST = ([[7, 8]], [0])
@@ -54,7 +56,8 @@ def archive_file(members=()):
     with tarfile.open(fileobj=f, mode='w') as archive:
         for name, text in (('d/train/pos/1.txt', b'Good.'),
                            ('d/train/neg/1.txt', b'Bad.'),
-                           ('d/test/neg/1.txt', b'Dull.')):
+                           ('d/test/neg/1.txt', b'Dull.'),
+                           ('d/test/pos/1.txt', b'Fine.')):
             member = tarfile.TarInfo(name)
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text))
@@ -62,6 +65,31 @@ def archive_file(members=()):
             member.size = len(text) if text is not None else member.size
             archive.addfile(member, io.BytesIO(text or b''))
     return f.getvalue()
+
+
+def zip_file(members=(), packed=zipfile.ZIP_DEFLATED):
+    """A small zip archive, with more members: (name or ZipInfo, bytes)."""
+    f = io.BytesIO()
+    with zipfile.ZipFile(f, 'w', packed) as archive:
+        for name, data in [('d/train/pos/1.txt', b'Good.'),
+                           ('d/train/neg.txt', b'Bad.\nDull.'),
+                           ('d/test/neg/1.txt', b'Dull.'),
+                           ('d/test/pos/1.txt', b'Fine.')] + list(members):
+            archive.writestr(name, data)
+    return f.getvalue()
+
+
+ROWS = [('Good, "fine".', 'pos', 'train'), ('Bad.\nDull.', 'neg', 'train'),
+        (u'Caf\xe9', 'neg', 'test'), ('Fine', 'pos', 'test')]
+COLUMNS = ('text', 'label', 'split')
+JSONL = '\n'.join(json.dumps(dict(zip(COLUMNS, row)))
+                  for row in ROWS).encode('ascii')
+
+
+def table_file(dialect):
+    f = io.StringIO(newline='')
+    csv.writer(f, dialect).writerows([COLUMNS] + ROWS)
+    return f.getvalue().encode('utf-8')
 
 
 def load_data(path):
@@ -87,7 +115,8 @@ def load_model(path):
     assert words is None or all(type(word) is str for word in words)
     assert lstm.load_history(path).shape[1] == 5
     params, options = classify.load_model(path)
-    assert len(options['classes']) == params['b'].shape[0]
+    assert len(options['classes']) == options['ydim']
+    assert options['ydim'] == params['U'].shape[1]
     assert all(type(name) is str for name in options['classes'])
 
 
@@ -126,7 +155,19 @@ def progress_file():
 
 def read_reviews(path):
     for split, label, text in imdb.read_reviews(path):
-        assert split in ('train', 'test') and type(text) is str
+        assert split in ('train', 'valid', 'test') and label
+        assert type(text) is str and type(label) is str
+
+
+def read_texts(path):
+    for row in tables.read(path, with_labels=False):
+        assert type(row.text) is str and row.label is None
+
+
+def load_vectors(path):
+    table = numpy.zeros((4, 3), 'float32')
+    vectors.load(path, table, {'good': 2, u'caf\xe9': 3, '&amp;': 70000})
+    assert numpy.isfinite(table).all() and not table[:2].any()
 
 
 LOADERS = {'data': (load_data, data_file()),
@@ -139,7 +180,20 @@ LOADERS = {'data': (load_data, data_file()),
                    u'{"classes": ["neg", "pos"], "use_dropout": true}'))),
            'checkpoint': (load_progress, progress_file()),
            'archive': (read_reviews, archive_file()),
-           'archive.gz': (read_reviews, gzip.compress(archive_file()))}
+           'archive.gz': (read_reviews, gzip.compress(archive_file())),
+           'zip': (read_reviews, zip_file()),
+           'csv': (read_reviews, table_file('excel')),
+           'csv.gz': (read_reviews, gzip.compress(table_file('excel'))),
+           'tsv': (read_reviews, table_file('excel-tab')),
+           'jsonl': (read_reviews, JSONL),
+           'json': (read_texts, b'[' + JSONL.replace(b'\n', b',') + b']'),
+           'vectors': (load_vectors, u'2 3\ngood 1 2 -3.5\n'
+                                     u'caf\xe9 1e-3 0 7\n'.encode('utf-8'))}
+
+
+def named(folder, kind):
+    """Path of a file of this kind: tables are known by their names."""
+    return folder / ('x.' + kind)
 
 
 def refused(load, path, data, words='', peak=16 * MB):
@@ -168,24 +222,27 @@ def attempt(load, path, data):
     try:
         load(str(path))
     except (ValueError, IOError) as error:
-        assert str(path) in str(error)
+        assert str(path) in str(error) and '\n' not in str(error)
         assert type(error) in (ValueError, IOError)
 
 
 def test_undamaged_files_load_and_reading_writes_nothing(tmp_path):
-    for load, complete in LOADERS.values():
-        (tmp_path / 'x').write_bytes(complete)
-        load(str(tmp_path / 'x'))
-    assert os.listdir(str(tmp_path)) == ['x']
+    for kind, (load, complete) in LOADERS.items():
+        path = named(tmp_path, kind)
+        path.write_bytes(complete)
+        load(str(path))
+        assert os.listdir(str(tmp_path)) == [path.name]
+        path.unlink()
 
 
 # Made-up bytes rarely get beyond the first ones: the three kinds of .npz file
-# and the two kinds of archive would be the same test.
-@pytest.mark.parametrize('kind', ['data', 'dictionary', 'model', 'archive'])
+# and the kinds of archive would be the same test.
+@pytest.mark.parametrize('kind', ['data', 'dictionary', 'model', 'archive',
+                                  'csv', 'tsv', 'jsonl', 'json', 'vectors'])
 @examples(100)
 @given(data=some.binary(max_size=300))
 def test_any_bytes(tmp_path, kind, data):
-    attempt(LOADERS[kind][0], tmp_path / 'x', data)
+    attempt(LOADERS[kind][0], named(tmp_path, kind), data)
 
 
 @pytest.mark.parametrize('kind', LOADERS)
@@ -199,7 +256,7 @@ def test_damaged_files(tmp_path, kind, data):
         piece = data.draw(some.binary(max_size=6))
         gone = data.draw(some.integers(0, 6))
         damaged[place:place + gone] = piece
-    attempt(load, tmp_path / 'x', bytes(damaged))
+    attempt(load, named(tmp_path, kind), bytes(damaged))
 
 
 @pytest.mark.parametrize('kind', LOADERS)
@@ -211,7 +268,11 @@ def test_every_truncation(tmp_path, kind):
             break  # only some of the zeros that end a tar are missing
         if complete[:n] == pickle.dumps(WORDS, 2):
             continue  # a dictionary of 2014, without names of classes
-        refused(load, tmp_path / 'x', complete[:n])
+        if kind in ('csv', 'tsv', 'jsonl', 'vectors'):
+            # It can end between two rows, or within the last number.
+            attempt(load, named(tmp_path, kind), complete[:n])
+            continue
+        refused(load, named(tmp_path, kind), complete[:n])
 
 
 @examples(300)
@@ -276,6 +337,7 @@ def test_malicious_pickles_are_refused_and_named(tmp_path, protocol):
 @pytest.mark.parametrize('data, words', [
     (b'', 'cannot be loaded'),
     (b'garbage', 'cannot be loaded'),
+    (b'Fx\n.', 'cannot be loaded: could not convert'),  # on one line
     # Opcodes that name or call something, or that honest files never need.
     (b'cbuiltins\neval\n(S"1"\ntR.', r'builtins\.eval'),
     (b'c__builtin__\ngetattr\n.', r'__builtin__\.getattr'),
@@ -325,7 +387,7 @@ def test_hostile_data(tmp_path, monkeypatch, data, words):
     (b'})' + b'\x85' * 10 ** 5 + b'K\x01s.', 'opcode EMPTY_TUPLE'),
     (b'}(]]K\x01u.', 'opcode EMPTY_LIST'),
     (b'}C\x02\xff\xffK\x01s.', 'not UTF-8'),
-    (b'}K\x01K\x01s.', 'not a word and its number'),
+    (b'}K\x01K\x01s.', 'holds 1, which is no text'),
     (b'}C\x01aN.', 'no dictionary'),
     (pickle.dumps({'a': True}, 2), 'not a word and its number'),
     (pickle.dumps({'a': -1}, 2), 'not a word and its number'),
@@ -430,7 +492,7 @@ def test_a_sparse_member(tmp_path):
 def test_a_header_as_large_as_the_memory(tmp_path, kind):
     header = member('x', kind, 100 * MB).tobuf()
     for start, words in ((archive_file()[:6 * 512], 'declares an entry of'),
-                         (b'', 'neither a folder nor a tar archive')):
+                         (b'', 'neither a folder nor a tar or zip')):
         bomb = start + header + b'1' * (100 * MB)
         refused(read_reviews, tmp_path / 'x', gzip.compress(bomb, 1), words)
         refused(read_reviews, tmp_path / 'x', start + header + archive_file(),
@@ -459,6 +521,158 @@ def test_many_members_take_no_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 4 * MB
     finally:
         tracemalloc.stop()
+
+
+def zip_member(name, mode=0o100644):
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    return info
+
+
+@pytest.mark.parametrize('info, words', [
+    (zip_member('/etc/passwd'), '/etc/passwd is not inside'),
+    (zip_member('d/../../x'), 'not inside'),
+    (zip_member('../x/'), 'not inside'),
+    (zip_member('d/train/pos/2.txt', 0o120777), 'is a link, not a regular'),
+    (zip_member('d/train/pos/1.txt'), 'is there twice; do not trust'),
+    (zip_member('../a\n\x1b[31m' + 'b' * 300), r'\.\./a \[31mb{91}\.\.\. is'),
+])
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+def test_zip_members_that_are_no_reviews(tmp_path, info, words):
+    refused(read_reviews, tmp_path / 'x', zip_file([(info, b'target')]),
+            words)
+
+
+def test_a_zip_archive_that_is_encrypted_or_damaged(tmp_path):
+    data = zip_file(packed=zipfile.ZIP_STORED)
+    encrypted = bytearray(data)
+    for signature, place in ((b'PK\x03\x04', 6), (b'PK\x01\x02', 8)):
+        encrypted[data.index(signature) + place] |= 1
+    refused(read_reviews, tmp_path / 'x', bytes(encrypted),
+            'd/train/pos/1.txt is encrypted; unpack it first')
+    refused(read_reviews, tmp_path / 'x', data.replace(b'Good.', b'Food.', 1),
+            'Bad CRC-32')
+    end = data.index(b'PK\x05\x06')
+    for damaged, words in (
+            (data[:end], 'File is not a zip file'),
+            # The first thing that fuzzing this loader found.
+            (data[:end] + b'PK\x06\x07' + b'a' * 16 + data[end:],
+             'span multiple disks'),
+            (b'PK', 'File is not a zip file')):
+        refused(read_reviews, tmp_path / 'x', damaged, words)
+
+
+def test_a_tar_archive_that_holds_a_zip_archive_last(tmp_path):
+    data = archive_file([(member('d/more.zip'), zip_file())])
+    (tmp_path / 'x').write_bytes(data)
+    assert len(imdb.read_reviews(str(tmp_path / 'x'))) == 4
+
+
+def test_zip_bombs(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, 'MAX_BYTES', MB)
+    for members, words in (
+            ([('d/train/pos/2.txt', b'a' * (100 * MB))], 'raise MAX_BYTES'),
+            ([('d/train/pos/%d.txt' % n, b'a' * 600000) for n in (2, 3)],
+             'of reviews; raise MAX_BYTES')):
+        refused(read_reviews, tmp_path / 'x', zip_file(members), words)
+    # A size that the directory only claims, smaller than the data.
+    bomb = bytearray(zip_file([('d/train/pos/2.txt', b'a' * (20 * MB))]))
+    at = bomb.rindex(b'PK\x01\x02') + 24
+    bomb[at:at + 4] = struct.pack('<I', 5)
+    refused(read_reviews, tmp_path / 'x', bytes(bomb), 'cannot be read')
+    # What no review is, is not even unpacked.
+    (tmp_path / 'x').write_bytes(zip_file([('d/x.bin', b'a' * (100 * MB))]))
+    assert len(imdb.read_reviews(str(tmp_path / 'x'))) == 5
+
+
+# --------------------------------------------------------------------------
+# Tables, vectors
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('kind, data, words', [
+    ('csv', b'text,label\n"' + b'a' * MB, 'line 2 is damaged: unexpected end'),
+    ('csv', b'"text\nlabel",b,c\n', 'has the columns text label, b, c; name'),
+    ('csv', b'a,' * 10 ** 5, r'has the columns a, a, (a, )*'),
+    ('csv', b'text,label\nx,' + b'y' * MB + b'\n',
+     r'the label has 1048576 characters, y{40}\.\.\.; name the column'),
+    ('csv', b'text,label\n' + b''.join(b'x,y%d\n' % n for n in range(30)),
+     'column of labels has 30 different values in 30 rows'),
+    ('csv', b'a\0b\0', 'not UTF-8 text but UTF-16, it seems'),
+    ('tsv', b'text\tlabel\nx\n', 'it has 1 fields, and the first row has 2'),
+    ('jsonl', b'[' * 10 ** 5, 'line 1 is not JSON'),
+    ('json', b'[' * 10 ** 5 + b']' * 10 ** 5, 'line 1 is not JSON'),
+    ('json', b'[' + b'{"a":' * 10 ** 5, 'line 1 is not JSON'),
+    ('jsonl', b'{"text": "a", "label": ' + b'9' * 10 ** 6 + b'}',
+     '1: inf'),
+    ('jsonl', b'{"text": {"a": ["b"]}, "label": 1}', 'a string, not dict'),
+    ('jsonl', b'{"text": "a", "label": ["b"]}', 'no row with a text and'),
+    ('jsonl', b'{"text": "\\ud800", "label": "\\ud800"}', 'no row with a'),
+    ('csv', b'text,label\n\n', 'no row with a text and a label'),
+    ('json', b'[]', 'is empty'), ('json', b'7', 'not JSON'),
+    ('csv.gz', gzip.compress(b'text,label\na,b')[:-3], 'cannot be read: '),
+], ids=lambda value: repr(value)[:30])
+def test_hostile_tables(tmp_path, kind, data, words):
+    def load(path):
+        imdb.read_reviews(path, test_portion=0.5)
+    refused(load, named(tmp_path, kind), data, words)
+
+
+def test_tables_that_are_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, 'MAX_BYTES', MB)
+    row = b'{"text": "%s", "label": "b"}\n'
+    for kind, data, words in (
+            ('csv', b'text,label\n' + b'a,b\n' * MB, 'raise MAX_BYTES'),
+            ('csv.gz', gzip.compress(b'a' * (100 * MB)), 'raise MAX_BYTES'),
+            ('jsonl', row % (b'a' * (MB // 2)), 'has more than 131072')):
+        refused(read_reviews, named(tmp_path, kind), data, words)
+
+
+@pytest.mark.parametrize('data, words', [
+    (b'', 'has a vector for none of the words'),
+    (b'good 1 2\n', 'line 1 of .* has 2 numbers, and dim_proj is 3'),
+    (b'x 1 2\ngood 1 2 x\n', 'line 2 of .* is not a word and its numbers'),
+    (b'good 1 2 nan\n', 'line 1 of .* is not a word'),
+    (b'good 1 2 1e999\n', 'line 1 of .* is not a word'),
+    (b'good\n', 'line 1 of .* is not a word'),
+    (b'\xff 1 2 3\n', 'line 1 of .* is not UTF-8 text; the binary form'),
+    (b'good ' + b'1 ' * MB, 'line 1 of .* is not a word'),
+    (b'good ' + b'9' * 50000 + b' 1 1\n', 'line 1 of .* is not a word'),
+    (gzip.compress(b'good 1 2 3\n')[:-3], 'cannot be read to its end'),
+    (gzip.compress(b'a' * (100 * MB)), 'line 1 of .* is not a word'),
+], ids=lambda value: repr(value)[:30])
+def test_hostile_vectors(tmp_path, data, words):
+    refused(load_vectors, tmp_path / 'x', data, words)
+
+
+@pytest.mark.parametrize('third, fourth, words', [
+    (7, [], 'validation part is not a pair'),
+    (([[2]], [0, 1]), [], '1 validation reviews but 2 labels'),
+    (([[2, -1]], [0]), [], 'validation review 0 holds the negative number'),
+    (([], []), 7, 'its description is no list of pairs'),
+    (([], []), [7], 'its description is no list of pairs'),
+    (([], []), [[u'tokenizer', 7]], 'holds 7, which is no text'),
+    (([], []), [[b'\xff', 7]], 'holds a word that is not UTF-8'),
+    (([], []), [[[u'x'], 7]], 'which is no text'),
+    (([], []), [[u'classes', u'ab']], 'names of classes are no list'),
+    (([], []), [[u'classes', [1]]], 'holds 1, which is no text'),
+    (([], []), {u'classes': []}, 'opcode EMPTY_DICT'),
+    (([], []), [[u'classes', [u'a', u'b']], [u'fingerprint', []]], 'no text'),
+], ids=lambda value: repr(value)[:30])
+def test_hostile_ends_of_data_files(tmp_path, third, fourth, words):
+    refused(load_data, tmp_path / 'x', data_file() + pickle.dumps(
+        third, 2) + pickle.dumps(fourth, 2), words)
+
+
+def test_a_description_that_is_huge_or_malicious(tmp_path):
+    end = pickle.dumps(([], []), 2)
+    refused(load_data, tmp_path / 'x', data_file() + end + pickle.dumps(
+        Malicious(tmp_path / 'harm'), 2), r'(posix|nt)\.mkdir')
+    # A name of a megabyte, a million times.
+    name = b'X\x00\x00\x10\x00' + b'a' * MB + b'q\x01'
+    refused(load_data, tmp_path / 'x', data_file() + end + (
+        b'\x80\x02](](' + name + b'K\x01e](h\x01' + b'h\x01' * MB + b'ee.'),
+        'its description is no list of pairs')
+    assert os.listdir(str(tmp_path)) == ['x']
 
 
 # --------------------------------------------------------------------------
@@ -619,7 +833,7 @@ def test_damaged_compression(tmp_path, form):
         with tarfile.open(fileobj=io.BytesIO(archive_file())) as plain:
             for info in plain:
                 archive.addfile(info, plain.extractfile(info))
-    assert len(imdb.read_reviews(str(path))) == 3
+    assert len(imdb.read_reviews(str(path))) == 4
     complete = path.read_bytes()
     for n in range(len(complete)):
         damaged = bytearray(complete)

@@ -1,0 +1,237 @@
+"""Data files and dictionaries: what ``imdb.py`` writes, and files of 2014.
+
+Nothing in a file is ever run: only lists, numbers and text are read.
+"""
+from __future__ import absolute_import, division, print_function
+
+import collections
+import hashlib
+import os
+import re
+
+import six
+
+from support import files, text
+
+# An encoded corpus. Each set is a pair: a list of reviews, which are lists of
+# word ids, and a list of labels.
+Corpus = collections.namedtuple(
+    'Corpus', 'train valid test dictionary classes tokenizer')
+
+# What is known of the words of a data set; None is what is not known. The
+# rule that split them is `tokenizer`, see support.text.
+Words = collections.namedtuple(
+    'Words', 'dictionary classes tokenizer fingerprint')
+
+
+# ---- Writing ----------------------------------------------------------------
+
+def fingerprint(dictionary, classes):
+    """Return a text that tells dictionaries and names of classes apart."""
+    names = sorted(dictionary, key=dictionary.get) + [u''] + list(classes)
+    return six.text_type(hashlib.sha1(
+        u'\n'.join(names).encode('utf-8', 'replace')).hexdigest()[:16])
+
+
+def write(path, encoded):
+    """Write the data file and the dictionary of a :class:`Corpus`.
+
+    Raises
+    ------
+    IOError, OSError
+        If they cannot be written.
+    """
+    mark = fingerprint(encoded.dictionary, encoded.classes)
+    # The data file comes last: where it is, the dictionary is, too.
+    files.write_pickles(dictionary_path(path), [
+        encoded.dictionary, dict(
+            (name, n) for n, name in enumerate(encoded.classes)),
+        {u'tokenizer': encoded.tokenizer, u'fingerprint': mark}])
+    files.write_pickles(path, [encoded.train, encoded.test, encoded.valid, [
+        [u'fingerprint', mark], [u'classes', list(encoded.classes)],
+        [u'tokenizer', encoded.tokenizer]]])
+
+
+def dictionary_path(path):
+    """Return the path of the dictionary that belongs to a data file."""
+    return re.sub(r'(\.pkl)?(\.gz)?$', '', path) + '.dict.pkl'
+
+
+# ---- Dictionaries -----------------------------------------------------------
+
+def read_words(path):
+    """Load a dictionary file.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    Words
+        Word to id; names of the labels 0, 1 and so on. The files of 2014 have
+        no names.
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If it holds anything but words and numbers.
+    """
+    loaded = files.read_pickles(path, 3, 'dictionary')[0]
+    for part in loaded:
+        if not isinstance(part, dict):
+            raise ValueError('%s holds no dictionary of words' % path)
+    dictionary, classes = [
+        dict(_check_name(path, word, number) for word, number in part.items())
+        for part in (loaded + [{}])[:2]]
+    more = dict((_as_text(path, name), _as_text(path, value))
+                for part in loaded[2:] for name, value in part.items())
+    if sorted(classes.values()) != list(range(len(classes))):
+        raise ValueError('%s holds no names of classes: they are not numbered '
+                         'from 0' % path)
+    return Words(dictionary, sorted(classes, key=classes.get) or None,
+                 more.get('tokenizer', text.OLD), more.get('fingerprint'))
+
+
+def _as_text(path, value):
+    try:
+        value = value.decode('utf-8') if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        raise ValueError('%s holds a word that is not UTF-8: %r'
+                         % (path, value))
+    if not isinstance(value, six.text_type):
+        raise ValueError('%s holds %r, which is no text' % (path, value))
+    return value
+
+
+def _check_name(path, word, number):
+    """Return a word as text, and its number, or raise a ValueError."""
+    word = _as_text(path, word)
+    # The comparison of types admits no bool.
+    if (type(number) not in six.integer_types or not 0 <= number < 2 ** 31):
+        raise ValueError('%s holds %r: %r, which is not a word and its number'
+                         % (path, word, number))
+    return word, number
+
+
+# ---- Data files -------------------------------------------------------------
+
+def read(path):
+    """Read a data file; errors are those of :func:`imdb.read_data`.
+
+    Returns
+    -------
+    train, valid, test : (list of list of int, list of int)
+        Word ids and labels. The validation set is empty where the corpus has
+        none of its own.
+    words : Words
+        Without a dictionary. All else is None in a file of 2014.
+    """
+    loaded, size = files.read_pickles(path, 4, 'data set')
+    if len(loaded) == 1 and _is_pair_of_pairs(loaded[0]):
+        loaded = list(loaded[0])
+        print('%s is a file of Keras, with one pickle: its word ids go up by '
+              'one, since 1 means unknown here' % path)
+        up = 1
+    else:
+        up = 0
+    if len(loaded) < 2:
+        raise ValueError('%s cannot be loaded: it has no test part; it is cut '
+                         'short' % path)
+    try:
+        train, test, valid = [
+            _check_set(name, part, size) for name, part in zip(
+                ('training', 'test', 'validation'),
+                loaded[:3] + [([], [])] * (3 - len(loaded)))]
+        words = _check_info(loaded[3] if len(loaded) > 3 else [])
+    except ValueError as error:
+        raise ValueError('%s is no data set: %s' % (path, error))
+    if up:
+        for reviews, _ in (train, test):
+            reviews[:] = [[n + up for n in review] for review in reviews]
+    _known[_identity(path)] = words
+    return train, valid, test, words
+
+
+_known = {}  # Words of the data files that were read, which takes a second
+
+
+def words_of(path):
+    """Return the Words of a data file, see :func:`read`."""
+    return _known.get(_identity(path)) or read(path)[3]
+
+
+def _identity(path):
+    state = os.stat(path)
+    return os.path.realpath(path), state.st_mtime, state.st_size
+
+
+def _is_pair_of_pairs(value):
+    def is_pair(value):
+        return isinstance(value, (list, tuple)) and len(value) == 2
+    # Its labels are a pair, where those of a set are numbers.
+    return (is_pair(value) and all(map(is_pair, value))
+            and isinstance(value[1][0], (list, tuple)))
+
+
+def _check_info(pairs):
+    """Return the Words that the pairs at the end of a data file describe."""
+    info = {}
+    for pair in pairs if isinstance(pairs, list) else [None]:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise ValueError('its description is no list of pairs')
+        info[_as_text('it', pair[0])] = pair[1]
+    for name in ('tokenizer', 'fingerprint'):
+        if name in info:
+            info[name] = _as_text('it', info[name])
+    if not isinstance(info.get('classes', []), list):
+        raise ValueError('its names of classes are no list')
+    classes = [_as_text('it', name) for name in info.get('classes', [])]
+    return Words(None, classes or None, info.get('tokenizer'),
+                 info.get('fingerprint'))
+
+
+def _check_set(name, loaded, size):
+    """Return a set as (list of list of int, list of int), or raise.
+
+    `size` is the number of bytes in the file.
+    """
+    if not isinstance(loaded, (tuple, list)) or len(loaded) != 2:
+        raise ValueError('its %s part is not a pair (reviews, labels)' % name)
+    reviews, labels = loaded
+    if not (isinstance(reviews, (tuple, list))
+            and isinstance(labels, (tuple, list))):
+        raise ValueError('the %s reviews and labels are not lists' % name)
+    if len(reviews) != len(labels):
+        raise ValueError('it has %d %s reviews but %d labels'
+                         % (len(reviews), name, len(labels)))
+    for n, review in enumerate(reviews):
+        if not isinstance(review, (tuple, list)):
+            raise ValueError('%s review %d is not a list of word ids'
+                             % (name, n))
+    # A review that is in the file once can be referred to a million times. A
+    # list takes eight bytes per word.
+    if (len(reviews) > files.MAX_OBJECTS or sum(map(len, reviews)) > max(
+            size, files.MAX_BYTES // 8)):
+        raise ValueError('the %s reviews have more words than the file; raise '
+                         'MAX_BYTES in support/files.py if that is right'
+                         % name)
+    return ([_check_integers('%s review %d' % (name, n), review)
+             for n, review in enumerate(reviews)],
+            _check_integers('the list of %s labels' % name, labels))
+
+
+def _check_integers(name, values):
+    """Return word ids or labels as a list, or raise a ValueError."""
+    # A set of types is made as fast as in C, and admits no bool.
+    if set(map(type, values)).difference(six.integer_types):
+        raise ValueError('%s holds something that is not an integer' % name)
+    if values and min(values) < 0:
+        raise ValueError('%s holds the negative number %d'
+                         % (name, min(values)))
+    if values and max(values) >= 2 ** 31:
+        raise ValueError('%s holds the number %d, which is no word id or '
+                         'label' % (name, max(values)))
+    return values if type(values) is list else list(values)

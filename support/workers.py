@@ -1,0 +1,110 @@
+"""Apply a function to many values, in several processes."""
+from __future__ import absolute_import, division, print_function
+
+import contextlib
+import multiprocessing
+import os
+import signal
+
+_CHUNK = 50  # values per message between processes
+_receivers = []  # ends of pipes that processes started later inherit
+
+
+def processors():
+    """Return the number of processors that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return multiprocessing.cpu_count()
+
+
+@contextlib.contextmanager
+def mapped(function, values, processes):
+    """Iterate over ``function(value)`` of all values, in order.
+
+    When the context is left, also by an error or Ctrl-C, the processes have
+    ended. They end, too, when this process is killed.
+
+    Parameters
+    ----------
+    function : function
+        Of a module, so that a process can find it.
+    values : list
+    processes : int
+        The most to start; 1 for this process alone.
+
+    Raises
+    ------
+    RuntimeError
+        If a process ends before its work. An error of `function` is raised
+        here.
+    """
+    if processes < 2:
+        yield map(function, values)
+        return
+    chunks = [values[start:start + _CHUNK]
+              for start in range(0, len(values), _CHUNK)]
+    processes, started = min(processes, len(chunks)), []
+    try:
+        with _interrupts_deferred():
+            for k in range(processes):
+                receiver, sender = multiprocessing.Pipe(False)
+                _receivers.append(receiver)
+                process = multiprocessing.Process(
+                    target=_work, args=(function, chunks[k::processes],
+                                        sender))
+                process.daemon = True
+                process.start()
+                # Only the process has this end: if it dies, we notice.
+                sender.close()
+                started.append((process, receiver))
+        yield _results(started, len(chunks))
+    finally:
+        for process, receiver in started:
+            process.terminate()
+        for process, receiver in started:
+            process.join()
+            receiver.close()
+        del _receivers[:]
+
+
+@contextlib.contextmanager
+def _interrupts_deferred():
+    """Deliver Ctrl-C when all processes are known and can be ended."""
+    if not hasattr(signal, 'pthread_sigmask'):  # Python 2, Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(function, chunks, sender):
+    """Send the results of each chunk, or an error: a process does this."""
+    # Ctrl-C reaches all processes; only the first one obeys it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # If the first process dies, nobody has the other end of the pipe, and
+    # sending ends this one.
+    for receiver in _receivers:
+        receiver.close()
+    try:
+        for chunk in chunks:
+            sender.send([function(value) for value in chunk])
+    except (IOError, OSError):
+        return
+    except Exception as error:
+        sender.send(error)
+
+
+def _results(started, n_chunks):
+    for k in range(n_chunks):
+        try:
+            chunk = started[k % len(started)][1].recv()
+        except EOFError:
+            raise RuntimeError('a process ended before its work was done; the '
+                               'memory may be full')
+        if isinstance(chunk, Exception):
+            raise chunk
+        for result in chunk:
+            yield result
