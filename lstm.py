@@ -29,6 +29,9 @@ import functools
 import sys
 import time
 
+if __name__ == '__main__':
+    from support import terminal
+    terminal.exit_quietly_on_interrupt()
 try:
     from support import theano_setup  # noqa: F401  checks, and a BLAS
 except ImportError as error:
@@ -42,12 +45,14 @@ from theano import tensor
 from theano.sandbox.rng_mrg import MRG_RandomStreams
 
 import imdb
+from imdb import get_minibatches_idx
 from support import (
-    checkpoint, fused_lstm, options as opt, sparse, terminal)
+    checkpoint, fused_lstm, memory, options as opt, sparse, terminal, vectors)
 from support.checkpoint import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
 
 SEED = 123
+MAX_WORDS = 2 ** 18  # per minibatch in evaluation, padding included
 
 
 def numpy_floatX(data):
@@ -73,44 +78,11 @@ def get_dataset(name):
         functools.partial(imdb.load_dataset, name), imdb.prepare_data)
 
 
-def get_minibatches_idx(n, minibatch_size, shuffle=False, rng=None,
-                        lengths=None):
-    """Split the numbers 0 to n - 1 into minibatches.
-
-    Parameters
-    ----------
-    n, minibatch_size : int
-        Number of examples, and of examples per minibatch; the last minibatch
-        has the rest.
-    shuffle : bool, optional
-        Whether the order is random.
-    rng : numpy.random.RandomState, optional
-        Source of the order; NumPy's global generator by default.
-    lengths : sequence of int, optional
-        Words of each example, for length bucketing: shuffled examples are
-        sorted by length within pools of 50 minibatches, and the minibatches
-        are shuffled. This leaves little padding.
-
-    Returns
-    -------
-    list of (int, ndarray)
-        Number of each minibatch and the indices of its examples.
-    """
-    order = numpy.arange(n, dtype='int32')
-    rng = rng or numpy.random
-    if shuffle:
-        rng.shuffle(order)
-    if lengths is not None:
-        lengths, pool = numpy.asarray(lengths), 50 * minibatch_size
-        for start in range(0, n, pool):
-            part = order[start:start + pool]
-            order[start:start + pool] = part[
-                numpy.argsort(lengths[part], kind='mergesort')]
-    batches = [order[start:start + minibatch_size]
-               for start in range(0, n, minibatch_size)]
-    if shuffle and lengths is not None:
-        rng.shuffle(batches)
-    return list(enumerate(batches))
+def dataset_words(name):
+    """Return :class:`imdb.Words` of a data set; of one's own, all None."""
+    if getattr(get_dataset(name)[0], 'func', None) is imdb.load_dataset:
+        return imdb.dataset_words(name)
+    return imdb.Words(None, None, None, None)
 
 
 # ---- Parameters -------------------------------------------------------------
@@ -291,7 +263,8 @@ def build_model(tparams, options):
     tparams : dict of str to shared variable
         See :func:`init_params`.
     options : dict
-        ``dim_proj`` and, optionally, ``encoder``, ``use_dropout``, ``seed``.
+        ``dim_proj`` and, optionally, ``encoder``, ``use_dropout``, ``seed``
+        and ``class_weights``, a list of C numbers w.
 
     Returns
     -------
@@ -308,7 +281,8 @@ def build_model(tparams, options):
     f_pred : function
         ``f_pred(x, mask)`` gives the most probable labels, (n,) int64.
     cost : floatX scalar
-        Symbolic mean negative log likelihood, in nats.
+        Symbolic mean negative log likelihood, in nats. With class weights,
+        the mean of ``-w[y] log p[y]``.
     """
     trng = MRG_RandomStreams(options.get('seed', SEED))
     use_noise = theano.shared(numpy_floatX(0.), name='use_noise')
@@ -326,7 +300,10 @@ def build_model(tparams, options):
     prob = tensor.nnet.softmax(tensor.dot(proj, tparams['U'])
                                + tparams['b'])              # (n, C)
     # Theano fuses the logarithm with the softmax: no log of 0 can occur.
-    cost = tensor.nnet.categorical_crossentropy(prob, y).mean()
+    cost = tensor.nnet.categorical_crossentropy(prob, y)    # (n,)
+    if options.get('class_weights'):
+        cost *= tensor.constant(numpy_floatX(options['class_weights']))[y]
+    cost = cost.mean()
 
     f_pred_prob = theano.function([x, mask], prob, name='f_pred_prob')
 
@@ -548,7 +525,7 @@ OPTIONS = [opt.Option(*row) for row in (
     ('dim_proj', opt.integer(1), 'units of the embedding and of the LSTM'),
     ('patience', opt.integer(0), 'validations in a row without a new lowest '
      'error; after more, training stops'),
-    ('max_epochs', opt.integer(1), 'maximum passes through the training set'),
+    ('max_epochs', opt.integer(0), 'maximum passes through the training set'),
     ('dispFreq', opt.integer(1), 'updates between two lines of progress'),
     ('decay_c', opt.number(0), 'weight of (U ** 2).sum() in the cost'),
     ('lrate', opt.number(above=0), 'learning rate of sgd, rmsprop and adam; '
@@ -559,8 +536,7 @@ OPTIONS = [opt.Option(*row) for row in (
      'rule that moves the parameters'),
     ('encoder', opt.text('a key of lstm.layers', lambda v: v in layers),
      'layer over the embedded words'),
-    ('saveto', opt.text('the name of a .npz file, or None',
-                        lambda v: v.endswith('.npz'), also=(None, '')),
+    ('saveto', opt.path('the path of a .npz file, or None', '.npz'),
      'file to save the model to; None: none'),
     ('validFreq', opt.integer(1, also=(-1, 'once per epoch')),
      'updates between two validations'),
@@ -571,14 +547,14 @@ OPTIONS = [opt.Option(*row) for row in (
     ('batch_size', opt.integer(1), 'reviews per minibatch in training'),
     ('valid_batch_size', opt.integer(1), 'reviews per minibatch in '
      'evaluation'),
-    ('dataset', opt.text("'imdb', 'sample', a data file or a key of "
-                         'lstm.datasets'), 'data set to train on'),
-    ('noise_std', opt.number(0, 0), 'no effect, as in 2014'),
+    ('dataset', opt.path("'imdb', 'sample', a data file or a key of "
+                         'lstm.datasets', none=False), 'data set to train on'),
+    ('noise_std', opt.number(0), 'no effect, as in 2014'),
     ('use_dropout', opt.boolean, "drop half of the classifier's inputs"),
-    ('reload_model', opt.text('the path of a .npz file, or None',
-                              also=(None,)), 'model to start from'),
-    ('test_size', opt.integer(1, also=(-1, 'all')),
-     'test reviews to use, chosen at random'),
+    ('reload_model', opt.path('the path of a .npz file, or None'),
+     'model to start from; rows of Wemb go by word, where words are known'),
+    ('test_size', opt.integer(0, also=(-1, 'all')),
+     'test reviews to use, chosen at random; 0: all'),
     ('seed', opt.integer(1, 2147462578),  # bounds of MRG_RandomStreams
      'same seed, flags and CPU: same numbers'),
     ('pool_lengths', opt.boolean, 'length bucketing, for little padding'),
@@ -586,6 +562,12 @@ OPTIONS = [opt.Option(*row) for row in (
      'become unknown in training'),
     ('clip_c', opt.number(1e-30, 1e30, also=(0, 'no clipping')), 'maximum L2 '
      'norm of the gradient'),
+    ('class_weight', opt.text("'balanced', or None",
+                              lambda v: v == 'balanced', also=(None,)),
+     'balanced: weigh a review in the cost by N / (C N_k), where N_k of the N '
+     'training reviews have its class'),
+    ('vectors', opt.path('the path of a text file, or None'),
+     'word vectors to start from, of GloVe or word2vec'),
     ('resume', opt.boolean, 'continue the training that wrote saveto'))]
 
 
@@ -596,8 +578,8 @@ def train_lstm(
         saveto='lstm_model.npz', validFreq=370, saveFreq=1110, maxlen=100,
         batch_size=16, valid_batch_size=64, dataset='imdb', noise_std=0.,
         use_dropout=True, reload_model=None, test_size=-1, seed=SEED,
-        pool_lengths=True, word_dropout=0., clip_c=0., resume=False,
-        **unknown):
+        pool_lengths=True, word_dropout=0., clip_c=0., class_weight=None,
+        vectors=None, resume=False, **unknown):
     """Train the model, keep its best parameters and save them.
 
     Parameters
@@ -617,6 +599,9 @@ def train_lstm(
     FloatingPointError
         If the cost or a parameter is no longer a finite number. The best
         parameters, if there was a validation before, are saved first.
+    MemoryError
+        If the longest minibatch would need more memory than there is. Also if
+        an update finds too little; then the best parameters are saved first.
     SystemExit
         After SIGINT (Ctrl-C), SIGTERM or SIGHUP, when everything is saved and
         reported. Its code is 128 plus the number of the signal.
@@ -624,16 +609,16 @@ def train_lstm(
     options = dict(locals())
     options.update(options.pop('unknown'))
     options = opt.check(OPTIONS, options, 'train_lstm')
-    if resume and not saveto:
+    if options['resume'] and not options['saveto']:
         raise ValueError('resume=True needs the saveto of the training that '
                          'is to be continued')
-    with checkpoint.sole_writer(saveto):
+    with terminal.guarded_output(), checkpoint.sole_writer(options['saveto']):
         training = Training(options)
         fault = None
         with terminal.Signals() as signals:
             try:
                 training.run(signals)
-            except FloatingPointError as error:
+            except (FloatingPointError, MemoryError) as error:
                 fault = error
             errors = training.finish(fault)
     if signals.received:
@@ -661,10 +646,10 @@ class Training(object):
         self.saver = checkpoint.Saver(options['saveto'], options['resume'],
                                       config)
         params = init_params(options)
-        if options['reload_model'] and not self.saver.resumed:
-            load_params(options['reload_model'], params)
-            print('Starting from the parameters of %s'
-                  % options['reload_model'])
+        if not self.saver.resumed:
+            self.initialize(params)
+        memory.check_update(self.train[0], options['batch_size'],
+                            options['dim_proj'] * params['Wemb'].itemsize)
         self.compile(init_tparams(params), optimizer)
         self.saver.restore(self.state)
         self.first = self.state.update
@@ -676,24 +661,40 @@ class Training(object):
         load, self.prepare_data = get_dataset(name)
         self.train, self.valid, self.test = sets = opt.call(
             load, n_words=options['n_words'], valid_portion=0.05,
-            maxlen=options['maxlen'], seed=options['seed'])
-        options['ydim'] = imdb.check_sets(sets, name, options['maxlen'])
+            maxlen=options['maxlen'], seed=options['seed'], verbose=True)
+        known = dataset_words(name)
+        options['ydim'] = imdb.check_sets(sets, name, options['maxlen'],
+                                          known.classes)
+        if options['class_weight']:
+            counts = numpy.bincount(self.train[1], minlength=options['ydim'])
+            options['class_weights'] = (
+                counts.sum() / (len(counts) * counts)).tolist()
         size, n = options['test_size'], len(self.test[0])
         if 0 < size < n:  # in their old order, which is that of lengths
             chosen = sorted(self.rng.permutation(n)[:size])
             self.test = [[part[k] for k in chosen] for part in self.test]
-        dictionary, classes = None, None
-        if getattr(load, 'func', None) is imdb.load_dataset:
-            dictionary, classes = imdb.dataset_words(name)
-        options['classes'] = imdb.class_names(classes, options['ydim'])
-        self.words = {}
-        if dictionary is None:
+        options['classes'] = imdb.class_names(known.classes, options['ydim'],
+                                              name)
+        if known.fingerprint:
+            options['fingerprint'] = known.fingerprint
+        self.dictionary, self.words = known.dictionary, {}
+        if self.dictionary is None:
             print('There is no dictionary of %s, so the model will know words '
                   'by number only' % name)
         else:
-            options['tokenizer'] = imdb.TOKENIZER
+            options['tokenizer'] = known.tokenizer
             self.words['words'] = checkpoint.words_array(
-                dictionary, options['n_words'])
+                self.dictionary, options['n_words'])
+
+    def initialize(self, params):
+        """Put vectors or a saved model in place of random parameters."""
+        options = self.options
+        if options['vectors']:
+            vectors.load(options['vectors'], params['Wemb'],
+                         self.dictionary or {})
+        if options['reload_model']:
+            checkpoint.start_from(options['reload_model'], params,
+                                  self.dictionary, options['classes'])
 
     def compile(self, tparams, optimizer):
         """Build the graph, compile its functions and make the state."""
@@ -782,8 +783,10 @@ class Training(object):
         self.use_noise.set_value(numpy_floatX(0.))
         return tuple(
             pred_error(self.f_pred, self.prepare_data, data,
-                       get_minibatches_idx(len(data[0]),
-                                           self.options['valid_batch_size']))
+                       get_minibatches_idx(
+                           len(data[0]), self.options['valid_batch_size'],
+                           lengths=[len(review) for review in data[0]],
+                           max_words=MAX_WORDS))
             for data in (self.train, self.valid, self.test))
 
     def validate(self):
@@ -819,7 +822,7 @@ class Training(object):
     def finish(self, fault):
         """Evaluate and save the best parameters; return their error rates.
 
-        `fault` is the FloatingPointError that ended the training, or None.
+        `fault` is the error that ended the training, or None.
         """
         seconds = time.time() - self.start
         self.status.close()
@@ -845,14 +848,17 @@ class Training(object):
         return errors
 
     def failure(self, fault, outcome):
-        """Return the error of a training with numbers that are not finite."""
-        remedy = ('adadelta has no rate to lower; use rmsprop or sgd with a '
-                  'low lrate')
-        if self.options['optimizer'] != 'adadelta':
+        """Return the error of a training that cannot go on."""
+        if isinstance(fault, MemoryError):
+            remedy = 'lower batch_size or maxlen'
+        elif self.options['optimizer'] != 'adadelta':
             remedy = 'lower lrate, which is %s' % self.options['lrate']
         elif self.options['decay_c'] > 0:
             remedy = 'lower decay_c, which is %s' % self.options['decay_c']
-        return FloatingPointError('at update %d %s; %s; %s' % (
+        else:
+            remedy = ('adadelta has no rate to lower; use rmsprop or sgd with '
+                      'a low lrate')
+        return type(fault)('at update %d %s; %s; %s' % (
             self.state.update, fault, outcome, remedy))
 
 
@@ -871,10 +877,13 @@ def command_line(**changed):
 
 if __name__ == '__main__':
     # Edit the options here, or give them: python lstm.py --dim_proj 64
-    try:
-        train_lstm(**command_line(
-            max_epochs=100,
-            test_size=500,
-        ))
-    except (IOError, OSError, ValueError, FloatingPointError) as error:
-        sys.exit('lstm.py: %s' % error)
+    with terminal.guarded_output():
+        try:
+            train_lstm(**command_line(
+                max_epochs=100,
+                test_size=500,
+            ))
+        except (IOError, OSError, ValueError, FloatingPointError,
+                MemoryError) as error:
+            sys.stderr.write('lstm.py: %s\n' % error)
+            sys.exit(1)

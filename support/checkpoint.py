@@ -119,6 +119,84 @@ def load_params(path, params):
     return params
 
 
+def start_from(path, params, dictionary, classes):
+    """Start from a saved model, of these or of other words and classes.
+
+    Rows of ``Wemb`` are taken by word, and columns of ``U`` and ``b`` by the
+    name of the class; the rest keeps its initial value. Prints how many are
+    taken. Words or names that are not known on both sides count by number;
+    then their number must be the same.
+
+    Parameters
+    ----------
+    path : str
+    params : dict of str to ndarray
+        See :func:`load_params`.
+    dictionary : dict or None
+        Word to id, of the data to train on.
+    classes : list of str
+        Names of the classes of the data.
+
+    Raises
+    ------
+    IOError, ValueError
+        See :func:`load_params`.
+    """
+    words = load_words(path)
+    with files.open_npz(path, 'model file') as archive:
+        shapes = files.member_shapes(archive)
+        names = None
+        if _has(archive, 'options'):
+            names = load_options(path).get('classes')
+    taken = {}  # parameter -> (axis, indices here, indices there)
+    report = []
+    sizes = dict((name, shape) for name, (shape, _) in shapes.items())
+    n_words, n_there = len(params['Wemb']), (sizes.get('Wemb') or (0,))[0]
+    if words is not None and dictionary is not None and n_there > 1:
+        both = [(n, words[word]) for word, n in dictionary.items()
+                if n < n_words and words.get(word, n_there) < n_there]
+        # Padding and the unknown word have the ids 0 and 1 in every model.
+        taken['Wemb'] = (0, [0, 1] + [n for n, _ in both],
+                         [0, 1] + [n for _, n in both])
+        report.append('%d of the %d words here' % (len(both), sum(
+            n < n_words for n in dictionary.values())))
+    else:
+        report.append('words by number, since %s has no dictionary'
+                      % ('the data set' if words else 'it'))
+    if isinstance(names, list) and names != list(classes) and (
+            sizes.get('U', ())[1:] == sizes.get('b') == (len(names),)):
+        both = [(n, names.index(name)) for n, name in enumerate(classes)
+                if name in names]
+        for name, axis in (('U', 1), ('b', 0)):
+            taken[name] = (axis, [n for n, _ in both], [n for _, n in both])
+        report.append('of the classes %s here: %s' % (
+            ', '.join(classes), ', '.join(classes[n] for n, _ in both)
+            or 'none'))
+    full = dict((name, _resized(value, sizes.get(name, ()),
+                                taken.get(name, (None,))[0]))
+                for name, value in params.items())
+    load_params(path, full)
+    for name, value in full.items():
+        if name not in taken:
+            params[name] = value
+            continue
+        axis, here, there = taken[name]
+        new = numpy.array(params[name])
+        numpy.moveaxis(new, axis, 0)[here] = numpy.moveaxis(
+            value, axis, 0)[there]
+        params[name] = new
+    print('Starting from the parameters of %s; it knows %s'
+          % (path, '; '.join(report)))
+
+
+def _resized(value, shape, axis):
+    """Return an array like `value`, as long as `shape` says on one axis."""
+    wanted = list(value.shape)
+    if axis is not None and len(shape) == len(wanted):
+        wanted[axis] = shape[axis]
+    return numpy.broadcast_to(numpy.zeros((), value.dtype), wanted)
+
+
 def load_options(path):
     """Load the options that a model was trained with.
 
@@ -186,6 +264,24 @@ def load_words(path):
             return None
         words = files.read_lines(archive, 'words')
     return dict((word, n) for n, word in enumerate(words) if word)
+
+
+def has_words(words, dictionary, n_words):
+    """Return whether the words of a model are those of a dictionary.
+
+    Parameters
+    ----------
+    words : dict
+        See :func:`load_words`.
+    dictionary : dict
+        Word to id.
+    n_words : int
+        Ids of `n_words` or more do not count.
+    """
+    ids = set(n for word, n in dictionary.items()
+              if n < n_words and word and u'\n' not in word)
+    return len(ids) == len(words) and all(
+        dictionary.get(word) == n for word, n in words.items())
 
 
 def save_model(path, params, history_errs, options, **others):
@@ -284,7 +380,7 @@ def check_space(saveto, size):
 # a different value.
 FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
-         'floatX', 'data')
+         'class_weight', 'floatX', 'data')
 
 
 def fingerprint(sets):

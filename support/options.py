@@ -10,10 +10,13 @@ import collections
 import difflib
 import inspect
 import numbers
+import os
 import textwrap
 
 import numpy
 import six
+
+from support import files, terminal
 
 Option = collections.namedtuple('Option', 'name values meaning')
 
@@ -30,10 +33,13 @@ class Values(object):
     parse : function
         Turns a text from the command line into a value, or raises a
         ValueError.
+    clean : function, optional
+        Turns an allowed value into the one that is used.
     """
 
-    def __init__(self, words, allows, parse):
+    def __init__(self, words, allows, parse, clean=lambda value: value):
         self.words, self.allows, self.parse = words, allows, parse
+        self.clean = clean
 
 
 def _signature(function):
@@ -145,6 +151,25 @@ def text(words, allows=len, also=()):
                   _or_none(str) if None in also else str)
 
 
+def path(words, ending='', none=True):
+    """Paths, as text or as path objects; '' is None, if None is allowed.
+
+    `ending` is added where it lacks, as numpy.savez does.
+    """
+    def allows(value):
+        try:
+            value = files.as_path(value)
+        except TypeError:
+            return False
+        return none if not value else bool(
+            not ending or os.path.basename(value))
+
+    def clean(value):
+        value = files.as_path(value) or None
+        return value and value + ending * (not value.endswith(ending))
+    return Values(words, allows, _or_none(str) if none else str, clean)
+
+
 def function(*functions):
     """Functions like the given ones; on the command line, by their names."""
     named = collections.OrderedDict((f.__name__, f) for f in functions)
@@ -192,6 +217,7 @@ def check(table, values, caller):
         if not row.values.allows(value):
             raise ValueError('%s=%r: it must be %s'
                              % (row.name, value, row.values.words))
+        value = row.values.clean(value)
         checked[row.name] = (value.item() if isinstance(value, numpy.generic)
                              else value)
     return checked
@@ -252,7 +278,8 @@ def from_command_line(table, values, description, arguments=None):
             help=('%s; %s (default: %s)' % (
                 row.meaning, row.values.words,
                 getattr(value, '__name__', value))).replace('%', '%%'))
-    given, unknown = parser.parse_known_args(arguments)
+    with terminal.guarded_output(may_end=True):  # help may go to a pipe
+        given, unknown = parser.parse_known_args(arguments)
     for word in unknown:
         name = word.lstrip('-').split('=')[0]
         if not word.startswith('--'):

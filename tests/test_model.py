@@ -165,6 +165,48 @@ def test_gradients_against_finite_differences(model, grads):
             assert gradient.all()
 
 
+WEIGHTS = [0.5, 2., 3.]
+
+
+@pytest.fixture(scope='module')
+def weighted(model):
+    """The cost with class weights, and its gradients, compiled."""
+    _, tparams, _ = model
+    _, x, mask, y, _, _, cost = lstm.build_model(
+        tparams, dict(OPTIONS, class_weights=WEIGHTS))
+    return theano.function(
+        [x, mask, y], [cost] + tensor.grad(cost, list(tparams.values())))
+
+
+def test_class_weights_multiply_the_terms_of_the_cost(model, weighted):
+    """The mean of -w[y] log p[y]; its gradient by finite differences."""
+    params = model[0]
+
+    def cost(moved):
+        probs = reference.probabilities(moved, REVIEWS)
+        return -numpy.mean([WEIGHTS[y] * numpy.log(row[y])
+                            for row, y in zip(probs, LABELS)])
+    results = weighted(*BATCH)
+    numpy.testing.assert_allclose(results[0], cost(params), 1e-12)
+    for name, gradient in zip(params, results[1:]):
+        numpy.testing.assert_allclose(
+            gradient, reference.derivatives(cost, params, name), 0, 1e-9,
+            name)
+
+
+def test_class_weights_of_sure_and_wrong_predictions_stay_finite(
+        model, weighted):
+    params, tparams, _ = model
+    tparams['b'].set_value(lstm.numpy_floatX([1000., 0., 0.]))
+    try:
+        results = weighted(*BATCH)
+    finally:
+        tparams['b'].set_value(params['b'])
+    assert all(numpy.isfinite(value).all() for value in results)
+    # Labels 1, 2 and 1 are wrong by 1000 nats.
+    assert abs(results[0] - 1000 * (2 + 3 + 2) / 5.) < 5
+
+
 def test_masked_and_unmasked_layers_have_the_same_gradients():
     params = some_params(OPTIONS)
     tparams = lstm.init_tparams(params)

@@ -1,9 +1,11 @@
 """train_lstm and its command: small trainings, from the options to the file.
 """
 import functools
+import gzip
 import inspect
 import json
 import os
+import pathlib
 import pickle
 import re
 import shlex
@@ -18,6 +20,7 @@ import imdb
 import lstm
 import reference
 from conftest import ROOT, TINY
+from support import datafile, memory, vectors
 
 PARAMETERS = ['Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b']
 
@@ -133,7 +136,8 @@ def test_the_options_are_saved(train):
     for name, value in TINY.items():
         assert options[name] == value
     assert options['optimizer'] == 'adadelta' and options['lrate'] == 0.0001
-    assert options['ydim'] == 2 and options['classes'] == ['neg', 'pos']
+    assert options['ydim'] == 2
+    assert options['classes'] == ['class 0', 'class 1']
 
 
 def test_same_seed_same_numbers(train):
@@ -331,7 +335,7 @@ BAD = [
     ('dim_proj', True, 'an integer of 1 or more'),
     ('dim_proj', None, 'an integer of 1 or more'),
     ('patience', -1, 'an integer of 0 or more'),
-    ('max_epochs', 0, 'an integer of 1 or more'),
+    ('max_epochs', -1, 'an integer of 0 or more'),
     ('dispFreq', 0, 'an integer of 1 or more'),
     ('decay_c', -1., 'a number of 0 or more'),
     ('decay_c', numpy.nan, 'a number of 0 or more'),
@@ -341,8 +345,8 @@ BAD = [
     ('n_words', 2, 'an integer of 3 or more'),
     ('optimizer', 'sgd', 'adadelta, rmsprop, sgd, adam .*not its name'),
     ('encoder', 'gru', 'a key of lstm.layers'),
-    ('saveto', 'model', r'the name of a \.npz file, or None'),
-    ('saveto', 3, r'the name of a \.npz file, or None'),
+    ('saveto', 3, r'the path of a \.npz file, or None'),
+    ('saveto', 'folder/', r'the path of a \.npz file, or None'),
     ('validFreq', 0, 'an integer of 1 or more, or -1: once per epoch'),
     ('saveFreq', -2, 'an integer of 1 or more, or -1: once per epoch'),
     ('maxlen', 1, 'an integer of 2 or more, or None'),
@@ -350,10 +354,10 @@ BAD = [
     ('valid_batch_size', -5, 'an integer of 1 or more'),
     ('dataset', '', "'imdb', 'sample', a data file or a key"),
     ('dataset', None, "'imdb', 'sample', a data file or a key"),
-    ('noise_std', 1., '0'),
+    ('noise_std', -1., 'a number of 0 or more'),
     ('use_dropout', 'no', 'True or False'),
     ('reload_model', True, r'the path of a \.npz file, or None'),
-    ('test_size', 0, 'an integer of 1 or more, or -1: all'),
+    ('test_size', -2, 'an integer of 0 or more, or -1: all'),
     ('seed', 0, 'an integer from 1 to 2147462578'),
     ('seed', 2147462579, 'an integer from 1 to 2147462578'),
     ('pool_lengths', 2, 'True or False'),
@@ -361,6 +365,8 @@ BAD = [
     ('word_dropout', -0.1, 'a number of 0 or more and below 1'),
     ('clip_c', -1, 'a number from 1e-30 to 1e[+]30, or 0: no clipping'),
     ('clip_c', 1e39, 'a number from 1e-30 to 1e[+]30, or 0: no clipping'),
+    ('class_weight', 'equal', "'balanced', or None"),
+    ('vectors', 3, 'the path of a text file, or None'),
     ('resume', 'm.npz', 'True or False'),
 ]
 
@@ -544,8 +550,9 @@ GOOD = [
     ('reload_model', 'm.npz', 'm.npz'), ('reload_model', 'None', None),
     ('test_size', '-1', -1), ('seed', '7', 7), ('pool_lengths', 'false',
                                                 False),
-    ('word_dropout', '0.1', 0.1), ('clip_c', '0', 0.), ('resume', 'True',
-                                                        True)]
+    ('word_dropout', '0.1', 0.1), ('clip_c', '0', 0.),
+    ('class_weight', 'balanced', 'balanced'), ('class_weight', 'None', None),
+    ('vectors', 'v.txt', 'v.txt'), ('resume', 'True', True)]
 
 
 @pytest.fixture
@@ -594,7 +601,7 @@ def test_without_options_the_command_line_is_the_call_in_the_file(typed):
     (['--clip_c', '-1'], '--clip_c -1: it must be a number from 1e-30'),
     (['--use_dropout', 'yes'], '--use_dropout yes: it must be True or False'),
     (['--optimizer', 'momentum'], '--optimizer momentum: it must be adadelta'),
-    (['--saveto', 'model'], '--saveto model: it must be the name of a .npz'),
+    (['--saveto', 'x/'], '--saveto x/: it must be the path of a .npz file'),
     (['--dim_proj'], '--dim_proj: expected one argument'),
     (['--learning_rate', '3'], 'no option --learning_rate; the nearest name '
                                'is --lrate'),
@@ -756,3 +763,244 @@ def test_a_loader_with_keywords_only_gets_them(tmp_path):
     finally:
         del lstm.datasets['keywords']
     assert seen == [(TINY['n_words'], 100)]
+
+
+# --------------------------------------------------------------------------
+# What was valid in 2014
+# --------------------------------------------------------------------------
+
+def test_no_epoch_saves_the_initial_parameters(train):
+    _, archive = train(max_epochs=0)
+    start = lstm.init_params(dict(TINY, ydim=2))
+    for name in PARAMETERS:
+        assert (archive[name] == start[name]).all()
+    assert archive['history_errs'].shape == (0, 2)
+
+
+def test_a_test_size_of_0_is_all_reviews_and_no_model_is_reloaded(train):
+    options = json.loads(str(train(test_size=0, reload_model='',
+                                   noise_std=0.1)[1]['options']))
+    assert options['reload_model'] is None and options['noise_std'] == 0.1
+    assert (train(test_size=0)[0] == train()[0])
+
+
+def test_paths_of_any_kind(dataset, tmp_path, monkeypatch):
+    """A name without .npz gets it, as numpy.savez did; ~ is the home."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for saveto in (tmp_path / 'a.npz', '~/b', str(tmp_path / 'c.npz')):
+        lstm.train_lstm(**dict(
+            TINY, dataset=pathlib.Path(dataset), saveto=saveto, max_epochs=1,
+            reload_model=None if saveto == tmp_path / 'a.npz' else '~/a.npz'))
+    first, *others = [(tmp_path / name).read_bytes() != b'' and lstm.
+                      load_params(tmp_path / name, lstm.init_params(
+                          dict(TINY, ydim=2)))
+                      for name in ('a.npz', 'b.npz', 'c.npz')]
+    for params in others:
+        assert (params['Wemb'] != first['Wemb']).any()
+
+
+# --------------------------------------------------------------------------
+# Class weights
+# --------------------------------------------------------------------------
+
+def test_balanced_class_weights_are_inverse_shares(data_file, tmp_path):
+    """N / (C N_k): 30 of one class and 6 of the other, 3 in validation."""
+    labels = [0] * 30 + [1] * 6
+    data = [[2 + y] for y in labels], labels
+    lstm.train_lstm(**dict(
+        TINY, dataset=data_file(data, data), class_weight='balanced',
+        saveto=str(tmp_path / 'm.npz'), max_epochs=1))
+    options = lstm.load_options(tmp_path / 'm.npz')
+    train = imdb.load_data(data_file(data, data), 30, 0.05, 100)[0][1]
+    assert sorted(options['class_weights']) == pytest.approx(sorted(
+        len(train) / (2. * train.count(y)) for y in (0, 1)))
+    assert options['class_weights'][1] > 2 > options['class_weights'][0]
+
+
+def test_a_rare_class_is_found_with_class_weights(data_file, tmp_path):
+    """Word 2 is in nine of ten reviews of class 1, and in half of class 0."""
+    labels = ([0] * 19 + [1]) * 20
+    data = [[2, 4] if y and n % 10 or not y and n % 2 else [3, 4]
+            for n, y in enumerate(labels)], labels
+
+    def predicted(**options):
+        lstm.train_lstm(**dict(
+            TINY, dataset=data_file(data, data), optimizer=lstm.adam,
+            lrate=0.02, max_epochs=10, saveto=str(tmp_path / 'm.npz'),
+            batch_size=40, patience=100, use_dropout=False, **options))
+        model = lstm.build_model(lstm.init_tparams(lstm.load_params(
+            tmp_path / 'm.npz', lstm.init_params(dict(TINY, ydim=2)))), TINY)
+        return set(model.f_pred(*imdb.prepare_data(*data)[:2]))
+    assert predicted() == {0}
+    assert predicted(class_weight='balanced') == {0, 1}
+
+
+# --------------------------------------------------------------------------
+# Starting from a model, or from word vectors
+# --------------------------------------------------------------------------
+
+def corpus(path, words, classes, n=40):
+    """Write a data file and its dictionary: `words` tell the classes."""
+    dictionary = {word: k + 2 for k, word in enumerate(words)}
+    rng = numpy.random.RandomState(0)
+    labels = (list(range(len(classes))) * n)[:n]
+    reviews = [[dictionary[classes[y] + 'ish'], int(rng.randint(
+        2, len(words) + 2))] for y in labels]
+    datafile.write(str(path), datafile.Corpus(
+        (reviews, labels), ([], []), (reviews, labels), dictionary, classes,
+        imdb.TOKENIZER))
+    return dictionary
+
+
+@pytest.fixture(scope='module')
+def first_model(tmp_path_factory):
+    """A model of the classes bad and good, and its dictionary."""
+    folder = tmp_path_factory.mktemp('first')
+    words = ['badish', 'goodish'] + list('abcdefgh')
+    dictionary = corpus(folder / 'd.pkl', words, ['bad', 'good'])
+    lstm.train_lstm(**dict(
+        TINY, n_words=12, dataset=str(folder / 'd.pkl'), max_epochs=1,
+        saveto=str(folder / 'm.npz')))
+    return str(folder / 'm.npz'), dictionary
+
+
+def started(model, data, **options):
+    """The parameters with which a training starts from a model."""
+    saveto = str(data) + '.npz'
+    options = dict(dict(n_words=12), **options)
+    lstm.train_lstm(**dict(
+        TINY, dataset=str(data), max_epochs=0, saveto=saveto,
+        reload_model=model, **options))
+    with numpy.load(saveto, allow_pickle=False) as archive:
+        return {name: archive[name] for name in PARAMETERS}
+
+
+def test_rows_go_by_word_and_columns_by_class(first_model, tmp_path, capsys):
+    """The other data has the words in another order, and the classes too."""
+    model, then = first_model
+    words = list('hgfex') + ['goodish', 'badish']
+    now = corpus(tmp_path / 'o.pkl', words, ['good', 'bad'])
+    params = started(model, tmp_path / 'o.pkl')
+    with numpy.load(model) as saved:
+        for word, n in now.items():
+            same = (params['Wemb'][n] == saved['Wemb'][then.get(word, 0)])
+            assert same.all() == (word != 'x'), word
+        assert (params['Wemb'][:2] == saved['Wemb'][:2]).all()
+        assert (params['U'] == saved['U'][:, ::-1]).all()
+        assert (params['b'] == saved['b'][::-1]).all()
+        for name in ('lstm_W', 'lstm_U', 'lstm_b'):
+            assert (params[name] == saved[name]).all()
+    out = capsys.readouterr().out
+    assert 'it knows 6 of the 7 words here; of the classes good, bad ' in out
+
+
+def test_other_classes_and_more_words_start_at_random(first_model, tmp_path,
+                                                      capsys):
+    model, then = first_model
+    corpus(tmp_path / 'o.pkl', ['goodish', 'soish', 'badish', 'y'],
+           ['bad', 'good', 'so'])
+    params = started(model, tmp_path / 'o.pkl', n_words=300)
+    new = lstm.init_params(dict(TINY, n_words=300, ydim=3))
+    with numpy.load(model) as saved:
+        assert (params['U'][:, :2] == saved['U']).all()
+        assert (params['U'][:, 2] == new['U'][:, 2]).all()
+        assert (params['Wemb'][2] == saved['Wemb'][then['goodish']]).all()
+        assert (params['Wemb'][5:] == new['Wemb'][5:]).all()
+    out = capsys.readouterr().out
+    assert 'it knows 2 of the 4 words here' in out
+    assert 'of the classes bad, good, so here: bad, good' in out
+
+
+def test_the_same_data_starts_with_the_same_parameters(first_model):
+    model, _ = first_model
+    params = started(model, model[:-len('m.npz')] + 'd.pkl')
+    with numpy.load(model) as saved:
+        for name in PARAMETERS:
+            assert (params[name] == saved[name]).all()
+
+
+def test_a_model_without_words_is_taken_by_number(train, first_model,
+                                                  tmp_path, capsys):
+    model, _ = first_model
+    params = lstm.load_params(model, lstm.init_params(
+        dict(TINY, n_words=12, ydim=2)))
+    numpy.savez(str(tmp_path / 'old.npz'), **params)
+    _, archive = train(reload_model=str(tmp_path / 'old.npz'), n_words=12,
+                       max_epochs=0)
+    assert (archive['Wemb'] == params['Wemb']).all()
+    assert 'words by number, since it has no dict' in capsys.readouterr().out
+
+
+VECTORS = u"""3 8
+GOODISH 1 1 1 1 1 1 1 1
+goodish 1 2 3 4 5 6 7 8
+nowhere 0 0 0 0 0 0 0 0
+a -1 .5 0 0 0 0 0 1e-3
+"""
+
+
+@pytest.mark.parametrize('kind', ['word2vec', 'GloVe', 'gzip'])
+def test_word_vectors_start_the_rows_of_their_words(
+        first_model, tmp_path, kind, capsys):
+    model, words = first_model
+    text = VECTORS if kind == 'word2vec' else VECTORS.split(u'\n', 1)[1]
+    path = tmp_path / 'v.txt'
+    path.write_bytes(gzip.compress(text.encode('utf-8')) if kind == 'gzip'
+                     else text.encode('utf-8'))
+    params = started(None, model[:-len('m.npz')] + 'd.pkl', vectors=path)
+    new = lstm.init_params(dict(TINY, n_words=12, ydim=2))
+    new['Wemb'][words['goodish']] = range(1, 9)
+    new['Wemb'][words['a']] = lstm.numpy_floatX([-1, .5, 0, 0, 0, 0, 0, 1e-3])
+    assert (params['Wemb'] == new['Wemb']).all()
+    assert 'has vectors for 2 of the 10 words' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('line, words', [
+    (b'a 1 2 3', 'line 2 .* has 3 numbers, and dim_proj is 8; set dim_proj=3'),
+    (b'a 1 2 3 4 5 6 7 x', 'line 2 .* is not a word and its numbers'),
+    (b'a 1 2 3 4 5 6 7 inf', 'line 2 .* is not a word and its numbers'),
+    (b'\xff\xfe 1', 'line 2 .* is not UTF-8 text; the binary form'),
+    (b'zzz 1', 'has a vector for none of the words')])
+def test_files_that_hold_no_word_vectors_are_refused(first_model, tmp_path,
+                                                     line, words):
+    (tmp_path / 'v.txt').write_bytes(b'zzz 1 2\n' + line + b'\n')
+    with pytest.raises(ValueError, match=words):
+        vectors.load(str(tmp_path / 'v.txt'), numpy.zeros((12, 8)),
+                     first_model[1])
+
+
+# --------------------------------------------------------------------------
+# Memory
+# --------------------------------------------------------------------------
+
+def test_a_training_that_cannot_fit_says_so_before_it_starts(
+        train, monkeypatch, capsys):
+    monkeypatch.setattr(memory, 'available', lambda: 1000)
+    with pytest.raises(MemoryError, match=r'a minibatch of the longest '
+                       r'reviews \(4, of up to 9 words\) needs about .* GB'):
+        train()
+    assert 'Compiled' not in capsys.readouterr().out
+
+
+def test_what_was_learned_is_saved_when_the_memory_ends(train, tmp_path,
+                                                        monkeypatch):
+    def show(self, cost):
+        if self.state.update == 25:
+            raise MemoryError('no memory')
+    monkeypatch.setattr(lstm.Training, 'show', show)
+    with pytest.raises(MemoryError, match='at update 25 no memory; training '
+                       'stopped, and the best model so far is in .*lower '
+                       'batch_size or maxlen'):
+        train()
+    assert len(lstm.load_history(str(tmp_path / 'model.npz'))) == 2
+
+
+def test_a_long_review_is_evaluated_alone():
+    lengths = [3] * 5 + [90] + [4] * 4
+    batches = [list(index) for _, index in lstm.get_minibatches_idx(
+        10, 5, lengths=lengths, max_words=20)]
+    # Sorted by length: five of 3, four of 4, the long one.
+    assert batches == [[0, 1, 2, 3, 4], [6, 7, 8, 9], [5]]
+    assert [list(index) for _, index in lstm.get_minibatches_idx(
+        10, 10, lengths=lengths, max_words=12)] == [
+            [0, 1, 2, 3], [4, 6, 7], [8, 9], [5]]

@@ -1,0 +1,104 @@
+"""Read word vectors in the text formats of GloVe, word2vec and fastText."""
+from __future__ import absolute_import, division, print_function
+
+import gzip
+import io
+
+import numpy
+
+# Moses writes these signs as entities, which files of vectors do not.
+_ESCAPES = [(u'&', u'&amp;'), (u'|', u'&#124;'), (u'<', u'&lt;'),
+            (u'>', u'&gt;'), (u"'", u'&apos;'), (u'"', u'&quot;'),
+            (u'[', u'&#91;'), (u']', u'&#93;')]
+_LONGEST = 2 ** 16  # bytes per line
+
+
+def load(path, table, dictionary):
+    """Put the vectors of known words into a table, and print their number.
+
+    Parameters
+    ----------
+    path : str
+        A text file, perhaps gzipped: each line has a word and its numbers,
+        with spaces between them. A first line with two numbers is skipped.
+        If the file has a word in several spellings, its lower case counts.
+    table : ndarray, shape (V, D)
+        Rows of known words are replaced.
+    dictionary : dict
+        Word, in lower case, to row.
+
+    Raises
+    ------
+    IOError
+        If the file cannot be read.
+    ValueError
+        If a line is no vector of D finite numbers, or if no word is known.
+    """
+    found, exact = set(), set()
+    for number, line in _lines(path):
+        word, _, numbers = line.rstrip().partition(b' ')
+        if number == 1 and len(numbers.split()) == 1:
+            continue
+        try:
+            word = word.decode('utf-8')
+        except UnicodeDecodeError:
+            raise ValueError('line %d of %s is not UTF-8 text; the binary '
+                             'form of word2vec must be converted to the text '
+                             'form' % (number, path))
+        row = _row(word.lower(), dictionary)
+        if row is None or row >= len(table) or row in exact:
+            continue
+        if row not in found or word == word.lower():
+            table[row] = _vector(path, number, numbers, table.shape[1])
+            found.add(row)
+        if word == word.lower():
+            exact.add(row)
+    if not found:
+        raise ValueError('%s has a vector for none of the words of the data '
+                         'set' % path)
+    print('%s has vectors for %d of the %d words' % (path, len(found), sum(
+        n < len(table) for n in dictionary.values())))
+
+
+def _row(word, dictionary):
+    if word not in dictionary:
+        for sign, code in _ESCAPES:
+            word = word.replace(sign, code)
+    return dictionary.get(word)
+
+
+def _vector(path, number, numbers, size):
+    """Return the numbers of a line, checked."""
+    try:
+        vector = numpy.array(numbers.split(), 'float64')
+    except ValueError:
+        vector = numpy.array([numpy.nan])
+    if not numpy.isfinite(vector).all() or not vector.size:
+        raise ValueError('line %d of %s is not a word and its numbers'
+                         % (number, path))
+    if len(vector) != size:
+        raise ValueError('line %d of %s has %d numbers, and dim_proj is %d; '
+                         'set dim_proj=%d' % (number, path, len(vector), size,
+                                              len(vector)))
+    return vector
+
+
+def _lines(path):
+    """Yield the number and the bytes of each line."""
+    with io.open(path, 'rb') as f:
+        gzipped = f.read(2) == b'\x1f\x8b'
+    with (gzip.open if gzipped else io.open)(path, 'rb') as f:
+        number = 0
+        while True:
+            try:
+                line = f.readline(_LONGEST)
+            except Exception as error:  # a damaged gzip can raise anything
+                raise IOError('%s cannot be read to its end (%s)'
+                              % (path, error))
+            if not line:
+                break
+            number += 1
+            if len(line) == _LONGEST:
+                raise ValueError('line %d of %s is not a word and its numbers'
+                                 % (number, path))
+            yield number, line
