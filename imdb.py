@@ -112,25 +112,29 @@ def read_reviews(source, text_column=None, label_column=None,
     IOError
         If `source` does not exist, is neither of these, or is damaged.
     """
+    if test_portion is not None and not 0 < test_portion < 1:
+        raise ValueError('test_portion=%r: it must be a number between 0 and '
+                         '1, or None' % (test_portion,))
     source = files.as_path(source)
     notes = corpus.Notes() if notes is None else notes
     reviews, is_table = layout.read(source, text_column, label_column, notes)
-    if is_table and test_portion is None:
-        test_portion = 0.1
+    share = 0.1 if is_table and test_portion is None else test_portion
     splits = set(split for split, _, _ in reviews)
     if 'train' not in splits:
         raise ValueError(
             '%s has no training reviews; put them into train/CLASS/*.txt, for '
             'example train/pos/1.txt' % source)
     if 'test' not in splits:
-        if not test_portion:
+        if not share:
             raise ValueError(
                 '%s has no test part: put about a tenth of the texts into '
                 'test/CLASS/*.txt, or let --test_portion 0.1 set them apart'
                 % source)
-        reviews = layout.set_apart(reviews, test_portion)
+        reviews = layout.set_apart(reviews, share)
         print('There is no test part: %g of the texts of each class are set '
-              'apart for it' % test_portion)
+              'apart for it' % share)
+    elif test_portion:
+        print('There is a test part, so test_portion has no effect')
     layout.check_classes(source, [review[:2] for review in reviews])
     return reviews
 
@@ -819,8 +823,6 @@ def main():
              'test part (of a table: 0.1)')
     with terminal.guarded_output(may_end=True):  # help may go to a pipe
         args = parser.parse_args()
-    if args.test_portion is not None and not 0 < args.test_portion < 1:
-        parser.error('--test_portion must be between 0 and 1')
     with terminal.guarded_output():
         try:
             preprocess(args.source, args.path, args.lang, args.text,

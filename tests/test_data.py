@@ -707,6 +707,14 @@ def test_a_test_part_is_needed_and_ten_texts_are_few(tmp_path, capsys):
     assert ('There is no test part: 0.2 of the texts of each class are set '
             'apart for it\n') in out
 
+    write_texts(tmp_path / 'c', {'test/a/1.txt': 'x', 'test/b/1.txt': 'y'})
+    (train, test), _, out = preprocessed(
+        tmp_path / 'c', tmp_path / 'e.pkl', capsys, test_portion=0.2)
+    assert n_reviews(test) == [1, 1] and n_reviews(train) == [5, 5]
+    assert 'There is a test part, so test_portion has no effect\n' in out
+    with pytest.raises(ValueError, match='test_portion=2: it must be a num'):
+        imdb.preprocess(tmp_path / 'c', tmp_path / 'f.pkl', test_portion=2)
+
 
 # --------------------------------------------------------------------------
 # Tables, zip archives
