@@ -17,12 +17,17 @@ import argparse
 import collections
 import errno
 import io
-import itertools
 import json
+import numbers
 import os
+import re
 import sys
+import threading
 from xml.sax.saxutils import escape
 
+if __name__ == '__main__':
+    from support import terminal
+    terminal.exit_quietly_on_interrupt()
 try:
     from support import theano_setup  # noqa: F401  before Theano
 except ImportError as error:
@@ -36,11 +41,11 @@ from theano import tensor
 
 import imdb
 import lstm
-from support import checkpoint, files, options as opt
+from support import (
+    checkpoint, corpus, files, inputs, options as opt, tables, terminal,
+    text as text_rules)
+from support.metrics import scores
 from support.terminal import printable
-
-CHUNK = 1024  # lines that are classified together, and then printed
-
 
 # ---- Models -----------------------------------------------------------------
 
@@ -54,7 +59,7 @@ def load_model(path):
 
     Parameters
     ----------
-    path : str
+    path : str or path
         A ``.npz`` file of :func:`lstm.train_lstm`, or of the tutorial of
         2014. The latter has no options; sizes are those of its arrays.
 
@@ -71,7 +76,7 @@ def load_model(path):
     IOError, ValueError
         See :func:`lstm.load_params`.
     """
-    params = collections.OrderedDict()
+    params, path = collections.OrderedDict(), files.as_path(path)
     with files.open_npz(path, 'model file') as archive:
         shapes = collections.OrderedDict(
             (name, shape) for name, (shape, _) in
@@ -98,16 +103,34 @@ def load_model(path):
             and all(isinstance(name, six.string_types) for name in classes)):
         raise ValueError('%s names other classes than the %d it has'
                          % (path, options['ydim']))
-    options['classes'] = [printable(name) for name in
-                          imdb.class_names(classes, options['ydim'])]
-    if options.get('tokenizer', imdb.TOKENIZER) != imdb.TOKENIZER:
-        raise ValueError('%s was trained on text split otherwise (%s) than '
-                         'this script does (%s)' % (
-                             path, options['tokenizer'], imdb.TOKENIZER))
+    options['classes'] = _fit_names(
+        path, imdb.class_names(classes, options['ydim']))
+    if options.get('tokenizer') is not None and not text_rules.is_known(
+            options['tokenizer']):
+        raise ValueError('%s was trained on text split otherwise (%r) than '
+                         'this script can' % (path, options['tokenizer']))
     if options.get('encoder', 'lstm') not in list(lstm.layers):
         raise ValueError('%s has the layer %r, which lstm.layers lacks'
                          % (path, options['encoder']))
     return params, options
+
+
+def _fit_names(path, names):
+    """Return names of classes fit to print, or raise a ValueError."""
+    names = [corpus.one_line(name, None) for name in names]
+    if len(set(names)) < len(names):
+        raise ValueError('%s has two classes that look the same: %s'
+                         % (path, ', '.join(names)))
+    return names
+
+
+def _has_names(options, words):
+    """Return whether names of classes are known, not those by default.
+
+    Models without words got names by default, until they had a fingerprint.
+    """
+    return ('fingerprint' in options or words is not None) and (
+        options['classes'] != ['class %d' % n for n in range(options['ydim'])])
 
 
 def _check_shapes(path, shapes):
@@ -131,6 +154,10 @@ def _check_shapes(path, shapes):
         raise ValueError('%s holds no model of a size that this script makes; '
                          'larger ones need a larger MAX_BYTES in '
                          'support/files.py' % path)
+
+
+# Theano compiles one function at a time.
+_compiling = threading.RLock()
 
 
 def build(path):
@@ -157,7 +184,8 @@ def build(path):
     params, options = load_model(path)
     try:
         tparams = lstm.init_tparams(params)
-        model = lstm.build_model(tparams, options)
+        with _compiling:
+            model = lstm.build_model(tparams, options)
         # A prediction, of a word and of padding, shows that all shapes fit.
         last = options['n_words'] - 1
         x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
@@ -184,15 +212,15 @@ def build(path):
 # ---- Classifying ------------------------------------------------------------
 
 class Classifier(object):
-    """A saved model that classifies texts.
+    """A saved model that classifies texts. Threads may share it.
 
     Parameters
     ----------
-    path : str
+    path : str or path
         See :func:`load_model`.
-    dictionary : str, optional
-        Path of the dictionary, for a model of the tutorial of 2014, which
-        has none in its file.
+    dictionary : str or path, optional
+        Path of the dictionary, for a model that has no words in its file, as
+        those of the tutorial of 2014.
 
     Attributes
     ----------
@@ -202,56 +230,104 @@ class Classifier(object):
         Names of the classes, in the order of the probabilities.
     dictionary : dict
         Word to id.
+    tokenizer : str
+        How it splits text into words, see :func:`support.text.tokenize`.
 
     Raises
     ------
     IOError, ValueError
-        See :func:`build`. Also if there is no dictionary.
+        See :func:`build`. Also if there is no dictionary, or another one than
+        that of the model.
     """
 
     def __init__(self, path, dictionary=None):
-        self.dictionary = (imdb.load_dictionary(dictionary) if dictionary
-                           else lstm.load_words(path))
-        if self.dictionary is None:
+        path, words = files.as_path(path), lstm.load_words(path)
+        known = dictionary and imdb.read_words(dictionary)
+        if words is None and not known:
             load_model(path)  # any other fault of the file comes first
             raise ValueError(
                 '%s holds no words, like the files of 2014; name its '
                 'dictionary: --dict imdb.dict.pkl' % path)
         self.params, self.options, self._model = build(path)
+        if known:
+            self._check_dictionary(path, words, dictionary, known)
         self.classes = self.options['classes']
+        self.dictionary = known.dictionary if words is None else words
+        self.tokenizer = self.options.get('tokenizer') or (
+            known.tokenizer if words is None else text_rules.OLD)
         self._f_parts = None  # compiled when an explanation is needed
+        # A compiled function keeps its intermediate results in one place.
+        self._lock = threading.RLock()
+
+    def _check_dictionary(self, path, words, dictionary, known):
+        """Check that a dictionary is of this model; take names from it."""
+        options = self.options
+        if words is not None and not checkpoint.has_words(
+                words, known.dictionary, options['n_words']):
+            raise ValueError('%s has other words than the model %s, which '
+                             'needs no dictionary: leave out --dict'
+                             % (dictionary, path))
+        if not text_rules.is_known(known.tokenizer):
+            raise ValueError('%s was made by another rule (%r) than this '
+                             'script has' % (dictionary, known.tokenizer))
+        names = known.classes and _fit_names(dictionary, known.classes)
+        if words is None and options.get('fingerprint') not in (
+                None, imdb.fingerprint(known.dictionary, known.classes or [])
+        ) or names and len(names) != options['ydim']:
+            raise ValueError('%s is the dictionary of other data than the '
+                             'model %s' % (dictionary, path))
+        if names and not _has_names(options, words):
+            options['classes'] = names
 
     def encode(self, text):
         """Return the word ids of a text; 1 for unknown words."""
-        return imdb.encode(text, self.dictionary, self.options['n_words'])
+        return imdb.encode(text, self.dictionary, self.options['n_words'],
+                           self.tokenizer)
 
     def probabilities(self, texts, batch_size=64):
         """Compute the probability of every class for every text.
 
         Parameters
         ----------
-        texts : sequence of str
+        texts : iterable of str
         batch_size : int, optional
-            Texts per minibatch.
+            The most texts per minibatch.
 
         Returns
         -------
         ndarray of floatX, shape (number of texts, C)
+
+        Raises
+        ------
+        TypeError
+            If `texts` is one text, or holds anything but texts.
         """
-        return self.probabilities_of_ids(
-            [self.encode(text) for text in texts], batch_size)
+        seqs = [self.encode(text) for text in inputs.check_texts(texts)]
+        return self.probabilities_of_ids(seqs, batch_size)
 
     def probabilities_of_ids(self, seqs, batch_size=64):
-        """Compute probabilities from lists of word ids, see probabilities."""
+        """Compute probabilities from lists of word ids, see probabilities.
+
+        Ids beyond the vocabulary count as 1, unknown. A TypeError or a
+        ValueError names the list that holds anything else.
+        """
+        seqs = [_check_ids(n, seq, self.options['n_words']) for n, seq in
+                enumerate(inputs.as_list(seqs, 'lists of word ids'))]
+        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+            raise ValueError('batch_size=%r: it must be an integer of 1 or '
+                             'more' % (batch_size,))
         probs = numpy.zeros((len(seqs), len(self.classes)),
                             theano.config.floatX)
         # Texts of similar lengths share a minibatch, for little padding.
         order = sorted(range(len(seqs)), key=lambda n: len(seqs[n]))
-        for start in range(0, len(order), batch_size):
-            chosen = order[start:start + batch_size]
+        for _, index in lstm.get_minibatches_idx(
+                len(order), batch_size, max_words=lstm.MAX_WORDS,
+                lengths=[len(seqs[n]) for n in order]):
+            chosen = [order[k] for k in index]
             x, mask, _ = imdb.prepare_data([seqs[n] for n in chosen],
                                            [0] * len(chosen))
-            probs[chosen] = self._model[4](x, mask)
+            with self._lock:
+                probs[chosen] = self._model[4](x, mask)
         return probs
 
     def explain(self, text):
@@ -283,19 +359,24 @@ class Classifier(object):
         ValueError
             If build_model does not set ``h`` and ``prob`` of its result.
         """
-        words, ids = imdb.tokenize(text), self.encode(text)
+        text, = inputs.check_texts([text])
+        words, ids = imdb.tokenize(text, self.tokenizer), self.encode(text)
         x, mask, _ = imdb.prepare_data([ids], [0])
-        probs = self._model[4](x, mask)[0]
-        towards = 1 if len(self.classes) == 2 else int(probs.argmax())
-        if self._f_parts is None:
-            self._f_parts = self._compile_parts()
-        h, slope, log_odds, slope_at_0, bias = [
-            each.astype('float64') for each in self._f_parts(x, mask, towards)]
+        with self._lock:
+            probs = self._model[4](x, mask)[0]
+            towards = 1 if len(self.classes) == 2 else int(probs.argmax())
+            if self._f_parts is None:
+                with _compiling:
+                    self._f_parts = self._compile_parts()
+            h, slope, log_odds, slope_at_0, bias = [
+                each.astype('float64')
+                for each in self._f_parts(x, mask, towards)]
         h, slope, slope_at_0 = [each[:len(words), 0]
                                 for each in (h, slope, slope_at_0)]
         parts = (h * slope).sum(axis=1)
         return Explanation(
-            text=text, words=[printable(word) for word in words],
+            text=text_rules.shown(text, self.tokenizer),
+            words=[printable(word) for word in words],
             known=[n != imdb.UNKNOWN for n in ids], parts=parts,
             bias=float(bias), probs=probs, classes=self.classes,
             towards=towards,
@@ -323,6 +404,22 @@ class Classifier(object):
             [h, slope, log_odds] + at_0, on_unused_input='ignore')
 
 
+def _check_ids(n, seq, n_words):
+    """Return a list of word ids, those outside of the vocabulary as 1."""
+    what = 'text %d is no list of word ids, which are integers of 0 or more'
+    try:
+        seq = inputs.as_list(seq, 'it')
+    except TypeError:
+        raise TypeError(what % n)
+    kinds = set(map(type, seq))
+    if bool in kinds or not all(issubclass(kind, numbers.Integral)
+                                for kind in kinds):
+        raise TypeError(what % n)
+    if seq and min(seq) < 0:
+        raise ValueError(what % n)
+    return [word if word < n_words else imdb.UNKNOWN for word in seq]
+
+
 def _note(slope, slope_at_0, total, log_odds):
     """Return a sentence if log-odds are not linear in a mean, else ''.
 
@@ -341,54 +438,28 @@ def _note(slope, slope_at_0, total, log_odds):
                 'and do not add up to the log-odds,', log_odds))
 
 
-# The result of Classifier.explain: the text; its words, printable; whether
-# the model knows them; their contributions to the log-odds, in nats; the
-# log-odds without them; the probabilities; the names of the classes; the index
-# of the class that positive contributions favour; and a remark, or ''.
+# The result of Classifier.explain: the text, as the model reads it; its words,
+# printable; whether the model knows them; their contributions to the log-odds,
+# in nats; the log-odds without them; the probabilities; the names of the
+# classes; the index of the class that positive contributions favour; and a
+# remark, or ''.
 Explanation = collections.namedtuple(
     'Explanation', 'text words known parts bias probs classes towards note')
 
 
 # ---- Showing ----------------------------------------------------------------
 
-_MOSES = [('&apos;', "'"), ('&quot;', '"'), ('&#124;', '|'), ('&lt;', '<'),
-          ('&gt;', '>'), ('&#91;', '['), ('&#93;', ']'), ('&amp;', '&')]
+_BREAKS = u'\r\n|[\n\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]'
 
 
-def _unescape(word):
-    """Return a token without Moses's escapes."""
-    for code, sign in _MOSES:
-        word = word.replace(code, sign)
-    return word
+def _lines(text):
+    """Return a printable text, with a line feed for each line break."""
+    return printable(re.sub(_BREAKS, u'\n', text))
 
 
-def as_written(text, words):
-    """Locate the tokens of :func:`imdb.tokenize` in the original text.
-
-    Parameters
-    ----------
-    text : str
-    words : list of str
-
-    Returns
-    -------
-    list of (str, str)
-        For each token the text before it and the token as written; last the
-        text after the final token, and ''. A token that cannot be located is
-        returned unchanged, preceded by a space.
-    """
-    pairs, place, lower = [], 0, text.lower()
-    same = len(lower) == len(text)  # not so with a few letters, such as
-    for word in words:              # the Turkish capital I
-        word = _unescape(word)
-        start = lower.find(word, place) if same else -1
-        if start < 0 or text[place:start].strip():
-            pairs.append((' ', word))
-            continue
-        end = start + len(word)
-        pairs.append((text[place:start], text[start:end]))
-        place = end
-    return pairs + [(text[place:], '')]
+def _line(text):
+    """Return a printable text on one line, without tabs."""
+    return re.sub(u'[\n\t]+', u' ', _lines(text))
 
 
 def _other(explanation):
@@ -439,7 +510,8 @@ def explain_in_text(explanation, colour):
             return '\x1b[%sm%s\x1b[0m' % (shades[level], word)
         return '%s[%s]' % (word, ('+' if level > 0 else '-') * abs(level))
 
-    pieces = as_written(printable(explanation.text), explanation.words)
+    pieces = text_rules.as_written(_line(explanation.text),
+                                   explanation.words)
     shown = ''.join(before + show(level, word) for (before, word), level
                     in zip(pieces, _levels(explanation) + [0]))
     marks = [show(level, 'for %s' % name) for level, name in (
@@ -449,7 +521,7 @@ def explain_in_text(explanation, colour):
                        key=lambda pair: -abs(pair[0]))[:6]
     return '%s\n\nMarks: %s. Strongest: %s.\n%s' % (
         shown.strip(), ', '.join(marks), ', '.join(
-            '%s %+.3f' % (_unescape(word), part)
+            '%s %+.3f' % (text_rules.unescaped(word), part)
             for part, word in strongest) or 'none', _sum(explanation))
 
 
@@ -499,8 +571,8 @@ def explain_in_html(explanations):
     for each in explanations:
         best = int(each.probs.argmax())
         reviews.append(
-            u'<h2>%s, with probability %.4f</h2>\n<p class="text">%s</p>\n'
-            u'<p class="note">%s</p>' % (
+            u'<h2>%s, with probability %.4f</h2>\n'
+            u'<p class="text" dir="auto">%s</p>\n<p class="note">%s</p>' % (
                 escape(each.classes[best]), each.probs[best],
                 _marked(each).strip(), escape(_sum(each))))
     # With more than two classes, each review has its own.
@@ -519,7 +591,8 @@ def _marked(explanation):
     largest = max(1e-12, abs(parts).max()) if len(parts) else 1.
     html = u''
     for (before, word), part, known in zip(
-            as_written(printable(explanation.text), explanation.words),
+            text_rules.as_written(_lines(explanation.text),
+                                  explanation.words),
             list(parts) + [0.], explanation.known + [True]):
         html += escape(before)
         if word:
@@ -532,49 +605,6 @@ def _marked(explanation):
 
 
 # ---- Metrics ----------------------------------------------------------------
-
-def scores(labels, probs):
-    """Compute metrics of predicted class probabilities.
-
-    Parameters
-    ----------
-    labels : sequence of int, length n
-    probs : floatX matrix, shape (n, C)
-
-    Returns
-    -------
-    dict
-        ``n``; ``error``, the error rate; ``interval``, its 95 % confidence
-        interval (E. B. Wilson, "Probable Inference, the Law of Succession,
-        and Statistical Inference", JASA 22, 1927); ``confusion``, an int64
-        matrix (C, C) of counts, a row per label and a column per prediction;
-        ``f1``, a list of C; ``auc``, the area under the ROC curve, NaN if it
-        has no pair of examples. With more than two classes it is the mean
-        over the classes, each against the others.
-    """
-    labels, probs = numpy.asarray(labels), numpy.asarray(probs)
-    n, n_classes = probs.shape
-    confusion = numpy.zeros((n_classes, n_classes), 'int64')
-    numpy.add.at(confusion, (labels, probs.argmax(axis=1)), 1)
-    error = (n - confusion.trace()) / float(n)
-    z = 1.959964  # 97.5 % quantile of the normal distribution
-    middle = (error + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * numpy.sqrt(
-        error * (1 - error) / n + z * z / (4. * n * n))
-    f1, auc = [], []
-    for k in range(n_classes):
-        either = confusion[k].sum() + confusion[:, k].sum()
-        f1.append(2. * confusion[k, k] / either if either else 0.)
-        of_class, others = [numpy.sort(probs[chosen, k]) for chosen in
-                            (labels == k, labels != k)]
-        pairs = 2. * len(of_class) * len(others)
-        auc.append(sum(numpy.searchsorted(others, of_class, side).sum()
-                       for side in ('left', 'right')) / pairs
-                   if pairs else numpy.nan)
-    return {'n': n, 'error': error, 'confusion': confusion, 'f1': f1,
-            'interval': (max(0., middle - half), min(1., middle + half)),
-            'auc': float(numpy.mean(auc))}
-
 
 def report(metrics, classes):
     """Format the metrics of :func:`scores`.
@@ -590,6 +620,7 @@ def report(metrics, classes):
         Several lines.
     """
     width = max([9] + [len(name) for name in classes])
+    first = max(13, width)
     two = len(classes) == 2
     lines = ['Error on %d test reviews: %.4f, 95 %% interval %.4f to %.4f'
              % ((metrics['n'], metrics['error']) + metrics['interval']),
@@ -598,64 +629,38 @@ def report(metrics, classes):
                  metrics['f1'][-1] if two else numpy.mean(metrics['f1']),
                  ' of %s' % classes[1] if two else ' on average',
                  metrics['auc']),
-             'Labelled as    ' + '  '.join(name.rjust(width)
-                                           for name in classes)]
+             '  '.join(['Labelled as'.ljust(first)] + [
+                 name.rjust(width) for name in classes])]
     for name, row in zip(classes, metrics['confusion']):
-        lines.append('%-13s  ' % name + '  '.join(
-            ('%d' % count).rjust(width) for count in row))
+        lines.append('  '.join([name.ljust(first)] + [
+            ('%d' % count).rjust(width) for count in row]))
+    counts = metrics['confusion']
+    for name, n, n_labelled in zip(classes, counts.sum(1), counts.sum(0)):
+        if not n:
+            lines.append('Warning: there are no test reviews of %s' % name)
+        elif not n_labelled:
+            lines.append(
+                'Warning: no review was labelled %s, though %d are; train '
+                "with class_weight='balanced' if classes differ in size"
+                % (name, n))
     return '\n'.join(lines)
 
 
 # ---- Commands ---------------------------------------------------------------
-
-def _texts(args):
-    """Yield the texts that the command line names, in chunks."""
-    for text in args.texts:
-        if text == '-':
-            for chunk in _lines(getattr(sys.stdin, 'buffer', sys.stdin),
-                                'standard input'):
-                yield chunk
-        else:
-            # The bytes that the shell passed, whatever the locale is.
-            yield [text.decode('utf-8') if isinstance(text, bytes) else
-                   os.fsencode(text).decode('utf-8')]
-    for path in args.file:
-        with io.open(path, 'rb') as f:
-            for chunk in _lines(f, path):
-                yield chunk
-
-
-def _lines(f, name):
-    """Yield lines of a binary file in chunks; one by one from a terminal."""
-    lines = iter(f.readline, b'')
-    size = 1 if hasattr(f, 'isatty') and f.isatty() else CHUNK
-    number = 0
-    while True:
-        chunk = []
-        for line in itertools.islice(lines, size):
-            number += 1
-            try:
-                chunk.append(line.decode('utf-8').rstrip(u'\r\n'))
-            except UnicodeDecodeError:
-                raise ValueError('line %d of %s is not UTF-8 text; convert it '
-                                 'first' % (number, name))
-        if not chunk:
-            return
-        yield chunk
-
 
 def predict(args, write):
     """Classify the texts that the command line names."""
     classifier = Classifier(args.model, args.dict)
     colour = sys.stdout.isatty() and not os.environ.get('NO_COLOR')
     explanations = []
-    for texts in _texts(args):
+    for texts in inputs.read(args.texts, args.file, args.text):
         seqs = [classifier.encode(text) for text in texts]
         for text, seq, probs in zip(texts, seqs,
                                     classifier.probabilities_of_ids(seqs)):
             explanation = None
             if args.explain or args.html:
                 explanation = classifier.explain(text)
+            if args.html:
                 explanations.append(explanation)
             shown = explanation if args.explain else None
             if args.json:
@@ -665,10 +670,13 @@ def predict(args, write):
             if seq.count(imdb.UNKNOWN) == len(seq):
                 sys.stderr.write('the model knows no word of this: %r\n'
                                  % text[:60])
+        if sys.stdout.broken and not args.html:
+            break  # the reader has ended, as head does
     if args.html:
-        with files.atomic_write(args.html) as f:
+        path = files.as_path(args.html)
+        with files.atomic_write(path) as f:
             f.write(explain_in_html(explanations).encode('utf-8'))
-        sys.stderr.write('Wrote %s\n' % args.html)
+        sys.stderr.write('Wrote %s\n' % path)
 
 
 def _as_json(classifier, text, seq, probs, explanation):
@@ -696,8 +704,7 @@ def _as_text(classifier, text, probs, explanation, colour):
     if explanation:
         return u'%s  %.4f\n%s\n\n' % (
             label, probs[best], explain_in_text(explanation, colour))
-    return u'%s\t%.4f\t%s\n' % (label, probs[best],
-                                printable(text.replace(u'\t', u' ')))
+    return u'%s\t%.4f\t%s\n' % (label, probs[best], _line(text))
 
 
 def evaluate(args, write):
@@ -710,24 +717,50 @@ def evaluate(args, write):
     load_data, prepare_data = lstm.get_dataset(name)
     _, _, test = opt.call(load_data, n_words=options['n_words'],
                           valid_portion=0.05, maxlen=None)
-    ours, (dictionary, _) = lstm.load_words(args.model), (
-        imdb.dataset_words(name))
-    if ours is not None and dictionary is not None and ours != dict(
-            (word, n) for word, n in dictionary.items()
-            if n < options['n_words']):
+    known, words = lstm.dataset_words(name), lstm.load_words(args.model)
+    if words is not None and known.dictionary is not None:
+        fits = checkpoint.has_words(words, known.dictionary,
+                                    options['n_words'])
+    else:
+        marks = known.fingerprint, options.get('fingerprint')
+        fits = None in marks or marks[0] == marks[1]
+    if not fits:
         raise ValueError(
             '%s was trained with a different vocabulary than dataset %r, so '
             'word ids do not match; pass the data set it was trained on with '
             '--dataset' % (args.model, name))
     if not test[0]:
         raise ValueError('dataset %r has no test reviews' % name)
-    if max(test[1]) >= options['ydim']:
-        raise ValueError('dataset %r has a test review of class %d, and the '
-                         'model %s knows %d classes'
-                         % (name, max(test[1]), args.model, options['ydim']))
+    classes, labels = _matched(
+        test[1], known.classes and _fit_names(name, known.classes),
+        options['classes'], _has_names(options, words), args.model, name)
     probs = lstm.pred_probs(model[4], prepare_data, test,
-                            lstm.get_minibatches_idx(len(test[0]), 64))
-    write(report(scores(test[1], probs), options['classes']) + '\n')
+                            lstm.get_minibatches_idx(
+                                len(test[0]), 64, max_words=lstm.MAX_WORDS,
+                                lengths=[len(ids) for ids in test[0]]))
+    write(report(scores(labels, probs), classes) + '\n')
+
+
+def _matched(labels, theirs, ours, has_names, model, dataset):
+    """Return names of classes, and labels as the model numbers them.
+
+    `theirs` are the names of the data set, `ours` those of the model. They
+    are matched by name, or by number where one side has no names.
+    """
+    if theirs and has_names:
+        unknown = [name for name in theirs if name not in ours]
+    elif theirs and len(theirs) == len(ours):
+        ours, unknown = theirs, []
+    else:
+        theirs, unknown = ours, []
+    if unknown or max(labels) >= len(theirs):
+        raise ValueError(
+            'dataset %r has %s, and the model %s has the classes %s; pass the '
+            'data set it was trained on with --dataset' % (
+                dataset, 'the classes ' + ', '.join(theirs) if unknown else
+                'a test review of class %d' % max(labels), model,
+                ', '.join(ours)))
+    return ours, [ours.index(theirs[n]) for n in labels]
 
 
 def plot(args, write):
@@ -743,7 +776,8 @@ def plot(args, write):
     if not len(history):
         raise ValueError('%s was saved before the first validation: there is '
                          'nothing to draw' % args.model)
-    output = args.output or os.path.splitext(args.model)[0] + '.png'
+    output = files.as_path(args.output) or os.path.splitext(
+        args.model)[0] + '.png'
     update, cost, train, valid, test = history.T
     best = len(valid) - 1 - int(valid[::-1].argmin())  # of equals, the last
     figure, (upper, lower) = pyplot.subplots(
@@ -772,8 +806,10 @@ def plot(args, write):
     form = os.path.splitext(output)[1][1:].lower()
     if form not in figure.canvas.get_supported_filetypes():
         raise ValueError('--output %s: name a .png or a .svg file' % output)
+    picture = io.BytesIO()  # a FIFO or a device takes no steps back
+    figure.savefig(picture, format=form, dpi=120)
     with files.atomic_write(output) as f:
-        figure.savefig(f, format=form, dpi=120)
+        f.write(picture.getvalue())
     write('Wrote %s\n' % output)
 
 
@@ -788,8 +824,7 @@ def _parser():
         epilog='examples:\n'
                '  python classify.py predict "A dull, endless film."\n'
                '  python classify.py predict --file reviews.txt --json\n'
-               '  python classify.py predict --explain --html page.html '
-               '"..."\n'
+               '  python classify.py predict --html page.html "..."\n'
                '  python classify.py evaluate --model lstm_model.npz\n'
                '  python classify.py plot\n\n'
                '"python classify.py COMMAND --help" lists the options of a '
@@ -801,17 +836,18 @@ def _parser():
                     'for every text.')
     sub.add_argument('texts', nargs='*', metavar='TEXT',
                      help='a text; -: each line of standard input')
-    sub.add_argument('--file', action='append', default=[],
-                     help='a UTF-8 file with one text per line')
+    sub.add_argument('--file', action='append', default=[], help='a file with '
+                     'one text per line; or a table: .csv, .tsv or .jsonl')
+    sub.add_argument('--text', metavar='COLUMN',
+                     help='column of the texts in a table')
     sub.add_argument('--json', action='store_true',
                      help='print JSON Lines: an object for every text')
     sub.add_argument('--explain', action='store_true',
                      help='show the contribution of each word')
     sub.add_argument('--html', metavar='PAGE',
                      help='write the contributions to an HTML file')
-    sub.add_argument('--dict', metavar='FILE',
-                     help='the dictionary (imdb.dict.pkl) of a model that has '
-                          'none in its file, such as those of 2014')
+    sub.add_argument('--dict', metavar='FILE', help='the dictionary of a '
+                     'model that has none in its file, such as those of 2014')
     sub = subs.add_parser(
         'evaluate', parents=[model],
         help='error, F1, ROC AUC and more on all test reviews',
@@ -831,58 +867,78 @@ def _parser():
 def _parse(arguments):
     """Return the parsed command line; exit after a bad one."""
     parser = _parser()
-    args, others = parser.parse_known_args(arguments)
+    args, others = parser.parse_known_args(_marked_texts(arguments))
     if not args.command:
         parser.error('expected a command: predict, evaluate or plot')
-    for text in others:  # argparse takes no texts that come after an option
-        if text.endswith('.npz') and os.path.isfile(text):
+    texts = getattr(args, 'texts', []) + others
+    for text in texts:  # argparse takes none that come after an option
+        if text.endswith('.npz') and os.path.isfile(text) and (
+                text in others or text is texts[0]):
             parser.error('name the model with --model %s' % text)
         if args.command != 'predict' or text.startswith('-') and text != '-':
             parser.error('unknown argument: %s%s' % (
-                text, '; a text that begins with "-" comes after "--"'
-                if args.command == 'predict' else ''))
-        args.texts.append(text)
+                text.lstrip(_TEXT), '; a text that begins with "-" comes '
+                'after "--"' if args.command == 'predict' else ''))
+    for name, value in vars(args).items():
+        if isinstance(value, str):
+            setattr(args, name, value.lstrip(_TEXT))
     if args.command == 'predict':
-        first = (args.texts or [''])[0]
-        if first.endswith('.npz') and os.path.isfile(first):
-            parser.error('name the model with --model %s' % first)
+        args.texts, args.file = [[each.lstrip(_TEXT) for each in part]
+                                 for part in (texts, args.file)]
+        if args.text and not any(map(tables.is_table, args.file)):
+            parser.error('--text names a column of a table; name the table '
+                         'with --file')
         if not args.texts and not args.file:
             args.texts = ['-']
-            if sys.stdin.isatty():
+            if sys.stdin is not None and sys.stdin.isatty():
                 sys.stderr.write('Reading reviews, one per line; Ctrl-D '
                                  'ends.\n')
     return args
 
 
+_TEXT = '\0'  # begins a text, for argparse; no argument can hold it
+
+
+def _marked_texts(arguments):
+    """Mark the texts that argparse would take for options.
+
+    That is all after ``--``; what has a blank, but no name and value; and
+    numbers.
+    """
+    place = arguments.index('--') if '--' in arguments else len(arguments)
+    return [_TEXT + word if re.match(r'-(?!-?\w+=)\S*\s|-[.\d]', word)
+            else word for word in arguments[:place]] + [
+                _TEXT + word for word in arguments[place + 1:]]
+
+
 def _write(text):
     """Write UTF-8 to standard output, whatever the locale is."""
-    data = text if isinstance(text, bytes) else text.encode('utf-8')
-    out = getattr(sys.stdout, 'buffer', sys.stdout)
-    out.write(data)
-    out.flush()
+    sys.stdout.write_utf8(text if isinstance(text, six.text_type)
+                          else text.decode('utf-8'))
 
 
 def main(arguments):
     """Run a command; return the exit code."""
-    args = _parse(arguments)
-    try:
-        if not os.path.exists(args.model):
-            raise IOError('there is no model file %s; train one with "python '
-                          'lstm.py", or name one with --model' % args.model)
-        {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
-            args.command](args, _write)
-    except (IOError, OSError) as error:
-        if error.errno == errno.EPIPE:  # the reader has ended, as head does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        sys.stderr.write('classify.py: %s\n' % error)
-        return 1
-    except (ImportError, UnicodeError, ValueError) as error:
-        sys.stderr.write('classify.py: %s\n' % error)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    with terminal.guarded_output(may_end=True):
+        try:
+            args = _parse(arguments)
+            args.model = files.as_path(args.model)
+            if not os.path.exists(args.model):
+                raise IOError('there is no model file %s; train one with '
+                              '"python lstm.py", or name one with --model'
+                              % args.model)
+            {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
+                args.command](args, _write)
+        except (ImportError, IOError, OSError, MemoryError, UnicodeError,
+                ValueError) as error:
+            sys.stderr.write('classify.py: %s\n' % (
+                str(error) or 'there is too little memory for this'))
+            return 1
+        except KeyboardInterrupt:
+            return 130
+        # A reader may end before the last text; a full disk loses some.
+        return int(sys.stdout.broken and getattr(
+            sys.stdout.error, 'errno', None) != errno.EPIPE)
 
 
 if __name__ == '__main__':

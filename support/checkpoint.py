@@ -354,7 +354,8 @@ def keep_previous(saveto):
     for before, after in zip(old, new):
         if os.path.exists(before):
             try:
-                os.link(before, after)
+                # Of a link, keep the file: the link will lead to the new one.
+                os.link(os.path.realpath(before), after)
             except (AttributeError, OSError):
                 shutil.copy2(before, after)
             print('%s of an earlier training stays as %s' % (before, after))

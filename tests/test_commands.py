@@ -1,12 +1,17 @@
 """classify.py: predict, explain, evaluate and plot; models that do not fit."""
+import bz2
+import codecs
 import contextlib
+import gzip
 import io
 import itertools
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -26,12 +31,13 @@ import lstm
 import reference
 from conftest import ROOT, heed_signals
 from graphs import edited, forced_scan, in_float64, some_params
-from support import checkpoint
+from support import checkpoint, datafile, files, text as text_rules
 from support.terminal import printable
 
 CLASSES = {'bad': 'dull awful boring', 'fair': 'decent average watchable',
            'good': 'great lovely superb'}
 TEXT = u'A "great" film;  isn\'t it <b>great</b>?\nNot dull & grey | \x1b[31m.'
+SHOWN = TEXT.replace('<b>', '').replace('</b>', '').replace('\x1b', '')
 TOLERANCE = 1e-9 if in_float64 else 2e-4
 
 # A small model that nobody trained.
@@ -101,12 +107,13 @@ def refused(capfdbinary):
 def process(path, *arguments, **options):
     """Run predict in a process of its own, which ends with the block."""
     env = dict(os.environ, THEANO_FLAGS='floatX=%s,%s' % (
-        theano.config.floatX, os.environ.get('THEANO_FLAGS', '')))
+        theano.config.floatX, os.environ.get('THEANO_FLAGS', '')),
+        **options.pop('env', {}))
     env.pop('NO_COLOR', None)
     started = subprocess.Popen(
         [sys.executable, os.path.join(ROOT, 'classify.py'), 'predict',
          '--model', path] + list(arguments), env=env, stderr=subprocess.PIPE,
-        preexec_fn=heed_signals, **options)
+        preexec_fn=options.pop('prepare', heed_signals), **options)
     guard = threading.Timer(300, started.kill)  # a test must not hang
     guard.start()
     try:
@@ -243,7 +250,7 @@ def test_three_thousand_lines_come_out_in_order_each_once(model, run,
 
 
 @pytest.mark.parametrize('content, words', [
-    (b'great\n\xff\xfe\n', 'line 2 of .*x is not UTF-8 text; convert it'),
+    (b'great\n\xff\xfe\n', 'line 2 of .*x is not UTF-8 text .*; convert'),
     (b'great\n' * 1500 + b'\xff', 'line 1501 of .*x is not UTF-8 text'),
     (None, 'No such file .*x')], ids=['line 2', 'line 1501', 'missing'])
 def test_files_that_cannot_be_read(small, run, tmp_path, content, words):
@@ -256,7 +263,10 @@ def test_files_that_cannot_be_read(small, run, tmp_path, content, words):
 
 
 def test_an_argument_that_is_not_utf8(small, run):
-    assert 'utf-8' in run('predict', '--model', small, 'caf\udce9', code=1)
+    assert run('predict', '--model', small, 'caf\udce9', code=1) == (
+        "classify.py: the text 'caf\\udce9' is not UTF-8 text (byte 3); "
+        'convert it first: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW, or what '
+        'its encoding is\n')
 
 
 def test_texts_without_a_known_word_are_told(small, capfd):
@@ -389,20 +399,33 @@ def test_explanations_in_scan_are_those_in_c(model, classifier):
     assert in_scan.bias == pytest.approx(in_c.bias, abs=TOLERANCE)
 
 
-def test_words_are_found_again_in_the_text():
-    texts = [TEXT, u'\u0130stanbul great', u'"I can\'t," he said... [sic]']
+RULES = [text_rules.OLD, imdb.TOKENIZER]
+
+
+@pytest.mark.parametrize('rule', RULES, ids=['old', 'new'])
+def test_words_are_found_again_in_the_text(rule):
+    texts = [TEXT, u'"I can\'t," he said... [sic]', u'\u201cIt\u2019s\u201d '
+             u'\u2014 \U0001f44d\U0001f3fd caf\xe9\u2026 \u1f48\u03a3']
     texts += [text for _, _, text in imdb.read_reviews(
         os.path.join(ROOT, 'data', 'sample'))]
     for text in texts:
-        text = printable(text)
-        words = imdb.tokenize(text)
-        pairs = classify.as_written(text, words)
+        text = printable(text_rules.shown(text, rule))
+        words = imdb.tokenize(text, rule)
+        pairs = text_rules.as_written(text, words)
         assert len(pairs) == len(words) + 1
-        if u'\u0130' not in text:
-            assert ''.join(before + word for before, word in pairs) == text
-    # Lower case of this letter is longer: places in the text are not known.
-    assert classify.as_written(texts[1], [u'i\u0307stanbul', 'great']) == [
-        (' ', u'i\u0307stanbul'), (' ', 'great'), (texts[1], '')]
+        assert ''.join(before + word for before, word in pairs) == text
+        assert [word.lower() for _, word in pairs[:-1]] == [
+            text_rules.unescaped(word) for word in words]
+
+
+@pytest.mark.parametrize('rule', RULES, ids=['old', 'new'])
+def test_words_are_found_behind_letters_that_grow_in_lower_case(rule):
+    text = u'The \u0130stanbul of \u0130zmir, "great" \u039f\u0394\u039f\u03a3'
+    assert len(text.lower()) == len(text) + 2
+    assert text_rules.as_written(text, imdb.tokenize(text, rule)) == [
+        ('', 'The'), (' ', u'\u0130stanbul'), (' ', 'of'),
+        (' ', u'\u0130zmir'), ('', ','), (' ', '"'), ('', 'great'),
+        ('', '"'), (' ', u'\u039f\u0394\u039f\u03a3'), ('', '')]
 
 
 def test_explanations_for_a_terminal(model, classifier, run):
@@ -417,7 +440,7 @@ def test_explanations_for_a_terminal(model, classifier, run):
         ) in out
     # Each word as it was written, also those that Moses escapes.
     marked = re.sub(r'\[[+-]+\]', '', out.split('\n\n')[0])
-    assert marked.split('\n', 1)[1] == printable(TEXT)
+    assert marked.split('\n', 1)[1] == SHOWN.replace('\n', ' ')
     assert not re.search('&[a-z]+;', out)
     coloured = classify.explain_in_text(found, True)
     assert re.search(r'\x1b\[48;5;\d+;38;5;\d+mgreat\x1b\[0m', coloured)
@@ -473,7 +496,7 @@ def test_the_page_escapes_the_review(model, classifier, run, tmp_path):
         '<!DOCTYPE html>', '')))
     shown = [''.join(each.itertext()) for each in tree.iter('p')
              if each.get('class') == 'text']
-    assert shown == [TEXT.replace('\x1b', ''), '<script>alert(1)</script>']
+    assert shown == [SHOWN, '<script>alert(1)</script>']
     found = [classifier.explain(each) for each in texts]
     words = [span for span in tree.iter('span') if span.get('title')]
     assert [span.get('title') for span in words] == [
@@ -545,7 +568,7 @@ def test_evaluate_reports_on_all_test_reviews(model, run):
     ('sample', 'trained with a different vocabulary than dataset .sample.'),
     ('nowhere.pkl', 'nowhere.pkl is neither here nor in data/'),
     ('none.pkl', 'none.pkl. has no test reviews'),
-    ('more.pkl', 'a test review of class 3, and the model .* knows'),
+    ('more.pkl', 'a test review of class 3, and the model .* has the'),
 ])
 def test_data_sets_that_do_not_fit(model, run, tmp_path, monkeypatch, dataset,
                                    words):
@@ -739,6 +762,722 @@ def test_a_reader_that_stops_early_is_no_error(small, tmp_path):
 
 
 # --------------------------------------------------------------------------
+# From Python
+# --------------------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def shared(small):
+    return classify.Classifier(small)
+
+
+def in_threads(*functions):
+    """Run functions at the same time; return their results, in order."""
+    results, ready = [None] * len(functions), threading.Barrier(len(functions))
+
+    def work(n):
+        ready.wait()
+        results[n] = functions[n]()
+    threads = [threading.Thread(target=work, args=(n,))
+               for n in range(len(functions))]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    return results
+
+
+def some_texts(seed, lengths=(3, 40), n=6):
+    rng = numpy.random.RandomState(seed)
+    return [' '.join(rng.choice(WORDS[2:] + ['else'], length))
+            for length in rng.permutation(list(lengths) * n)]
+
+
+def test_eight_threads_share_a_classifier(small):
+    """Each gets its own rows, with the bits of a call without threads."""
+    classifier = classify.Classifier(small)  # has compiled no explanation yet
+    texts = [some_texts(seed) for seed in range(8)]
+    expected = [classifier.probabilities(each) for each in texts]
+    assert len(set(rows.tobytes() for rows in expected)) == 8
+
+    def repeat(function, given, n=30):
+        return lambda: [function(given) for _ in range(n)]
+    found = in_threads(*[repeat(classifier.probabilities, each)
+                         for each in texts])
+    for rows, wanted in zip(found, expected):
+        assert all(numpy.array_equal(each, wanted) for each in rows)
+    # The first explanation is compiled while others predict.
+    found = in_threads(*[repeat(classifier.explain, each[0], 5)
+                         for each in texts[:4]] + [
+        repeat(classifier.probabilities, each) for each in texts[4:]])
+    for n, results in enumerate(found):
+        wanted = classifier.explain(texts[n][0]).parts if n < 4 else (
+            expected[n])
+        assert all(numpy.array_equal(
+            each.parts if n < 4 else each, wanted) for each in results)
+
+
+def test_threads_may_build_and_use_classifiers_at_the_same_time(small):
+    texts = [some_texts(seed) for seed in range(3)]
+
+    def work(given):
+        def build_and_use():
+            classifier = classify.Classifier(small)
+            return classifier.probabilities(given), classifier.explain(
+                given[0]).parts
+        return build_and_use
+    found = in_threads(*[work(each) for each in texts])
+    for given, (rows, parts) in zip(texts, found):
+        alone = classify.Classifier(small)
+        assert numpy.array_equal(rows, alone.probabilities(given))
+        assert numpy.array_equal(parts, alone.explain(given[0]).parts)
+
+
+class Frame(object):  # as pandas has one
+    columns = ['text', 'label']
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+@pytest.mark.parametrize('texts, words', [
+    ('great', r'one text is no list of texts: write \[text\]'),
+    (b'great', 'one text is no list of texts'),
+    (numpy.str_('great'), 'one text is no list of texts'),
+    ([None], 'text 0 is no str but NoneType: None'),
+    (['a', float('nan')], 'text 1 is no str but float: nan'),
+    (['a', 'b', b'x'], "text 2 is no str but bytes: b'x'; decode it first"),
+    ([3], 'text 0 is no str but int: 3'),
+    ([['a', 'b']], 'text 0 is no str but list:'),
+    (numpy.array([['a'], ['b']]), 'text 0 is no str but ndarray:'),
+    (numpy.array([1.5]), 'text 0 is no str but float64:'),
+    ([[0] * 999], r'text 0 is no str but list: \[0, 0, .{53}$'),
+    (None, 'texts must be a list, not NoneType'),
+    (5, 'texts must be a list, not int'),
+    ({'text': 'great'}, 'texts must be a list, not dict'),
+    ({'great', 'dull'}, 'texts must be a list, not set'),
+    (Frame(), 'texts must be a list, not Frame'),
+])
+def test_what_is_no_list_of_texts_is_refused(shared, texts, words):
+    with pytest.raises(TypeError, match='^' + words):
+        shared.probabilities(texts)
+
+
+@pytest.mark.parametrize('text', [None, b'great', 3, ['great']])
+def test_what_is_no_text_is_not_explained(shared, text):
+    with pytest.raises(TypeError, match='text 0 is no str but '):
+        shared.explain(text)
+
+
+def test_texts_may_come_from_anything_with_an_order(shared):
+    texts = ['great film', '', 'it was dull']
+    expected = shared.probabilities(texts)
+    assert expected.shape == (3, 2)
+    for given in (tuple(texts), iter(texts), (each for each in texts),
+                  numpy.array(texts), numpy.array(texts, object),
+                  dict.fromkeys(texts).keys(), io.StringIO('\n'.join(texts))):
+        assert numpy.array_equal(shared.probabilities(given), expected)
+    assert shared.probabilities([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize('seqs, error, words', [
+    ([[2, -1]], ValueError, 'text 0 is no list of word ids, which are int'),
+    ([[2], [2.]], TypeError, 'text 1 is no list of word ids'),
+    ([[True]], TypeError, 'text 0 is no list'),
+    ([['2']], TypeError, 'text 0 is no list'),
+    ([[None]], TypeError, 'text 0 is no list'),
+    (['dull'], TypeError, 'text 0 is no list'),
+    ([''], TypeError, 'text 0 is no list'),
+    ([2, 3], TypeError, 'text 0 is no list'),
+    ([numpy.array([2.5])], TypeError, 'text 0 is no list'),
+    ('dull', TypeError, 'one text is no list'),
+    (7, TypeError, 'lists of word ids must be a list, not int')])
+def test_what_is_no_list_of_word_ids_is_refused(shared, seqs, error, words):
+    with pytest.raises(error, match='^' + words):
+        shared.probabilities_of_ids(seqs)
+
+
+def test_word_ids_beyond_the_vocabulary_count_as_unknown(shared):
+    expected = shared.probabilities_of_ids([[2, 1, 1], [], [5, 6]])
+    for seqs in ([[2, 12, 10 ** 30], [], [5, 6]],
+                 [numpy.array([2, 99, 1]), numpy.array([], 'int64'), (5, 6)],
+                 iter([iter([2, 1, 1]), [], [numpy.int32(5), 6]])):
+        assert numpy.array_equal(shared.probabilities_of_ids(seqs), expected)
+
+
+@pytest.mark.parametrize('size', [0, -1, 2.5, None, '64'])
+def test_batch_sizes_that_are_none(shared, size):
+    with pytest.raises(ValueError, match='batch_size=.*an integer of 1 or'):
+        shared.probabilities(['great'], size)
+
+
+def test_minibatches_are_bounded_in_words(shared, monkeypatch):
+    """As for 63 short texts and one of 80,000 words."""
+    shapes, real = [], shared._model
+
+    def f_pred_prob(x, mask):
+        shapes.append(x.shape)
+        return real[4](x, mask)
+    monkeypatch.setattr(shared, '_model', real[:4] + (f_pred_prob,) + real[5:])
+    texts = ['great film ' * 40000] + ['dull film'] * 63
+    probs = shared.probabilities(texts)
+    assert sorted(shapes) == [(2, 63), (80000, 1)]
+    numpy.testing.assert_allclose(probs[1:], numpy.repeat(
+        shared.probabilities(['dull film']), 63, axis=0), TOLERANCE)
+    monkeypatch.setattr(lstm, 'MAX_WORDS', 6400)
+    del shapes[:]
+    shared.probabilities(['great film ' * 200] * 64)
+    assert shapes == [(400, 16)] * 4
+
+
+def test_evaluate_bounds_minibatches_in_words(run, tmp_path, monkeypatch):
+    test = [[5] * 40000] + [[6, 7]] * 63, [0, 1] * 32
+    imdb.write_data(str(tmp_path / 'd.pkl'), ([[2, 3]] * 4, [0, 1] * 2), test)
+    path, shapes = write_model(tmp_path / 'x.npz'), []
+    real = imdb.prepare_data
+
+    def prepare(seqs, labels):
+        x, mask, y = real(seqs, labels)
+        shapes.append(x.shape)
+        return x, mask, y
+    monkeypatch.setattr(imdb, 'prepare_data', prepare)
+    assert 'Error on 64 test reviews' in run(
+        'evaluate', '--model', path, '--dataset', tmp_path / 'd.pkl')
+    assert sorted(shapes)[1:] == [(2, 63), (40000, 1)]  # the first is build's
+
+
+def test_paths_of_any_kind(small, run, tmp_path, monkeypatch):
+    home = pathlib.Path(str(tmp_path))
+    monkeypatch.setenv('HOME', str(home))
+    for name in ('m.npz', 'bare.npz'):
+        shutil.copy(small, str(home / name))
+    write_model(home / 'bare.npz', words=None, options={})
+    imdb.write_data(str(home / 'd.pkl'), ([[2]], [0]), ([[2, 6]], [1]))
+    write_words(home / 'd.dict.pkl', WORDS)
+    expected = classify.Classifier(small).probabilities(['great film'])
+    for path in (home / 'm.npz', '~/m.npz', b'~/m.npz'):
+        assert numpy.array_equal(classify.Classifier(path).probabilities(
+            ['great film']), expected)
+    for known in (home / 'd.dict.pkl', '~/d.dict.pkl'):
+        assert numpy.array_equal(classify.Classifier(
+            home / 'bare.npz', known).probabilities(['great film']), expected)
+    with pytest.raises(TypeError, match='3 is a int, not a path'):
+        classify.Classifier(3)
+    (home / 'some.txt').write_text('great film\n')
+    line = run('predict', '--model=~/m.npz', '--file=~/some.txt',
+               '--html=~/page.html')
+    assert line.endswith('\tgreat film\n')
+    assert 'great' in (home / 'page.html').read_text(encoding='utf-8')
+    assert 'Error on 1 test' in run('evaluate', '--model=~/m.npz',
+                                    '--dataset=~/d.pkl')
+
+
+# --------------------------------------------------------------------------
+# Words, rules and classes that belong to a model
+# --------------------------------------------------------------------------
+
+def write_words(path, words, classes=(), *more):
+    """Write a dictionary, whose words have the number of their line."""
+    files.write_pickles(str(path), [
+        {word: n for n, word in enumerate(words) if word},
+        {name: n for n, name in enumerate(classes)}] + list(more))
+    return str(path)
+
+
+def test_a_dictionary_of_other_words_is_refused(small, run, tmp_path):
+    right = write_words(tmp_path / 'right.dict.pkl', WORDS + ['rare'])
+    assert run('predict', '--model', small, '--dict', right, 'great') == run(
+        'predict', '--model', small, 'great')
+    for n, words in enumerate([WORDS[:2] + WORDS[:1:-1], WORDS[:-1],
+                               WORDS[:-1] + ['other']]):
+        other = write_words(tmp_path / ('%d.dict.pkl' % n), words)
+        assert_one_sentence(
+            run('predict', '--model', small, '--dict', other, 'great',
+                code=1), other, 'has other words than the model %s, which '
+            'needs no dictionary: leave out --dict' % small)
+
+
+def label_with(run, path, known, text='great'):
+    return run('predict', '--model', path, '--dict', known, text).split(
+        '\t')[0]
+
+
+def test_classes_are_named_by_the_dictionary_where_the_model_has_no_names(
+        run, tmp_path):
+    known = write_words(tmp_path / 'd.dict.pkl', WORDS, ['enjoyed', 'hated'])
+    best = classify.Classifier(write_model(
+        tmp_path / 'named.npz', {'classes': ['a', 'b']})).probabilities(
+            ['great'])[0].argmax()
+    # Of 2014; of a data file without names; before there was a fingerprint.
+    for n, options in enumerate([
+            None, {'classes': ['class 0', 'class 1']},
+            {'classes': ['neg', 'pos']}]):
+        path = write_model(tmp_path / ('%d.npz' % n), options, words=None)
+        assert label_with(run, path, known) == ['enjoyed', 'hated'][best]
+    three = write_words(tmp_path / 'three.dict.pkl', WORDS, 'abc')
+    assert_one_sentence(run('predict', '--model', path, '--dict', three, 'a',
+                            code=1), three, 'of other data than the model ')
+
+
+def test_a_dictionary_of_another_fingerprint_is_refused(run, tmp_path):
+    mark = imdb.fingerprint(dict((word, n) for n, word in enumerate(WORDS)
+                                 if word), ['good', 'bad'])
+    path = write_model(tmp_path / 'x.npz', {
+        'classes': ['good', 'bad'], 'fingerprint': mark}, words=None)
+    known = write_words(tmp_path / 'd.dict.pkl', WORDS, ['good', 'bad'])
+    assert label_with(run, path, known) in ('good', 'bad')
+    for n, (words, classes) in enumerate([
+            (WORDS, ['bad', 'good']), (WORDS[:-1] + ['x'], ['good', 'bad'])]):
+        other = write_words(tmp_path / ('%d.dict.pkl' % n), words, classes)
+        assert_one_sentence(
+            run('predict', '--model', path, '--dict', other, 'a', code=1),
+            other, 'is the dictionary of other data than the model %s' % path)
+
+
+@pytest.mark.parametrize('names, words', [
+    (['bad', 'bad'], 'has two classes that look the same: bad, bad'),
+    (['bad', u'bad\u200b\x07'], 'has two classes that look the same')])
+def test_two_classes_that_look_the_same_are_refused(run, tmp_path, names,
+                                                    words):
+    path = write_model(tmp_path / 'x.npz', {'classes': names})
+    assert_one_sentence(run('predict', '--model', path, 'a', code=1), path,
+                        words)
+
+
+def reordered(path, new, order, names=None):
+    """Copy a data set, with its classes in another order."""
+    train, valid, test, _ = datafile.read(path)
+    words = imdb.dataset_words(path)
+    sets = [(reviews, [order.index(n) for n in labels])
+            for reviews, labels in (train, valid, test)]
+    datafile.write(str(new), imdb.Corpus(*sets + [
+        words.dictionary, names or [words.classes[n] for n in order],
+        words.tokenizer]))
+    return str(new)
+
+
+def test_evaluate_matches_classes_by_name(model, run, tmp_path):
+    path, classes = model
+    data, order = path[:-len('npz')] + 'pkl', list(range(len(classes)))[::-1]
+    other = reordered(data, tmp_path / 'other.pkl', order)
+    report = run('evaluate', '--model', path)
+    error = float(re.match('Error on %d test reviews: ([0-9.]+),' % (
+        6 * len(classes)), report).group(1))
+    assert error < 0.1  # that of classes in another order is 1
+    assert run('evaluate', '--model', path, '--dataset', other) == report
+    wrong = reordered(data, tmp_path / 'wrong.pkl', order,
+                      ['seen'] + classes[1:])
+    assert_one_sentence(
+        run('evaluate', '--model', path, '--dataset', wrong, code=1), wrong,
+        'has the classes seen, .*, and the model .* has the classes bad, ')
+    # Without its dictionary, a data set has its fingerprint.
+    for name in (other, data):
+        copy = str(tmp_path / 'copy.pkl')
+        shutil.copy(name, copy)
+        said = run('evaluate', '--model', path, '--dataset', copy,
+                   code=int(name is other))
+        assert ('different vocabulary' if name is other else report) in said
+
+
+def test_evaluate_takes_names_from_the_data_if_the_model_has_none(
+        run, tmp_path):
+    sets = [([[2, 8], [5, 7]], [0, 1]), ([], []), ([[2], [5]], [0, 1])]
+    data = str(tmp_path / 'd.pkl')
+    datafile.write(data, imdb.Corpus(*sets + [
+        {word: n for n, word in enumerate(WORDS) if word},
+        ['enjoyed', 'hated'], text_rules.OLD]))
+    path = write_model(tmp_path / 'x.npz', words=None)
+    assert run('evaluate', '--model', path, '--dataset', data).splitlines()[
+        2].split() == ['Labelled', 'as', 'enjoyed', 'hated']
+
+
+def test_the_report_warns_of_classes_that_are_missing():
+    def lines(labels, told):
+        return classify.report(classify.scores(labels, numpy.eye(3)[told]),
+                               ['bad', 'a long name of a class', 'good']
+                               ).splitlines()
+    rest = lines([0, 1, 2, 2], [0, 2, 2, 1])
+    assert not any('Warning' in line for line in rest)
+    assert len(set(map(len, rest[2:]))) == 1  # columns are aligned
+    assert lines([0, 1, 1, 2], [0, 2, 0, 2])[6:] == [
+        'Warning: no review was labelled a long name of a class, though 2 '
+        "are; train with class_weight='balanced' if classes differ in size"]
+    assert lines([0, 0, 1], [0, 1, 1])[6:] == [
+        'Warning: there are no test reviews of good']
+
+
+FRENCH = u"L'ami qu'il aime, aujourd'hui"
+
+
+def test_a_model_remembers_how_its_text_was_split(run, tmp_path):
+    """Data by --lang fr; the model; its predictions."""
+    texts = {'bon': u"l'ami d'aujourd'hui est beau", 'nul': u"l'ennui dure"}
+    for split, label in itertools.product(('train', 'test'), texts):
+        folder = tmp_path / 'avis' / split / label
+        folder.mkdir(parents=True)
+        for n in range(6):
+            (folder / ('%d.txt' % n)).write_text(
+                texts[label] + ' la' * n, encoding='utf-8')
+    data, path = str(tmp_path / 'avis.pkl'), str(tmp_path / 'm.npz')
+    imdb.preprocess(str(tmp_path / 'avis'), data, lang='fr')
+    lstm.train_lstm(dataset=data, saveto=path, dim_proj=8, n_words=40,
+                    batch_size=8, optimizer=lstm.adam, max_epochs=1)
+    french = text_rules.name('fr')
+    assert lstm.load_options(path)['tokenizer'] == french
+    classifier = classify.Classifier(path)
+    assert classifier.tokenizer == french
+    ids = [imdb.load_dictionary(str(tmp_path / 'avis.dict.pkl')).get(word, 1)
+           for word in ['l&apos;', 'ami', 'dure']]
+    assert 1 not in ids and classifier.encode(u'L\u2019ami dure') == ids
+    assert json.loads(run('predict', '--model', path, '--json',
+                          "l'ami d'aujourd'hui"))['unknown_words'] == 0
+    # Without words, the rule is that of the dictionary, or of the options.
+    for n, options in enumerate([{}, {'tokenizer': french}]):
+        known = write_words(
+            tmp_path / ('%d.dict.pkl' % n), WORDS, (),
+            {'tokenizer': (french, text_rules.OLD)[n]})
+        bare = classify.Classifier(write_model(
+            tmp_path / 'bare.npz', options, words=None), known)
+        assert bare.tokenizer == french
+
+
+@pytest.mark.parametrize('options, rule', [
+    ({}, text_rules.OLD), ({'tokenizer': None}, text_rules.OLD),
+    ({'tokenizer': text_rules.OLD}, text_rules.OLD),
+    ({'tokenizer': imdb.TOKENIZER}, imdb.TOKENIZER)],
+    ids=['none', 'null', 'old', 'new'])
+def test_old_models_keep_the_old_rule(tmp_path, options, rule):
+    path = write_model(tmp_path / 'x.npz', options)
+    classifier = classify.Classifier(path)
+    assert classifier.tokenizer == rule
+    known = dict((word, n) for n, word in enumerate(WORDS) if word)
+    words = [known['great'], known['film'], 1, known['dull'], 1, 1, 1]
+    if rule == text_rules.OLD:  # the mark is a word, and all of five signs
+        words = [1] + words + [1, 1]
+    assert classifier.encode(u'\ufeffGreat film \u2013 dull!!!!!') == words
+
+
+def test_rules_of_others_are_refused(small, run, tmp_path):
+    path = write_model(tmp_path / 'x.npz', {
+        'tokenizer': 'Moses (en), text rule 3'})
+    assert_one_sentence(
+        run('predict', '--model', path, 'a', code=1), path, 'trained on text '
+        r"split otherwise \('Moses \(en\), text rule 3'\) than this script")
+    bare = write_model(tmp_path / 'bare.npz', words=None)
+    known = write_words(tmp_path / 'd.dict.pkl', WORDS, (), {
+        'tokenizer': 'Moses (xx), text rule 2'})
+    assert_one_sentence(
+        run('predict', '--model', bare, '--dict', known, 'a', code=1), known,
+        'made by another rule')
+
+
+def test_what_looks_the_same_has_one_probability(model, run, tmp_path):
+    pairs = [
+        ('It was awful. Never again.', 'it was awful. never again.'),
+        ("I don't like it, it wasn't great.",
+         u'I don\u2019t like it, it wasn\u2019t great.'),
+        (u'A caf\xe9 scene, superb.', u'A cafe\u0301 scene, superb.'),
+        ('"Superb", she said - twice...',
+         u'\u201cSuperb\u201d, she said \u2013 twice\u2026'),
+        ('Great.<br /><br />Really great.', 'Great. Really great.'),
+        ('great film', u'\ufeffgreat\xa0film\u200b'),
+        ('dull!!!', 'dull!!!!!!!!')]
+    (tmp_path / 'pairs').write_text('\n'.join(map('\n'.join, pairs)),
+                                    encoding='utf-8')
+    found = [json.loads(line)['probabilities'] for line in run(
+        'predict', '--model', model[0], '--json', '--file', tmp_path / 'pairs'
+    ).splitlines()]
+    assert found[::2] == found[1::2]
+    assert len(set(map(str, found))) == len(pairs)  # the model does read them
+
+
+# --------------------------------------------------------------------------
+# Texts of the command line
+# --------------------------------------------------------------------------
+
+def texts_of(run, small, *arguments):
+    return [json.loads(line)['text'] for line in run(
+        'predict', '--model', small, '--json', *arguments).splitlines()]
+
+
+@pytest.mark.parametrize('arguments, texts', [
+    (['-5 stars, dull'], ['-5 stars, dull']),
+    (['first', '-5 stars, dull', 'last'], ['first', '-5 stars, dull', 'last']),
+    (['--explain', '-a text', '-- and another', '-5', '-.5'],
+     ['-a text', '-- and another', '-5', '-.5']),
+    (['--not an option', 'b'], ['--not an option', 'b']),
+    (['--', '-meh', '--json', '--'], ['-meh', '--json', '--']),
+    (['a', '--', '-b', '--explain', 'c d'], ['a', '-b', '--explain', 'c d']),
+    (['--html=my page.html', 'a'], ['a']),
+    (['--html', '-my page.html', '--', 'a', ''], ['a', '']),
+    (['-\u2028c'], ['-\u2028c'])])
+def test_texts_that_begin_with_a_dash(small, run, tmp_path, monkeypatch,
+                                      arguments, texts):
+    monkeypatch.chdir(tmp_path)
+    assert texts_of(run, small, *arguments) == texts
+    assert [name.lstrip('-') for name in os.listdir('.')] == (
+        ['my page.html'] if 'html' in arguments[0] else [])
+
+
+BREAKS = u'great\nfilm\r\n\r\nit\twas\x0bdull\x0c\x85a\u2028b\u2029c\x1cend\r'
+
+
+def test_a_text_with_line_breaks_is_one_record(small, run):
+    shown = 'great film it was dull a b c end '
+    assert run('predict', '--model', small, BREAKS, 'x').split('\n')[0].split(
+        '\t')[2] == shown
+    assert texts_of(run, small, BREAKS) == [BREAKS]
+    out = run('predict', '--model', small, '--explain', BREAKS, 'x')
+    records = out.split('\n\n')
+    assert len(records) == 5 and records[4] == ''
+    for label, rest in zip(records[::2], records[1::2]):
+        assert label.count('\n') == rest.count('\n') == 1
+    assert re.sub(r'\[[+-]+\]', '', records[0].split('\n')[1]) == shown.strip()
+    assert len(out.splitlines()) == out.count('\n')
+
+
+@pytest.mark.parametrize('name, content', [
+    ('r.csv', u'\ufefflabel,text\n1,"great, ""so"" great"\n0,"dull\nfilm"\n'
+              u'0,\n'),
+    ('r.tsv', 'text\tlabel\n"great, ""so"" great"\t1\n"dull\nfilm"\t0\n\t0\n'),
+    ('r.jsonl', '{"text": "great, \\"so\\" great"}\n\n'
+                '{"text": "dull\\nfilm"}\n{"text": null}\n'),
+    ('r.json', '[{"text": "great, \\"so\\" great"}, {"text": "dull\\nfilm"}, '
+               '{"other": 3}]'),
+    ('one.csv', 'anything\n"great, ""so"" great"\n\n"dull\nfilm"\n""\n'),
+])
+def test_tables_have_a_record_for_each_row(small, run, tmp_path, name,
+                                           content):
+    (tmp_path / name).write_text(content, encoding='utf-8')
+    expected = ['great, "so" great', 'dull\nfilm', '']
+    assert texts_of(run, small, '--file', tmp_path / name) == expected
+    with gzip.open(str(tmp_path / (name + '.gz')), 'wb') as f:
+        f.write(content.encode('utf-8'))
+    assert texts_of(run, small, '--file', tmp_path / (name + '.gz'),
+                    '--file', tmp_path / name) == 2 * expected
+
+
+def test_the_column_of_texts_can_be_named(small, run, refused, tmp_path):
+    (tmp_path / 'r.csv').write_text('text,mine\na,b\nc,\n')
+    assert texts_of(run, small, '--file', tmp_path / 'r.csv') == ['a', 'c']
+    assert texts_of(run, small, '--text', 'mine', '--file',
+                    tmp_path / 'r.csv') == ['b', '']
+    for option, words in (([], 'name those to use with --text COLUMN'),
+                          (['--text', 'z'], "z")):
+        (tmp_path / 'n.csv').write_text('x,y,q\na,b,c\n')
+        assert_one_sentence(
+            run('predict', '--model', small, '--file', tmp_path / 'n.csv',
+                *option, code=1), tmp_path / 'n.csv', words)
+    for rest in ([], ['--file', 'r.txt'], ['a']):
+        assert '--text names a column of a table; name' in refused(
+            'predict', '--text', 'mine', *rest)
+
+
+@pytest.mark.parametrize('data', [
+    codecs.BOM_UTF8 + u'great film\ncaf\xe9 \u0a0d'.encode('utf-8'),
+    u'\ufeffgreat film\ncaf\xe9 \u0a0d\n'.encode('utf-16-le'),
+    u'\ufeffgreat film\r\ncaf\xe9 \u0a0d\r\n'.encode('utf-16-be'),
+    u'\ufeffgreat film\ncaf\xe9 \u0a0d'.encode('utf-32-le'),
+    u'\ufeffgreat film\r\ncaf\xe9 \u0a0d\r\n'.encode('utf-32-be'),
+    u'great film\r\ncaf\xe9 \u0a0d\r\n'.encode('utf-8'),
+    u'\ufeffgreat film\n\ufeffcaf\xe9 \u0a0d\n'.encode('utf-8')],
+    ids=['mark', 'utf-16-le', 'utf-16-be', 'utf-32-le', 'utf-32-be', 'crlf',
+         'two marks'])
+def test_files_are_read_by_their_mark(small, run, tmp_path, monkeypatch,
+                                      data):
+    (tmp_path / 'x').write_bytes(data)
+    expected = ['great film', u'caf\xe9 \u0a0d']
+    assert texts_of(run, small, '--file', tmp_path / 'x') == expected
+    for arguments in (['-'], ['--file', '-'], []):
+        monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(data)))
+        assert texts_of(run, small, *arguments) == expected
+
+
+ICONV = 'convert it first: iconv -f .* -t UTF-8 FILE > NEW'
+
+
+@pytest.mark.parametrize('data, words', [
+    (u'great caf\xe9\n'.encode('latin-1'),
+     r'line 1 of .*x is not UTF-8 text \(byte 9\); ' + ICONV),
+    (u'great\n\xff\xfe film\n'.encode('latin-1'),  # no mark, in line 2
+     r'line 2 of .*x is not UTF-8 text \(byte 0\); ' + ICONV),
+    (u'great film'.encode('utf-16-le'), 'UTF-16, it seems; ' + ICONV),
+    (u'\ufeffgreat'.encode('utf-16-le')[:-1], 'not UTF-16-LE text .*iconv'),
+    (b'PK\x03\x04 and more', 'x is a zip archive; unpack it first'),
+    (gzip.compress(b'great'), 'x is compressed; unpack it first'),
+    (bz2.compress(b'great'), 'x is compressed; unpack it first'),
+    (b'%PDF-1.7\n', 'x is a PDF file; save its text first')])
+def test_files_that_are_no_text_of_this_kind(small, run, tmp_path, data,
+                                             words):
+    (tmp_path / 'x').write_bytes(data)
+    assert_one_sentence(run('predict', '--model', small, '--file',
+                            tmp_path / 'x', code=1), tmp_path / 'x', words)
+
+
+def test_folders_and_files_that_are_not_there(small, run, tmp_path):
+    (tmp_path / 'f.csv').mkdir()
+    for name, words in (('f.csv', 'is a folder; name a file in it'),
+                        ('x', 'No such file'), ('x.csv', 'there is no file')):
+        assert_one_sentence(run('predict', '--model', small, '--file',
+                                tmp_path / name, code=1), tmp_path / name,
+                            words)
+
+
+def test_a_fifo_is_read_and_written(small, run, tmp_path):
+    texts, page = str(tmp_path / 'texts'), str(tmp_path / 'page')
+    os.mkfifo(texts)
+    os.mkfifo(page)
+    read = []
+    threads = [threading.Thread(target=lambda: write_bytes(
+        texts, b'great film\ndull\n')), threading.Thread(
+            target=lambda: read.append(read_bytes(page)))]
+    for thread in threads:
+        thread.start()
+    out = run('predict', '--model', small, '--file', texts, '--html', page)
+    for thread in threads:
+        thread.join()
+    assert out.count('\n') == 2 and out.endswith('\tdull\n')
+    assert read[0].startswith(b'<!DOCTYPE html>') and b'dull' in read[0]
+    assert stat.S_ISFIFO(os.stat(page).st_mode)
+
+
+def write_bytes(path, data):
+    with open(path, 'wb') as f:
+        f.write(data)
+
+
+def read_bytes(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def test_a_page_is_written_through_a_link_and_to_a_device(small, run,
+                                                          tmp_path):
+    real, link = tmp_path / 'real.html', tmp_path / 'link.html'
+    real.write_text('old')
+    os.chmod(str(real), 0o640)
+    link.symlink_to(real)
+    run('predict', '--model', small, '--html', link, 'great')
+    assert link.is_symlink() and 'great' in real.read_text(encoding='utf-8')
+    assert stat.S_IMODE(os.stat(str(real)).st_mode) == 0o640
+    run('predict', '--model', small, '--html', '/dev/null', 'great')
+    assert stat.S_ISCHR(os.stat('/dev/null').st_mode)
+    assert 'No space left' in run('predict', '--model', small, '--html',
+                                  '/dev/full', 'great', code=1)
+    assert sorted(os.listdir(str(tmp_path))) == ['link.html', 'real.html']
+    assert 'is a folder; name a file' in run(
+        'predict', '--model', small, '--html', tmp_path, 'great', code=1)
+
+
+# --------------------------------------------------------------------------
+# Streams that fail
+# --------------------------------------------------------------------------
+
+def test_a_closed_standard_input_is_told(small, run, monkeypatch):
+    monkeypatch.setattr(sys, 'stdin', None)
+    for arguments in ([], ['-'], ['--file', '-']):
+        assert run('predict', '--model', small, *arguments, code=1) == (
+            'classify.py: standard input is closed; give texts as arguments '
+            'or with --file\n')
+
+
+@pytest.mark.parametrize('arguments', [
+    ['predict', 'great'], ['predict', '--json', '--explain', 'great'],
+    ['evaluate', '--dataset', 'd.pkl']])
+def test_a_full_disk_is_told(small, capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    imdb.write_data('d.pkl', ([[2]], [0]), ([[2, 6]], [1]))
+    full = open('/dev/full', 'w')
+    monkeypatch.setattr(sys, 'stdout', full)
+    assert classify.main(arguments + ['--model', small]) == 1
+    monkeypatch.undo()
+    with pytest.raises(OSError):
+        full.close()
+    assert capsys.readouterr().err == (
+        'output cannot be written any more (No space left on device)\n')
+
+
+def test_a_closed_standard_output_is_told_and_the_page_written(
+        small, tmp_path, capsys, monkeypatch):
+    (tmp_path / 'many').write_text('great film\n' * 1500)
+    page = tmp_path / 'page.html'
+    monkeypatch.setattr(sys, 'stdout', None)
+    assert classify.main([
+        'predict', '--model', small, '--html', str(page), '--file',
+        str(tmp_path / 'many')]) == 1
+    monkeypatch.undo()
+    assert capsys.readouterr().err == (
+        'standard output is closed: nothing is printed\nWrote %s\n' % page)
+    assert page.read_text(encoding='utf-8').count('<h2>') == 1500
+
+
+HOSTILE = u'caf\xe9 \x1b[2J\u202etxt.\u2066\x9b31m\u200b\n\u2028!'
+CLEAN = u'caf\xe9 [2Jtxt.31m !'
+
+
+def test_nothing_reaches_a_terminal_raw(run, capfdbinary, tmp_path):
+    """In texts, names of classes and names of files."""
+    path = write_model(tmp_path / 'x.npz', {'classes': [HOSTILE, 'other']})
+    assert classify.Classifier(path).classes == [CLEAN, 'other']
+    data, texts = str(tmp_path / 'd.pkl'), ['great ' + HOSTILE, 'dull']
+    imdb.write_data(data, ([[2]], [0]), ([[2, 6]], [1]))
+    shown = [run('predict', '--model', path, *texts + option) for option in (
+        [], ['--explain'], ['--json'], ['--json', '--explain'])]
+    shown.append(run('evaluate', '--model', path, '--dataset', data))
+    shown.extend(run(*arguments, code=1) for arguments in (
+        ['predict', '--model', path, '--file', HOSTILE],
+        ['predict', '--model', HOSTILE, 'a'],
+        ['predict', '--model', path, '--dict', HOSTILE, 'a'],
+        ['evaluate', '--model', path, '--dataset', HOSTILE]))
+    page = tmp_path / u'p\x1b\u202e.html'
+    assert classify.main(['predict', '--model', path, '--html', str(page),
+                          HOSTILE]) == 0
+    shown.extend(each.decode('utf-8') for each in capfdbinary.readouterr())
+    shown.append(page.read_text(encoding='utf-8'))
+    for text in shown:
+        assert len(text) > 10
+        assert not re.search(u'[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b'
+                             u'\u2028-\u202e\u2066]', text)
+        assert CLEAN[:11] in text or 'other' in text or page.name[0] in text
+
+
+def test_names_outside_ascii_where_the_locale_knows_ascii_only(small,
+                                                               tmp_path):
+    path = write_model(tmp_path / 'x.npz', {'classes': [u'sch\xf6n', u'\u597d']
+                                            })
+    env = {'PYTHONIOENCODING': 'ascii', 'LC_ALL': 'C', 'PYTHONUTF8': '0',
+           'PYTHONCOERCECLOCALE': '0'}
+    text = u'caf\xe9 \u4f60'
+    with process(path, text.encode('utf-8'), '-', '--explain', env=env,
+                 stdin=subprocess.PIPE, stdout=subprocess.PIPE) as started:
+        out, error = started.communicate(u'\xfc\n'.encode('utf-8'))
+        assert started.returncode == 0
+    out = re.sub(r'\[[+-]+\]', '', out.decode('utf-8'))
+    assert re.match(u'(sch\xf6n|\u597d)  0[.]\\d+\n%s\n' % text, out)
+    assert error.decode('ascii') == (
+        "the model knows no word of this: 'caf\\xe9 \\u4f60'\n"
+        "the model knows no word of this: '\\xfc'\n")
+
+
+def test_streams_closed_by_the_shell(small):
+    """As in ``classify.py predict ... <&- >&-``."""
+    def close():
+        heed_signals()
+        os.close(0)
+        os.close(1)
+    with process(small, '-', prepare=close) as started:
+        error = started.stderr.read().decode('utf-8')
+        assert started.wait() == 1
+    assert error == ('standard output is closed: nothing is printed\n'
+                     'classify.py: standard input is closed; give texts as '
+                     'arguments or with --file\n')
+
+
+# --------------------------------------------------------------------------
 # Models that do not fit
 # --------------------------------------------------------------------------
 
@@ -783,7 +1522,7 @@ def json_array(**options):
     ({'options': json_array(classes=[1, 2])}, 'names other classes'),
     ({'options': json_array(classes='ab')}, 'names other classes'),
     ({'options': json_array(ydim=3)}, 'has 3 classes, but the model .* has 2'),
-    ({'options': json_array(tokenizer='?')}, r'split otherwise \(\?\)'),
+    ({'options': json_array(tokenizer='?')}, r"split otherwise \('\?'\)"),
     ({'options': json_array(tokenizer=3)}, 'split otherwise'),
     ({'options': json_array(encoder='gru')}, "the layer 'gru', which lstm."),
     ({'options': json_array(encoder=[])}, r'the layer \[\], which lstm.'),
