@@ -98,8 +98,8 @@ def atomic_write(path):
     path = as_path(path)
     if os.path.isdir(path):
         raise IOError('%s is a folder; name a file' % path)
-    if os.path.exists(path) and (not os.path.isfile(path)
-                                 or path.startswith('/dev/')):
+    if os.path.exists(path) and (not os.path.isfile(path) or re.match(
+            '/dev/(std|fd/)|/proc/', path)):
         with io.open(path, 'wb') as f:
             yield f
         return

@@ -9,11 +9,6 @@ import re
 import signal
 import sys
 
-try:
-    from tqdm import tqdm
-except ImportError:  # it only draws the status line
-    tqdm = None
-
 
 # ---- Output -----------------------------------------------------------------
 
@@ -186,6 +181,12 @@ def exit_quietly_on_interrupt():
 
 # ---- Status line ------------------------------------------------------------
 
+def tqdm(**kwargs):
+    """Return a status line of tqdm, which is imported when it is needed."""
+    import tqdm as module
+    return module.tqdm(**kwargs)
+
+
 class Status(object):
     """A status line, redrawn in place; on terminals only.
 
@@ -203,11 +204,15 @@ class Status(object):
     def __init__(self, total):
         self.on = bool(tqdm and hasattr(sys.stdout, 'isatty')
                        and sys.stdout.isatty())
-        if self.on:
+        if not self.on:
+            return
+        try:
             # miniters: after a jump, as in resuming, tqdm would wait for more.
             self.bar = tqdm(total=total, unit=' updates', leave=False,
                             file=getattr(sys.stdout, 'unfiltered', sys.stdout),
                             dynamic_ncols=True, miniters=1)
+        except ImportError:  # it only draws
+            self.on = False
 
     def show(self, epoch, done, cost, best_err):
         """Show the epoch, its updates that are done, and two numbers."""

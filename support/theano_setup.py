@@ -3,15 +3,26 @@
 Import this module before anything else imports Theano. It raises an
 ImportError, in one sentence, where Theano cannot run. Settings of a compiler,
 of a BLAS and of its threads that the user made are left as they are.
+
+``--help`` of ``lstm.py`` and ``classify.py`` needs no compiler, no setting
+and no folder of the user's.
 """
 from __future__ import absolute_import, division, print_function
 
+import atexit
+import contextlib
 import ctypes
-import glob
+import fnmatch
 import importlib
+import io
+import logging
 import os
+import re
+import shlex
+import shutil
 import sys
 import sysconfig
+import tempfile
 import warnings
 import zlib
 
@@ -22,59 +33,266 @@ except ImportError:  # Python 2; six may not be installed yet
     import ConfigParser as configparser
     from distutils.spawn import find_executable as which
 
+from support import terminal
 
-def _user_sets(section, option):
-    """Return whether THEANO_FLAGS or a .theanorc has this setting."""
-    name = '%s.%s' % (section, option) if section != 'global' else option
-    flags = os.environ.get('THEANO_FLAGS', '').split(',')
-    if any(flag.split('=')[0].strip() == name for flag in flags):
-        return True
+
+class SetupError(ImportError):
+    """A reason why Theano cannot run, in one sentence."""
+
+    def __init__(self, sentence):  # it may name files and flags
+        ImportError.__init__(self, sentence if isinstance(
+            sentence, bytes) else terminal.printable(sentence))
+
+
+# ---- Settings of the user ---------------------------------------------------
+
+def _read_flags():
+    """Return the names and values in THEANO_FLAGS, split as Theano does."""
+    text = os.environ.get('THEANO_FLAGS', '')
+    splitter = shlex.shlex(text, posix=True)
+    splitter.whitespace, splitter.whitespace_split = ',', True
+    try:
+        words = [word.strip() for word in splitter]
+    except ValueError as error:
+        raise SetupError('THEANO_FLAGS cannot be read (%s): %s'
+                         % (str(error).lower(), text))
+    flags = {}
+    for word in filter(None, words):
+        name, sign, value = word.partition('=')
+        if not sign or name != name.strip() or value != value.strip():
+            raise SetupError(
+                'THEANO_FLAGS has %r, which sets nothing; write NAME=VALUE '
+                'without blanks, and a comma before the next one' % str(word))
+        flags[name] = value
+    return flags
+
+
+def _read_rc():
+    """Return a parser that has read the user's .theanorc files."""
     rc = configparser.RawConfigParser()
-    rc.read(os.path.expanduser(path) for path in
-            os.environ.get('THEANORC', '~/.theanorc').split(os.pathsep))
-    return rc.has_option(section, option)
+    for path in os.environ.get('THEANORC', '~/.theanorc').split(os.pathsep):
+        path = os.path.expanduser(path)
+        if not os.path.exists(path):
+            continue
+        try:
+            io.open(path).close()  # the parser passes over what it cannot open
+            rc.read(path)
+        except (IOError, OSError, ValueError, configparser.Error) as error:
+            raise SetupError("the file %s of Theano's settings cannot be "
+                             'read (%s); mend it, or set THEANORC=%s' % (
+                                 path, _one_line(error), os.devnull))
+    return rc
 
 
-def _problem():
-    """Return the reason why Theano cannot run, as a sentence, or None."""
+def _one_line(error):
+    """Return what an error says, in one line."""
+    said = getattr(error, 'strerror', None)
+    texts = [part for part in error.args if isinstance(part, str)]
+    if not said and texts and not isinstance(
+            error, (configparser.Error, UnicodeError)):
+        said = texts[0]
+    said = said or str(error) or type(error).__name__
+    return ' '.join(said.replace('Check the permissions.', '').split())
+
+
+class _Settings(object):
+    """What THEANO_FLAGS and the .theanorc files set."""
+
+    flags, rc = {}, configparser.RawConfigParser()
+
+    def read(self):
+        self.flags, self.rc = _read_flags(), _read_rc()
+
+    def has(self, section, option):
+        """Return whether the user made this setting."""
+        name = option if section == 'global' else section + '.' + option
+        return name in self.flags or self.rc.has_option(section, option)
+
+
+_user = _Settings()
+
+
+# ---- What may lack ----------------------------------------------------------
+
+def _check_packages():
+    """Raise an error where Python or NumPy does not fit."""
     if sys.version_info >= (3, 11):
-        return ('Theano 1.0.5 does not run on Python %d.%d; use Python 3.8, '
-                '3.9 or 3.10, for example "pip install uv && uv run lstm.py", '
-                'which gets one' % sys.version_info[:2])
+        raise SetupError(
+            'Theano 1.0.5 does not run on Python %d.%d; use Python 3.8, 3.9 '
+            'or 3.10, for example "pip install uv && uv run lstm.py", which '
+            'gets one' % sys.version_info[:2])
     try:
         import numpy
     except ImportError:
-        return ('NumPy is not installed; "pip install -r requirements.txt" '
-                'installs all that is needed')
+        raise SetupError('NumPy is not installed; "pip install -r '
+                         'requirements.txt" installs all that is needed')
     if tuple(map(int, numpy.__version__.split('.')[:2])) >= (1, 22):
-        return ('Theano 1.0.5 needs a NumPy older than 1.22, not %s; "pip '
-                'install -r requirements.txt" installs one'
-                % numpy.__version__)
-    if _user_sets('global', 'cxx'):
-        return None
+        raise SetupError(
+            'Theano 1.0.5 needs a NumPy older than 1.22, not %s; "pip install '
+            '-r requirements.txt" installs one' % numpy.__version__)
+
+
+def _check_compiler():
+    """Raise an error where Theano finds no compiler, or no folder."""
+    if os.path.expanduser('~') == '~' or os.environ.get('HOME') == '':
+        if not (_user.has('global', 'base_compiledir')
+                or _user.has('global', 'compiledir')):
+            raise SetupError('there is no home folder, where Theano keeps '
+                             'its compiled code; ' + _OTHER_FOLDER)
+    if _user.has('global', 'cxx'):
+        return
     if not (which('g++') or which('clang++')):
-        return ('Theano needs a C++ compiler; install g++ (Debian, Ubuntu: '
-                'apt install g++; Fedora: dnf install gcc-c++; macOS: '
-                'xcode-select --install)')
+        raise SetupError(
+            'Theano needs a C++ compiler; install g++ (Debian, Ubuntu: apt '
+            'install g++; Fedora: dnf install gcc-c++; macOS: xcode-select '
+            '--install)')
     include = sysconfig.get_paths()['include']
     if not os.path.exists(os.path.join(include, 'Python.h')):
-        return ('Theano needs the header files of Python, which are not in '
-                '%s; install them (Debian, Ubuntu: apt install python3-dev; '
-                'Fedora: dnf install python3-devel)' % include)
-    return None
+        raise SetupError(
+            'Theano needs the header files of Python, which are not in %s; '
+            'install them (Debian, Ubuntu: apt install python3-dev; Fedora: '
+            'dnf install python3-devel)' % include)
 
+
+def _check_config():
+    """Raise an error for settings that Theano took, but cannot use."""
+    import theano
+    config = theano.config
+    if config.floatX == 'float16':
+        raise SetupError('floatX=float16 is too coarse for this training; '
+                         'set floatX=float32')
+    if config.cxx and not which(config.cxx):
+        raise SetupError('the compiler of cxx=%s does not exist; name '
+                         'another, or leave cxx out' % config.cxx)
+    devices = [name for name in (config.device, config.init_gpu_device,
+                                 config.contexts) if name not in ('cpu', '')]
+    if devices and not theano.gpuarray.pygpu_activated:
+        raise SetupError(
+            'the device %s cannot be used (%s); it needs CUDA, libgpuarray '
+            'and pygpu; install them, or set device=cpu'
+            % (devices[0], _gpu_problem()))
+
+
+def _gpu_problem():
+    """Return why Theano uses no GPU."""
+    try:
+        importlib.import_module('pygpu.gpuarray')
+    except Exception as error:  # a library of its own may lack
+        return _one_line(error)
+    return _gpu_errors[-1] if _gpu_errors else 'it was not started'
+
+
+_gpu_errors = []
+
+
+class _Filter(object):
+    """A filter of log records; Python 2 takes no function."""
+
+    def __init__(self, function):
+        self.filter = function
+
+
+def _note_gpu_error(record):
+    """Keep an error in place of logging it with its traceback."""
+    error = record.exc_info and record.exc_info[1]
+    _gpu_errors.append(_one_line(error) if error else record.getMessage())
+    return False
+
+
+# ---- What Theano raises -----------------------------------------------------
+
+_OTHER_FOLDER = ('set THEANO_FLAGS=base_compiledir=/tmp/theano, or name '
+                 'another folder that takes files and may run them')
+
+# What an error of Theano has in it, and the sentence to say instead.
+_SENTENCES = [
+    ('old GPU back-end',
+     'Theano 1.0.5 has no device=gpu any more; set device=cuda, which needs '
+     'CUDA, libgpuarray and pygpu, or device=cpu'),
+    ('compiledir|failed to map segment|No usable temporary directory',
+     'Theano cannot keep its compiled code (%s); ' + _OTHER_FOLDER),
+    ('Compilation failed',
+     'the C++ compiler cannot make what Theano needs (%s); mend cxx, '
+     'gcc.cxxflags or blas.ldflags in THEANO_FLAGS or .theanorc'),
+    ('Invalid value|Valid options|Expected one of',
+     'Theano refuses a setting in THEANO_FLAGS or .theanorc: %s')]
+
+
+def _sentence(error):
+    """Return one sentence for what Theano, or its compiler, raised."""
+    said = _one_line(error)
+    for pattern, sentence in _SENTENCES:
+        if re.search(pattern, str(error)):
+            break
+    else:
+        if isinstance(error, ImportError):
+            sentence = ('Theano cannot be imported (%s); "pip install -r '
+                        'requirements.txt" installs all that is needed')
+        elif isinstance(error, EnvironmentError):
+            sentence = _SENTENCES[1][1]
+        else:
+            sentence = ('Theano cannot start (%s); look at THEANO_FLAGS and '
+                        '.theanorc')
+    if 'Compilation failed' in said:  # the first error is the cause
+        said = re.sub(r'.*?return status=.*?\): *', '', said).split('. ')[0]
+    return sentence.replace('%s', said.rstrip('.'))
+
+
+class CompilerError(EnvironmentError):
+    """The C++ compiler failed; says so in one sentence."""
+
+    def __init__(self, sentence):
+        EnvironmentError.__init__(self, sentence)
+        self.sentence = sentence
+
+    def __str__(self):  # Theano adds more arguments
+        return self.sentence
+
+
+def _explain_compiler():
+    """Let Theano's compiler raise a :class:`CompilerError`."""
+    from theano.gof.cmodule import GCC_compiler
+    # Theano would say the sentence, too, before the error is caught.
+    logging.getLogger('theano.gof.cmodule').addFilter(_Filter(
+        lambda record: not isinstance(record.msg, CompilerError)))
+    compile_str = GCC_compiler.compile_str
+
+    def explained(*args, **kwargs):
+        try:
+            return compile_str(*args, **kwargs)
+        except Exception as error:
+            raise CompilerError(_sentence(error))
+    GCC_compiler.compile_str = staticmethod(explained)
+
+
+# ---- BLAS -------------------------------------------------------------------
 
 def _numpy_blas():
     """Return the path of the OpenBLAS inside NumPy's wheel, or None."""
     import numpy
-    package = os.path.dirname(numpy.__file__)
-    paths = glob.glob(os.path.join(package + '.libs', 'libopenblas*.so'))
-    if not paths:  # the folder of NumPy 1.16
-        paths = glob.glob(os.path.join(package, '.libs', 'libopenblas*.so'))
-    # A path with a space or a comma cannot be passed on in THEANO_FLAGS.
-    if len(paths) != 1 or ' ' in paths[0] or ',' in paths[0]:
+    package = os.path.dirname(os.path.abspath(numpy.__file__))
+    for folder in (package + '.libs',
+                   os.path.join(package, '.libs')):  # that of NumPy 1.16
+        if os.path.isdir(folder):
+            names = fnmatch.filter(os.listdir(folder), 'libopenblas*.so')
+            return os.path.join(folder, names[0]) if len(names) == 1 else None
+    return None
+
+
+def _link_to(library):
+    """Return blas.ldflags for a library that NumPy has loaded, or None."""
+    if re.match(r'[A-Za-z0-9_./+@:~-]+$', library):
+        # The loader finds the library by its name. We do not write -L,
+        # because Theano would then look for a file whose name begins with
+        # the colon, and warn that there is none.
+        return '--library-directory=%s -l:%s' % os.path.split(library)
+    # Flags cannot carry a path with a blank, for example. Then the library's
+    # functions are given to all modules that are loaded later.
+    try:
+        ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
+    except OSError:
         return None
-    return paths[0]
+    return '-lm'  # if there were no flags, Theano would use no BLAS
 
 
 def _one_thread(library):
@@ -91,43 +309,70 @@ def _one_thread(library):
             pass  # a build without this function
 
 
+# ---- Importing Theano -------------------------------------------------------
+
+@contextlib.contextmanager
+def _environment(**values):
+    """Set variables of the environment for a while."""
+    before = dict((name, os.environ.get(name)) for name in values)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
 def _import_theano():
     """Import Theano with NumPy's BLAS, unless the user chose another."""
-    before = os.environ.get('THEANO_FLAGS')
-    library = None if _user_sets('blas', 'ldflags') else _numpy_blas()
-    if library:
+    flags = list(filter(None, [os.environ.get('THEANO_FLAGS')]))
+    library = None if _user.has('blas', 'ldflags') else _numpy_blas()
+    blas = library and _link_to(library)
+    if blas:
         _one_thread(library)
-        # NumPy has loaded the library, so the loader finds it by its name. We
-        # do not write -L, because Theano would then look for a file whose
-        # name begins with the colon, and warn that there is none.
-        blas = '--library-directory=%s -l:%s' % os.path.split(library)
-        flag = 'blas.ldflags=' + blas
-        os.environ['THEANO_FLAGS'] = before + ',' + flag if before else flag
-    try:
-        with warnings.catch_warnings():
-            # fused_lstm.py defines this flag after Theano has read all others.
-            warnings.filterwarnings(
-                'ignore', 'Theano does not recognise this flag: fused_lstm')
-            import theano
+        flags.append('blas.ldflags=' + blas)
+    if not _user.has('global', 'cxx') and not which('g++'):
+        flags.append('cxx=clang++')  # which Theano looks for on macOS only
+    logging.getLogger('theano.gpuarray').addFilter(_Filter(_note_gpu_error))
+    with _environment(THEANO_FLAGS=','.join(flags)), (
+            warnings.catch_warnings()):
+        # fused_lstm.py defines this flag after Theano has read all others.
+        warnings.filterwarnings(
+            'ignore', 'Theano does not recognise this flag: fused_lstm')
+        import theano
         # Theano reads the default late, so we read it while the flags are
         # set. It is empty if Theano was imported before this module.
-        if not theano.config.blas.ldflags and library:
+        if not theano.config.blas.ldflags and blas:
             theano.config.blas.ldflags = blas
-    except ImportError as error:
-        raise ImportError('Theano cannot be imported (%s); "pip install -r '
-                          'requirements.txt" installs all that is needed'
-                          % error)
-    finally:
-        if before is not None:
-            os.environ['THEANO_FLAGS'] = before
-        else:
-            os.environ.pop('THEANO_FLAGS', None)
+
+
+def _asks_for_help():
+    """Return whether one of the two scripts has to print its help only."""
+    words = list(getattr(sys, 'argv', None) or [''])
+    if '--' in words:
+        words = words[:words.index('--')]
+    return os.path.basename(words[0]) in ('lstm.py', 'classify.py') and (
+        '-h' in words or '--help' in words)
+
+
+def _import_for_help():
+    """Import Theano without a compiler, or any setting of the user's."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, True)
+    with _environment(THEANORC=os.devnull, THEANO_FLAGS=(
+            'cxx=,device=cpu,blas.ldflags=-lm,base_compiledir="%s"' % folder)):
+        warnings.simplefilter('ignore')
+        import theano
+        # Theano makes the folder when it reads the name.
+        getattr(theano.config, 'compiledir')
 
 
 def _no_debug_info():
     """Compile without debug information: a first start takes less time."""
     import theano
-    if not _user_sets('gcc', 'cxxflags'):
+    if not _user.has('gcc', 'cxxflags'):
         theano.config.gcc.cxxflags = '-g0'  # the last one counts: after -g
 
 
@@ -188,11 +433,22 @@ def _cache_all_ops():
     theano.gof.COp.c_code_cache_version = version
 
 
-_sentence = _problem()
-if _sentence:
-    raise ImportError(_sentence)
-_keep_memory()
-_import_theano()
-_no_debug_info()
-_leave_out_gpu()
-_cache_all_ops()
+terminal.open_descriptors()
+_check_packages()
+try:
+    if _asks_for_help():
+        _import_for_help()
+    else:
+        _user.read()
+        _check_compiler()
+        _keep_memory()
+        _import_theano()
+        _check_config()
+        _explain_compiler()
+        _no_debug_info()
+    _leave_out_gpu()
+    _cache_all_ops()
+except SetupError:
+    raise
+except Exception as _error:
+    raise SetupError(_sentence(_error))

@@ -49,7 +49,7 @@ def load(path, table, dictionary):
         if row is None or row >= len(table) or row in exact:
             continue
         if row not in found or word == word.lower():
-            table[row] = _vector(path, number, numbers, table.shape[1])
+            table[row] = _vector(path, number, numbers, table)
             found.add(row)
         if word == word.lower():
             exact.add(row)
@@ -67,10 +67,13 @@ def _row(word, dictionary):
     return dictionary.get(word)
 
 
-def _vector(path, number, numbers, size):
-    """Return the numbers of a line, checked."""
+def _vector(path, number, numbers, table):
+    """Return the numbers of a line, which must be those of a row."""
+    size = table.shape[1]
     try:
-        vector = numpy.array(numbers.split(), 'float64')
+        with numpy.errstate(over='ignore'):  # too large becomes infinite
+            vector = numpy.array(numbers.split(), 'float64').astype(
+                table.dtype)
     except ValueError:
         vector = numpy.array([numpy.nan])
     if not numpy.isfinite(vector).all() or not vector.size:

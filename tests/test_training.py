@@ -959,13 +959,14 @@ def test_word_vectors_start_the_rows_of_their_words(
     (b'a 1 2 3', 'line 2 .* has 3 numbers, and dim_proj is 8; set dim_proj=3'),
     (b'a 1 2 3 4 5 6 7 x', 'line 2 .* is not a word and its numbers'),
     (b'a 1 2 3 4 5 6 7 inf', 'line 2 .* is not a word and its numbers'),
+    (b'a 1 2 3 4 5 6 7 2e73', 'line 2 .* is not a word and its numbers'),
     (b'\xff\xfe 1', 'line 2 .* is not UTF-8 text; the binary form'),
     (b'zzz 1', 'has a vector for none of the words')])
 def test_files_that_hold_no_word_vectors_are_refused(first_model, tmp_path,
                                                      line, words):
     (tmp_path / 'v.txt').write_bytes(b'zzz 1 2\n' + line + b'\n')
     with pytest.raises(ValueError, match=words):
-        vectors.load(str(tmp_path / 'v.txt'), numpy.zeros((12, 8)),
+        vectors.load(str(tmp_path / 'v.txt'), numpy.zeros((12, 8), 'float32'),
                      first_model[1])
 
 
