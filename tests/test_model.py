@@ -187,7 +187,9 @@ def test_class_weights_multiply_the_terms_of_the_cost(model, weighted):
         return -numpy.mean([WEIGHTS[y] * numpy.log(row[y])
                             for row, y in zip(probs, LABELS)])
     results = weighted(*BATCH)
-    numpy.testing.assert_allclose(results[0], cost(params), 1e-12)
+    assert_close(results[0], cost(params))
+    if results[0].dtype == 'float32':
+        return  # finite differences need float64
     for name, gradient in zip(params, results[1:]):
         numpy.testing.assert_allclose(
             gradient, reference.derivatives(cost, params, name), 0, 1e-9,
