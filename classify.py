@@ -44,7 +44,7 @@ import lstm
 from support import (
     checkpoint, corpus, files, inputs, options as opt, tables, terminal,
     text as text_rules)
-from support.metrics import scores
+from support.metrics import missing, scores
 from support.terminal import printable
 
 # ---- Models -----------------------------------------------------------------
@@ -190,6 +190,8 @@ def build(path):
         last = options['n_words'] - 1
         x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
         shape = model[4](x, mask).shape
+    except theano_setup.CompilerError:
+        raise  # it has nothing to do with the model
     except KeyError as error:
         raise ValueError('%s lacks the parameter %s, which build_model in '
                          'lstm.py uses' % (path, error))
@@ -635,15 +637,7 @@ def report(metrics, classes):
         lines.append('  '.join([name.ljust(first)] + [
             ('%d' % count).rjust(width) for count in row]))
     counts = metrics['confusion']
-    for name, n, n_labelled in zip(classes, counts.sum(1), counts.sum(0)):
-        if not n:
-            lines.append('Warning: there are no test reviews of %s' % name)
-        elif not n_labelled:
-            lines.append(
-                'Warning: no review was labelled %s, though %d are; train '
-                "with class_weight='balanced' if classes differ in size"
-                % (name, n))
-    return '\n'.join(lines)
+    return '\n'.join(lines + missing(classes, counts.sum(1), counts.sum(0)))
 
 
 # ---- Commands ---------------------------------------------------------------
@@ -882,6 +876,8 @@ def _parse(arguments):
     for name, value in vars(args).items():
         if isinstance(value, str):
             setattr(args, name, value.lstrip(_TEXT))
+    if getattr(args, 'html', None) == '':
+        parser.error('--html needs the name of a file')
     if args.command == 'predict':
         args.texts, args.file = [[each.lstrip(_TEXT) for each in part]
                                  for part in (texts, args.file)]

@@ -286,12 +286,14 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     tokenizer = text.name(lang)
     print('Reading %s' % source)
     notes = corpus.Notes()
-    reviews = read_reviews(source, text_column, label_column, test_portion,
-                           notes)
-    processes = workers.processors() if len(reviews) > 500 else 1
-    encoded = encode_reviews(reviews, processes, tokenizer, notes, source)
-    for line in notes.lines():
-        print(line)
+    try:
+        reviews = read_reviews(source, text_column, label_column,
+                               test_portion, notes)
+        processes = workers.processors() if len(reviews) > 500 else 1
+        encoded = encode_reviews(reviews, processes, tokenizer, notes, source)
+    finally:  # what was left out may be the cause of an error
+        for line in notes.lines():
+            print(line)
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         os.makedirs(folder)

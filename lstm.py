@@ -47,7 +47,8 @@ from theano.sandbox.rng_mrg import MRG_RandomStreams
 import imdb
 from imdb import get_minibatches_idx
 from support import (
-    checkpoint, fused_lstm, memory, options as opt, sparse, terminal, vectors)
+    checkpoint, fused_lstm, memory, metrics, options as opt, sparse, terminal,
+    vectors)
 from support.checkpoint import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
 
@@ -482,12 +483,14 @@ def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
     Parameters, and errors raised, are those of :func:`pred_probs`, except
     `f_pred`, which gives labels.
     """
-    def as_column(x, mask):
-        return f_pred(x, mask)[:, None]
-
-    labels = pred_probs(as_column, prepare_data, data, iterator,
-                        verbose)[:, 0]
+    labels = pred_labels(f_pred, prepare_data, data, iterator, verbose)
     return float(numpy.mean(labels != numpy.asarray(data[1])))
+
+
+def pred_labels(f_pred, prepare_data, data, iterator, verbose=False):
+    """Predict the labels of a data set; see :func:`pred_error`."""
+    return pred_probs(lambda x, mask: f_pred(x, mask)[:, None], prepare_data,
+                      data, iterator, verbose)[:, 0]
 
 
 # ---- Training ---------------------------------------------------------------
@@ -693,8 +696,9 @@ class Training(object):
             vectors.load(options['vectors'], params['Wemb'],
                          self.dictionary or {})
         if options['reload_model']:
-            checkpoint.start_from(options['reload_model'], params,
-                                  self.dictionary, options['classes'])
+            checkpoint.start_from(
+                options['reload_model'], params, self.dictionary,
+                options['classes'], options.get('fingerprint'))
 
     def compile(self, tparams, optimizer):
         """Build the graph, compile its functions and make the state."""
@@ -781,13 +785,16 @@ class Training(object):
     def errors(self):
         """Return the error rates on the three sets, without dropout."""
         self.use_noise.set_value(numpy_floatX(0.))
-        return tuple(
-            pred_error(self.f_pred, self.prepare_data, data,
-                       get_minibatches_idx(
-                           len(data[0]), self.options['valid_batch_size'],
-                           lengths=[len(review) for review in data[0]],
-                           max_words=MAX_WORDS))
-            for data in (self.train, self.valid, self.test))
+        errors = []
+        for data in (self.train, self.valid, self.test):
+            self.predicted = pred_labels(
+                self.f_pred, self.prepare_data, data, get_minibatches_idx(
+                    len(data[0]), self.options['valid_batch_size'],
+                    lengths=[len(review) for review in data[0]],
+                    max_words=MAX_WORDS))
+            errors.append(float(numpy.mean(
+                self.predicted != numpy.asarray(data[1]))))
+        return tuple(errors)
 
     def validate(self):
         """Compute the errors, and keep the parameters if they are best."""
@@ -835,6 +842,10 @@ class Training(object):
         errors = self.errors()
         print('Errors of the best parameters: train %.4f  valid %.4f  test '
               '%.4f' % errors)
+        for line in metrics.missing(self.options['classes'], *[
+                numpy.bincount(labels, minlength=self.options['ydim'])
+                for labels in (self.test[1], self.predicted)]):
+            print(line)
         saved = self.saver.save_final(self.model(**dict(
             zip(('train_err', 'valid_err', 'test_err'), errors))))
         updates = state.update - self.first

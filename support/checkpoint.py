@@ -119,7 +119,7 @@ def load_params(path, params):
     return params
 
 
-def start_from(path, params, dictionary, classes):
+def start_from(path, params, dictionary, classes, fingerprint=None):
     """Start from a saved model, of these or of other words and classes.
 
     Rows of ``Wemb`` are taken by word, and columns of ``U`` and ``b`` by the
@@ -136,18 +136,25 @@ def start_from(path, params, dictionary, classes):
         Word to id, of the data to train on.
     classes : list of str
         Names of the classes of the data.
+    fingerprint : str, optional
+        That of its words and classes, see :func:`imdb.fingerprint`.
 
     Raises
     ------
     IOError, ValueError
-        See :func:`load_params`.
+        See :func:`load_params`. Also if fingerprints show that the model has
+        other words, and the words are not known.
     """
     words = load_words(path)
     with files.open_npz(path, 'model file') as archive:
         shapes = files.member_shapes(archive)
-        names = None
-        if _has(archive, 'options'):
-            names = load_options(path).get('classes')
+        options = load_options(path) if _has(archive, 'options') else {}
+    names, mark = options.get('classes'), options.get('fingerprint')
+    if (words is None or dictionary is None) and mark and fingerprint and (
+            mark != fingerprint):
+        raise ValueError('%s was trained on other words or classes, and has '
+                         'no dictionary to match them by; train it again on '
+                         'data with its dictionary' % path)
     taken = {}  # parameter -> (axis, indices here, indices there)
     report = []
     sizes = dict((name, shape) for name, (shape, _) in shapes.items())
@@ -381,7 +388,7 @@ def check_space(saveto, size):
 # a different value.
 FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
-         'class_weight', 'floatX', 'data')
+         'class_weight', 'classes', 'fingerprint', 'floatX', 'data')
 
 
 def fingerprint(sets):

@@ -38,6 +38,7 @@ class Notes(object):
 
     def __init__(self):
         self.kinds = collections.OrderedDict()
+        self.read = set()  # real paths of the files that were read
 
     def add(self, kind, example):
         """Count one; `kind` reads well before a number."""
@@ -56,6 +57,21 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8'), (codecs.BOM_UTF32_LE, 'utf-32-le'),
           (codecs.BOM_UTF32_BE, 'utf-32-be'),
           (codecs.BOM_UTF16_LE, 'utf-16-le'),
           (codecs.BOM_UTF16_BE, 'utf-16-be')]
+
+
+# How files begin that are no text, and what to do with them.
+_NO_TEXT = [(b'PK\x03\x04', 'a zip archive', 'unpack it'),
+            (b'\x1f\x8b', 'compressed', 'unpack it'),
+            (b'BZh', 'compressed', 'unpack it'),
+            (b'\xfd7zXZ', 'compressed', 'unpack it'),
+            (b'%PDF-', 'a PDF file', 'save its text')]
+
+
+def check_text(data, name):
+    """Raise a ValueError for what begins like a file of another kind."""
+    for start, what, remedy in _NO_TEXT:
+        if data.startswith(start):
+            raise ValueError('%s is %s; %s first' % (name, what, remedy))
 
 
 def decode_text(data, name, marked=True):
@@ -192,11 +208,12 @@ def _walk_folder(source, notes):
 
     # Real paths of a folder and of those above it: a link to one is a circle.
     chains = {source: frozenset([os.path.realpath(source)])}
-    seen = set()
     for folder, folders, names in os.walk(source, onerror=fail,
                                           followlinks=True):
         chain = chains.pop(folder)
         folders.sort()  # notes are always the same
+        if not folders and not names:
+            notes.add('Left out: empty folders', _relative(folder, source))
         for name in list(folders):
             path = os.path.join(folder, name)
             real = os.path.realpath(path)
@@ -216,21 +233,21 @@ def _walk_folder(source, notes):
                 notes.add('Left out: hidden files', _relative(path, source))
             else:
                 yield _relative(path, source), functools.partial(
-                    _read_file, path, _relative(path, source), seen, notes)
+                    _read_file, path, _relative(path, source), notes)
 
 
 def _relative(path, source):
     return os.path.relpath(path, source).replace(os.sep, '/')
 
 
-def _read_file(path, name, seen, notes):
+def _read_file(path, name, notes):
     with _readable(path):
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError('it is no regular file')
         real = os.path.realpath(path)
-        if real in seen:
+        if real in notes.read:
             notes.add('Files that are read twice, through links', name)
-        seen.add(real)
+        notes.read.add(real)
         with io.open(path, 'rb') as f:
             return f.read()
 

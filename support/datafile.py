@@ -54,7 +54,7 @@ def write(path, encoded):
 
 def dictionary_path(path):
     """Return the path of the dictionary that belongs to a data file."""
-    return re.sub(r'(\.pkl)?(\.gz)?$', '', path) + '.dict.pkl'
+    return re.sub(r'(\.pkl)?(\.gz)?$', '', files.as_path(path)) + '.dict.pkl'
 
 
 # ---- Dictionaries -----------------------------------------------------------

@@ -104,6 +104,9 @@ def atomic_write(path):
             yield f
         return
     path = os.path.realpath(path)
+    if os.path.islink(path):
+        raise IOError('%s is a link that leads to itself; name another file'
+                      % path)
     try:
         descriptor, partial = tempfile.mkstemp(
             PARTIAL, _prefix(path), os.path.dirname(path))

@@ -15,13 +15,6 @@ CHUNK = 1024  # lines that are read together
 
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
-# How files begin that are no text, and what to do with them.
-_NO_TEXT = [(b'PK\x03\x04', 'a zip archive', 'unpack it'),
-            (b'\x1f\x8b', 'compressed', 'unpack it'),
-            (b'BZh', 'compressed', 'unpack it'),
-            (b'\xfd7zXZ', 'compressed', 'unpack it'),
-            (b'%PDF-', 'a PDF file', 'save its text')]
-
 
 def read(arguments, paths, column=None):
     """Read texts, a chunk at a time.
@@ -92,9 +85,7 @@ def _chunks(f, name):
 def _lines(f, name):
     """Yield the lines of a binary file, without what ends them."""
     first = f.readline()
-    for start, what, remedy in _NO_TEXT:
-        if first.startswith(start):
-            raise ValueError('%s is %s; %s first' % (name, what, remedy))
+    corpus.check_text(first, name)
     if first.startswith(_WIDE):
         # In these, a byte that ends a line may be a part of a character.
         content = corpus.decode_text(first + f.read(), name)
@@ -127,7 +118,8 @@ def as_list(values, what):
         raise TypeError('one text is no list of texts: write [text]')
     # Of these, a loop would see the keys, or the names of the columns.
     if isinstance(values, (dict, set, frozenset)) or hasattr(
-            values, 'columns') or not hasattr(values, '__iter__'):
+            values, 'columns') or not hasattr(values, '__iter__') or (
+            getattr(values, 'ndim', 1) == 0):
         raise TypeError('%s must be a list, not %s'
                         % (what, type(values).__name__))
     return list(values)

@@ -4,6 +4,7 @@ from __future__ import absolute_import, division, print_function
 import collections
 import os
 import re
+import unicodedata
 
 import numpy
 
@@ -28,20 +29,47 @@ def read(source, text_column, label_column, notes):
         Whether they are the rows of a table.
     """
     if not os.path.isdir(source) and tables.is_table(source):
-        return _from_rows(source, tables.read(
+        reviews, is_table = _from_rows(source, tables.read(
             source, None, text_column, label_column, notes), notes), True
-    reviews, is_table = _read_layout(source, text_column, label_column, notes)
-    # Names of folders can have control characters, which terminals obey.
-    return [(split, corpus.one_line(label, None), content)
+    else:
+        reviews, is_table = _read_layout(source, text_column, label_column,
+                                         notes)
+    shown = _shown_names(source, set(label for _, label, _ in reviews), notes)
+    return [(split, shown[label], content)
             for split, label, content in reviews], is_table
+
+
+def _shown_names(source, labels, notes):
+    """Return what to call each class, as {its name: its name when shown}.
+
+    Names can have control characters, which terminals obey. An accent can be
+    a part of its letter or follow it, as in the names of macOS.
+    """
+    shown, first = {}, {}
+    for label in sorted(labels):
+        composed = unicodedata.normalize('NFC', label)
+        shown[label] = corpus.one_line(composed, None)
+        if first.setdefault(shown[label], composed) != composed:
+            raise ValueError('%s has two classes that look the same, %r and '
+                             '%r; rename one' % (
+                                 source, first[shown[label]], composed))
+    for one, other in zip(*[sorted(set(shown.values()), key=lambda name: (
+            name.lower(), name))[start:] for start in (0, 1)]):
+        if one.lower() == other.lower():
+            notes.add('Classes that differ in capitals only',
+                      '%s and %s' % (one, other))
+    return shown
 
 
 def _read_layout(source, text_column, label_column, notes):
     """Read a folder or an archive: one of the layout, or with one table."""
-    reviews, size, found, folders = [], 0, [], {}
+    reviews, size, found, folders, outside = [], 0, [], {}, []
     for name, read in corpus.walk(source, notes):
         place = _place(name)
         is_table = place is None and tables.is_table(name)
+        if place is None and not is_table:
+            outside.append(name)
+            continue
         if not is_table and not _is_review(name, place, notes):
             continue
         data = read()
@@ -70,6 +98,9 @@ def _read_layout(source, text_column, label_column, notes):
                  one_file)
                 for n, line in enumerate(content.split(u'\n'))
                 if line.strip())
+    for name in outside:  # a link may lead to it
+        if os.path.realpath(os.path.join(source, name)) not in notes.read:
+            notes.add('Left out: files outside of train, valid and test', name)
     if found and not reviews:
         return _from_tables(source, sorted(found), text_column, label_column,
                             notes), True
@@ -98,9 +129,7 @@ def _place(name):
 
 def _is_review(name, place, notes):
     """Return whether a file has reviews; otherwise note why not."""
-    if place is None:
-        notes.add('Left out: files outside of train, valid and test', name)
-    elif not name.lower().endswith('.txt'):
+    if not name.lower().endswith('.txt'):
         notes.add('Left out: files not named .txt', name)
     elif place[1] == 'unsup':
         notes.add('Left out: reviews without a label (unsup)', name)

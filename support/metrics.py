@@ -4,6 +4,31 @@ from __future__ import absolute_import, division, print_function
 import numpy
 
 
+def missing(classes, counts, counts_predicted):
+    """Return a warning for each class without reviews, or never predicted.
+
+    Parameters
+    ----------
+    classes : list of str
+    counts, counts_predicted : sequence of int
+        Number of test reviews of each class, and labelled so.
+
+    Returns
+    -------
+    list of str
+    """
+    lines = []
+    for name, n, n_labelled in zip(classes, counts, counts_predicted):
+        if not n:
+            lines.append('Warning: there are no test reviews of %s' % name)
+        elif not n_labelled:
+            lines.append(
+                'Warning: no review was labelled %s, though %d are; train '
+                "with class_weight='balanced' if classes differ in size"
+                % (name, n))
+    return lines
+
+
 def scores(labels, probs):
     """Compute metrics of predicted class probabilities.
 

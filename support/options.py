@@ -161,8 +161,12 @@ def path(words, ending='', none=True):
             value = files.as_path(value)
         except TypeError:
             return False
-        return none if not value else bool(
-            not ending or os.path.basename(value))
+        if not value:
+            return none
+        # The name of a device or a FIFO is not one to add an ending to.
+        return not ending or value.endswith(ending) or bool(
+            os.path.basename(value) and (os.path.isfile(value)
+                                         or not os.path.exists(value)))
 
     def clean(value):
         value = files.as_path(value) or None

@@ -74,6 +74,7 @@ def read(path, data=None, text=None, label=None, notes=None,
         data = files.read_bytes(path, gzipped)
     elif gzipped:
         data = files.read_all(shown, gzip.GzipFile(fileobj=io.BytesIO(data)))
+    corpus.check_text(data, shown)
     content = corpus.decode_text(data, shown)
     rows = (_json_rows if 'js' in form.lower() else _csv_rows)(
         shown, content, form.lower())
@@ -218,8 +219,6 @@ def _columns(path, columns, text, label, with_labels):
 
     text, label = find(text, _TEXTS), find(label, _LABELS)
     others = [name for name in columns if name not in (text, label)]
-    if len(columns) == 1 and not with_labels and text is None:
-        text = columns[0]
     if len(columns) == 2 and len(others) == 1:  # the other one is clear
         text, label = text or others[0], label or others[0]
     for name in (text, label):
@@ -249,8 +248,13 @@ def _text(place, value):
 
 def _label(place, value):
     """Return a label as text, or None; 1, 1.0 and '1.0' are the same."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, (list, dict)):
+        raise ValueError('%s: the label must be a string or a number, not %s'
+                         % (place, type(value).__name__))
     # What differs from itself is NaN, which pandas writes for nothing.
-    if value is None or isinstance(value, (list, dict)) or value != value:
+    if value is None or value != value:
         return None
     if isinstance(value, bool):
         value = six.text_type(value).lower()

@@ -43,6 +43,7 @@ def name(lang='en'):
     ValueError
         If the language is not in ``LANGUAGES``.
     """
+    lang = re.split('[-_]', lang.lower())[0]  # fr-FR is fr
     if lang not in LANGUAGES:
         raise ValueError('there is no language %r; the languages are %s'
                          % (lang, ', '.join(LANGUAGES)))
@@ -158,7 +159,7 @@ _INVISIBLE = [(0xad, 0xad), (0x34f, 0x34f), (0x61c, 0x61c), (0x115f, 0x1160),
 # What a keyboard types, and the signs that typography has for it.
 _TYPED = [
     (u'"', u'\u201c\u201d\u201e\u201f\xab\xbb\u2033\u2036\u301d\u301e\u301f'
-           u'\uff02'),
+           u'\u275d\u275e\u300c\u300d\u300e\u300f'),
     (u"'", u'\u2018\u2019\u201a\u201b\u2039\u203a\u2032\u2035\u02b9\u02bb'
            u'\u02bc\xb4\u02ca\uff07'),
     (u'-', u'\u2010\u2011\u2012\u2013\u2043\u2212\ufe58\ufe63\uff0d'),
@@ -167,6 +168,8 @@ _TYPED = [
     (u' ', u'\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008'
            u'\u2009\u200a\u202f\u205f\u3000\u2800'),
     (u'\n', u'\x0b\x0c\x1c\x1d\x1e\x1f\u2028\u2029'),
+    (u'.', u'\u2024'), (u'!!', u'\u203c'), (u'!?', u'\u2049'),
+    (u'?!', u'\u2048'), (u'??', u'\u2047'), (u'~', u'\u301c'),
     (u'/', u'\u2044\u2215'), (u'ff', u'\ufb00'), (u'fi', u'\ufb01'),
     (u'fl', u'\ufb02'), (u'ffi', u'\ufb03'), (u'ffl', u'\ufb04'),
     (u'st', u'\ufb05\ufb06')]
@@ -177,6 +180,8 @@ def _table():
     table = dict.fromkeys(list(range(9)) + list(range(14, 32)) + [127])
     for first, last in _INVISIBLE:
         table.update(dict.fromkeys(range(first, last + 1)))
+    for code in range(0xff01, 0xff5f):  # full width
+        table[code] = six.unichr(code - 0xfee0)
     for typed, signs in _TYPED:
         table.update((ord(sign), typed) for sign in signs)
     for code in range(128, 160):  # as browsers show them: Windows-1252
@@ -190,8 +195,11 @@ def _table():
 _CHARACTERS = _table()
 _ENTITY = re.compile(
     u'&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});')
-_BREAK = re.compile(u'</?(?:br|p|hr)(?:\\s[^<>]{0,99})?/?>', re.I)
-_MARKUP = re.compile(u'</?(?:i|b|em|strong|u)>', re.I)
+_TWICE = re.compile(u'&amp;(?=(?:#[0-9]{1,7}|[A-Za-z]{2,6});)')  # &amp;#39;
+_BREAK = re.compile(u'</?(?:br|p|hr|div|li|h[1-6])(?:\\s[^<>]{0,99})?/?>',
+                    re.I)
+_MARKUP = re.compile(u'</?(?:i|b|em|strong|u|span|a)(?:\\s[^<>]{0,199})?>',
+                     re.I)
 _ACCENT = re.compile(u'(?<=[^\\W\\d_])`(?=[^\\W\\d_])')  # don`t
 _QUOTE = re.compile(u"''|``")  # in pairs, as in LaTeX
 _DASHES = re.compile(u' ?--+ ?')
@@ -217,6 +225,7 @@ def normalize(text):
         In NFC, and with the signs that a keyboard types.
     """
     if u'&' in text:
+        text = _TWICE.sub(u'&', text)
         text = _ENTITY.sub(lambda match: unescape(match.group()), text)
     if u'<' in text:
         text = _MARKUP.sub(u'', _BREAK.sub(u' ', text))

@@ -1,6 +1,7 @@
 """Read word vectors in the text formats of GloVe, word2vec and fastText."""
 from __future__ import absolute_import, division, print_function
 
+import codecs
 import gzip
 import io
 
@@ -36,7 +37,8 @@ def load(path, table, dictionary):
     """
     found, exact = set(), set()
     for number, line in _lines(path):
-        word, _, numbers = line.rstrip().partition(b' ')
+        line = line[3:] if line.startswith(codecs.BOM_UTF8) else line
+        word, numbers = (line.split(None, 1) + [b'', b''])[:2]
         if number == 1 and len(numbers.split()) == 1:
             continue
         try:

@@ -31,7 +31,8 @@ import lstm
 import reference
 from conftest import ROOT, heed_signals
 from graphs import edited, forced_scan, in_float64, some_params
-from support import checkpoint, datafile, files, text as text_rules
+from support import (
+    checkpoint, datafile, files, text as text_rules, theano_setup)
 from support.terminal import printable
 
 CLASSES = {'bad': 'dull awful boring', 'fair': 'decent average watchable',
@@ -1248,7 +1249,7 @@ def test_a_text_with_line_breaks_is_one_record(small, run):
                 '{"text": "dull\\nfilm"}\n{"text": null}\n'),
     ('r.json', '[{"text": "great, \\"so\\" great"}, {"text": "dull\\nfilm"}, '
                '{"other": 3}]'),
-    ('one.csv', 'anything\n"great, ""so"" great"\n\n"dull\nfilm"\n""\n'),
+    ('one.csv', 'review\n"great, ""so"" great"\n\n"dull\nfilm"\n""\n'),
 ])
 def test_tables_have_a_record_for_each_row(small, run, tmp_path, name,
                                            content):
@@ -1784,3 +1785,31 @@ def test_a_plain_tuple_of_build_model_predicts_but_explains_nothing(
             'classify.py: this model cannot be explained: build_model in '
             'lstm.py must set h, of shape (T, n, D), and prob of the Model '
             'that it returns\n')
+
+
+def test_one_column_without_a_usual_name_is_no_header(small, run, tmp_path):
+    (tmp_path / 'p.csv').write_text('great film\ndull film\n')
+    error = run('predict', '--model', small, '--file', tmp_path / 'p.csv',
+                code=1)
+    assert 'has the columns great film; name those to use with --text' in error
+    assert run('predict', '--model', small, '--file', tmp_path / 'p.csv',
+               '--text', 'great film').count('\n') == 1
+
+
+def test_a_page_needs_a_name(refused):
+    assert '--html needs the name of a file' in refused('predict', '--html',
+                                                        '', 'x')
+
+
+def test_a_compiler_that_fails_is_not_the_fault_of_the_model(small,
+                                                             monkeypatch):
+    def fail(*_):
+        raise theano_setup.CompilerError('the C++ compiler cannot')
+    monkeypatch.setattr(lstm, 'build_model', fail)
+    with pytest.raises(theano_setup.CompilerError, match='^the C.. compiler'):
+        classify.build(small)
+
+
+def test_an_array_without_axes_is_no_list(shared):
+    with pytest.raises(TypeError, match='texts must be a list, not ndarray'):
+        shared.probabilities(numpy.array('x'))

@@ -440,3 +440,11 @@ def test_a_link_is_read_and_a_broken_one_is_not_there(tmp_path):
     for name in ('loose.npz', 'loop.npz'):
         with pytest.raises(IOError, match='there is no model file'):
             files.open_npz(str(tmp_path / name), 'model file')
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path):
+    os.symlink('loop', str(tmp_path / 'loop'))
+    with pytest.raises(IOError, match='loop is a link that leads to itself'):
+        with files.atomic_write(str(tmp_path / 'loop')) as f:
+            f.write(b'x')
+    assert os.path.islink(str(tmp_path / 'loop'))

@@ -23,6 +23,12 @@ def examples(n):
 # --------------------------------------------------------------------------
 
 PAIRS = [
+    (u'\u275dSuperb\u275e, \u300cshe\u300d said', u'"Superb", "she" said'),
+    (u'\uff27\uff52\uff45\uff41\uff54\uff01 \uff1f', u'Great! ?'),
+    (u'Well\u2024\u2024\u2024 what\u203c why\u2049', u'Well... what!! why!?'),
+    (u'It&amp;#39;s &amp;quot;fine&amp;quot;', u'It\'s "fine"'),
+    (u'<div class="x">Good.</div><span style="y">Really</span> good.',
+     u'Good. Really good.'),
     # Capitals, and full stops at the ends of sentences.
     (u'It was awful. Never again.', u'it was awful. never again.'),
     (u'A FILM TO SEE. GO.', u'A film to see. Go.'),

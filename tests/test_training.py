@@ -347,6 +347,7 @@ BAD = [
     ('encoder', 'gru', 'a key of lstm.layers'),
     ('saveto', 3, r'the path of a \.npz file, or None'),
     ('saveto', 'folder/', r'the path of a \.npz file, or None'),
+    ('saveto', '/dev/null', r'the path of a \.npz file, or None'),
     ('validFreq', 0, 'an integer of 1 or more, or -1: once per epoch'),
     ('saveFreq', -2, 'an integer of 1 or more, or -1: once per epoch'),
     ('maxlen', 1, 'an integer of 2 or more, or None'),
@@ -817,7 +818,8 @@ def test_balanced_class_weights_are_inverse_shares(data_file, tmp_path):
     assert options['class_weights'][1] > 2 > options['class_weights'][0]
 
 
-def test_a_rare_class_is_found_with_class_weights(data_file, tmp_path):
+def test_a_rare_class_is_found_with_class_weights(data_file, tmp_path,
+                                                  capsys):
     """Word 2 is in nine of ten reviews of class 1, and in half of class 0."""
     labels = ([0] * 19 + [1]) * 20
     data = [[2, 4] if y and n % 10 or not y and n % 2 else [3, 4]
@@ -831,8 +833,12 @@ def test_a_rare_class_is_found_with_class_weights(data_file, tmp_path):
         model = lstm.build_model(lstm.init_tparams(lstm.load_params(
             tmp_path / 'm.npz', lstm.init_params(dict(TINY, ydim=2)))), TINY)
         return set(model.f_pred(*imdb.prepare_data(*data)[:2]))
+    warning = ("no review was labelled class 1, though 20 are; train with "
+               "class_weight='balanced'")
     assert predicted() == {0}
+    assert warning in capsys.readouterr().out
     assert predicted(class_weight='balanced') == {0, 1}
+    assert warning not in capsys.readouterr().out
 
 
 # --------------------------------------------------------------------------
@@ -931,6 +937,17 @@ def test_a_model_without_words_is_taken_by_number(train, first_model,
     assert 'words by number, since it has no dict' in capsys.readouterr().out
 
 
+def test_a_model_of_other_words_that_are_not_known_is_refused(
+        first_model, tmp_path):
+    """The fingerprints tell, where a dictionary is missing."""
+    model, _ = first_model
+    other = tmp_path / 'o.pkl'
+    corpus(other, ['goodish', 'badish', 'x'], ['bad', 'good'])
+    os.remove(str(tmp_path / 'o.dict.pkl'))
+    with pytest.raises(ValueError, match='was trained on other words or cl'):
+        started(model, other)
+
+
 VECTORS = u"""3 8
 GOODISH 1 1 1 1 1 1 1 1
 goodish 1 2 3 4 5 6 7 8
@@ -939,11 +956,13 @@ a -1 .5 0 0 0 0 0 1e-3
 """
 
 
-@pytest.mark.parametrize('kind', ['word2vec', 'GloVe', 'gzip'])
+@pytest.mark.parametrize('kind', ['word2vec', 'GloVe', 'gzip', 'tabs'])
 def test_word_vectors_start_the_rows_of_their_words(
         first_model, tmp_path, kind, capsys):
     model, words = first_model
     text = VECTORS if kind == 'word2vec' else VECTORS.split(u'\n', 1)[1]
+    if kind == 'tabs':  # a byte order mark, Windows's ends of lines
+        text = u'\ufeff' + text.replace(u' ', u'\t').replace(u'\n', u'\r\n')
     path = tmp_path / 'v.txt'
     path.write_bytes(gzip.compress(text.encode('utf-8')) if kind == 'gzip'
                      else text.encode('utf-8'))

@@ -605,7 +605,7 @@ def test_zip_bombs(tmp_path, monkeypatch):
     ('jsonl', b'{"text": "a", "label": ' + b'9' * 10 ** 6 + b'}',
      '1: inf'),
     ('jsonl', b'{"text": {"a": ["b"]}, "label": 1}', 'a string, not dict'),
-    ('jsonl', b'{"text": "a", "label": ["b"]}', 'no row with a text and'),
+    ('jsonl', b'{"text": "a", "label": ["b", "c"]}', 'or a number, not list'),
     ('jsonl', b'{"text": "\\ud800", "label": "\\ud800"}', 'no row with a'),
     ('csv', b'text,label\n\n', 'no row with a text and a label'),
     ('json', b'[]', 'is empty'), ('json', b'7', 'not JSON'),
