@@ -902,7 +902,7 @@ def _marked_texts(arguments):
     numbers.
     """
     place = arguments.index('--') if '--' in arguments else len(arguments)
-    return [_TEXT + word if re.match(r'-(?!-?\w+=)\S*\s|-[.\d]', word)
+    return [_TEXT + word if re.match(r'-(?!-\w+=)\S*\s|-[.\d]', word)
             else word for word in arguments[:place]] + [
                 _TEXT + word for word in arguments[place + 1:]]
 

@@ -1207,6 +1207,7 @@ def texts_of(run, small, *arguments):
 
 @pytest.mark.parametrize('arguments, texts', [
     (['-5 stars, dull'], ['-5 stars, dull']),
+    (['-x=3 great film'], ['-x=3 great film']),
     (['first', '-5 stars, dull', 'last'], ['first', '-5 stars, dull', 'last']),
     (['--explain', '-a text', '-- and another', '-5', '-.5'],
      ['-a text', '-- and another', '-5', '-.5']),
