@@ -636,8 +636,8 @@ def report(metrics, classes):
     for name, row in zip(classes, metrics['confusion']):
         lines.append('  '.join([name.ljust(first)] + [
             ('%d' % count).rjust(width) for count in row]))
-    counts = metrics['confusion']
-    return '\n'.join(lines + missing(classes, counts.sum(1), counts.sum(0)))
+    return '\n'.join(lines + missing(classes, metrics['labels'],
+                                     metrics['predicted']))
 
 
 # ---- Commands ---------------------------------------------------------------

@@ -483,14 +483,12 @@ def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
     Parameters, and errors raised, are those of :func:`pred_probs`, except
     `f_pred`, which gives labels.
     """
-    labels = pred_labels(f_pred, prepare_data, data, iterator, verbose)
+    def as_column(x, mask):
+        return f_pred(x, mask)[:, None]
+
+    labels = pred_probs(as_column, prepare_data, data, iterator,
+                        verbose)[:, 0]
     return float(numpy.mean(labels != numpy.asarray(data[1])))
-
-
-def pred_labels(f_pred, prepare_data, data, iterator, verbose=False):
-    """Predict the labels of a data set; see :func:`pred_error`."""
-    return pred_probs(lambda x, mask: f_pred(x, mask)[:, None], prepare_data,
-                      data, iterator, verbose)[:, 0]
 
 
 # ---- Training ---------------------------------------------------------------
@@ -603,8 +601,8 @@ def train_lstm(
         If the cost or a parameter is no longer a finite number. The best
         parameters, if there was a validation before, are saved first.
     MemoryError
-        If the longest minibatch would need more memory than there is. Also if
-        an update finds too little; then the best parameters are saved first.
+        If a minibatch would need, or needs, more memory than there is. In the
+        second case the best parameters are saved first.
     SystemExit
         After SIGINT (Ctrl-C), SIGTERM or SIGHUP, when everything is saved and
         reported. Its code is 128 plus the number of the signal.
@@ -669,9 +667,7 @@ class Training(object):
         options['ydim'] = imdb.check_sets(sets, name, options['maxlen'],
                                           known.classes)
         if options['class_weight']:
-            counts = numpy.bincount(self.train[1], minlength=options['ydim'])
-            options['class_weights'] = (
-                counts.sum() / (len(counts) * counts)).tolist()
+            options['class_weights'] = metrics.balanced(self.train[1])
         size, n = options['test_size'], len(self.test[0])
         if 0 < size < n:  # in their old order, which is that of lengths
             chosen = sorted(self.rng.permutation(n)[:size])
@@ -787,14 +783,19 @@ class Training(object):
         self.use_noise.set_value(numpy_floatX(0.))
         errors = []
         for data in (self.train, self.valid, self.test):
-            self.predicted = pred_labels(
-                self.f_pred, self.prepare_data, data, get_minibatches_idx(
+            self.predicted = set()
+            errors.append(pred_error(
+                self.predict, self.prepare_data, data, get_minibatches_idx(
                     len(data[0]), self.options['valid_batch_size'],
                     lengths=[len(review) for review in data[0]],
-                    max_words=MAX_WORDS))
-            errors.append(float(numpy.mean(
-                self.predicted != numpy.asarray(data[1]))))
+                    max_words=MAX_WORDS)))
         return tuple(errors)
+
+    def predict(self, x, mask):
+        """Predict the labels of a minibatch, and keep which there are."""
+        labels = self.f_pred(x, mask)
+        self.predicted.update(labels.tolist())
+        return labels
 
     def validate(self):
         """Compute the errors, and keep the parameters if they are best."""
@@ -840,12 +841,11 @@ class Training(object):
             self.save()  # before the errors, which may take long
         zipp(state.best_params or {}, self.tparams)
         errors = self.errors()
+        for line in metrics.missing(self.options['classes'], self.test[1],
+                                    self.predicted):
+            print(line)
         print('Errors of the best parameters: train %.4f  valid %.4f  test '
               '%.4f' % errors)
-        for line in metrics.missing(self.options['classes'], *[
-                numpy.bincount(labels, minlength=self.options['ydim'])
-                for labels in (self.test[1], self.predicted)]):
-            print(line)
         saved = self.saver.save_final(self.model(**dict(
             zip(('train_err', 'valid_err', 'test_err'), errors))))
         updates = state.update - self.first

@@ -4,24 +4,36 @@ from __future__ import absolute_import, division, print_function
 import numpy
 
 
-def missing(classes, counts, counts_predicted):
+def balanced(labels):
+    """Return a weight for each class: N / (C N_k), as a list of float.
+
+    N_k of the N labels are of class k, and there are C classes.
+    """
+    counts = numpy.bincount(labels)
+    return (counts.sum() / (len(counts) * counts.astype('float64'))).tolist()
+
+
+def missing(classes, labels, predicted):
     """Return a warning for each class without reviews, or never predicted.
 
     Parameters
     ----------
     classes : list of str
-    counts, counts_predicted : sequence of int
-        Number of test reviews of each class, and labelled so.
+    labels : sequence of int
+        Labels of the test reviews.
+    predicted : container of int
+        The labels that were predicted.
 
     Returns
     -------
     list of str
     """
     lines = []
-    for name, n, n_labelled in zip(classes, counts, counts_predicted):
+    counts = numpy.bincount(labels, minlength=len(classes))
+    for k, (name, n) in enumerate(zip(classes, counts)):
         if not n:
             lines.append('Warning: there are no test reviews of %s' % name)
-        elif not n_labelled:
+        elif k not in predicted:
             lines.append(
                 'Warning: no review was labelled %s, though %d are; train '
                 "with class_weight='balanced' if classes differ in size"
@@ -46,7 +58,8 @@ def scores(labels, probs):
         matrix (C, C) of counts, a row per label and a column per prediction;
         ``f1``, a list of C; ``auc``, the area under the ROC curve, NaN if it
         has no pair of examples. With more than two classes it is the mean
-        over the classes, each against the others.
+        over the classes, each against the others. ``labels`` are those given,
+        ``predicted`` the set of labels that were predicted.
     """
     labels, probs = numpy.asarray(labels), numpy.asarray(probs)
     n, n_classes = probs.shape
@@ -68,5 +81,6 @@ def scores(labels, probs):
                        for side in ('left', 'right')) / pairs
                    if pairs else numpy.nan)
     return {'n': n, 'error': error, 'confusion': confusion, 'f1': f1,
+            'labels': labels, 'predicted': set(probs.argmax(axis=1).tolist()),
             'interval': (max(0., middle - half), min(1., middle + half)),
             'auc': float(numpy.mean(auc))}
