@@ -471,7 +471,9 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
                        for word in reviews[n]] for n in chosen],
                      [labels[n] for n in chosen]))
     if verbose:
-        _print_losses(train[0], kept, maxlen, n_words, sets)
+        own = bool(valid[0])  # then no training review is in sets[1]
+        _print_losses(sum([reviews for reviews, _ in sets[:2 - own]], []),
+                      len(train[0]), maxlen, n_words, len(sets[1][0]))
     return tuple(sets)
 
 
@@ -499,19 +501,21 @@ def _check_kept(train, kept, maxlen, classes):
                maxlen, len(train[0]) - len(kept), len(train[0])))
 
 
-def _print_losses(reviews, kept, maxlen, n_words, sets):
-    """Print what maxlen leaves out and n_words makes unknown."""
-    if len(kept) < len(reviews):
+def _print_losses(reviews, n_all, maxlen, n_words, n_valid):
+    """Print what maxlen leaves out and n_words makes unknown.
+
+    `reviews` are those that are left of `n_all` training reviews.
+    """
+    if len(reviews) < n_all:
         print('maxlen=%s leaves out %d of %d training reviews'
-              % (maxlen, len(reviews) - len(kept), len(reviews)))
-    total = sum(len(reviews[n]) for n in kept)
-    rare = sum(word >= n_words for n in kept for word in reviews[n])
-    if rare:
+              % (maxlen, n_all - len(reviews), n_all))
+    unknown = sum(review.count(UNKNOWN) for review in reviews)
+    if unknown:
         print('n_words=%d makes %.1f %% of the words in the training reviews '
-              'unknown' % (n_words, 100. * rare / total))
-    if len(sets[1][0]) < 100:
+              'unknown' % (n_words, 100. * unknown / sum(map(len, reviews))))
+    if n_valid < 100:
         print('Warning: %d validation reviews tell little about which '
-              'parameters are best' % len(sets[1][0]))
+              'parameters are best' % n_valid)
 
 
 _sample = None  # made on first use, which takes a second
@@ -637,8 +641,8 @@ def check_sets(sets, name, maxlen, classes=None):
     n_classes = int(max(labels)) + 1 if len(labels) else 0
     remedy = 'give %s more' % name if maxlen is None else (
         'raise maxlen, which is %s, or give %s more' % (maxlen, name))
-    for part, (reviews, labels) in zip(('training', 'validation', 'test'),
-                                       sets):
+    for split, (reviews, labels) in zip(layout.SPLITS, sets):
+        part = layout.SPLIT_NAMES[split]
         if not len(reviews):
             raise ValueError('no %s review is left: %s has too few reviews; %s'
                              % (part, name, remedy))

@@ -130,13 +130,11 @@ def read(path):
         Without a dictionary. All else is None in a file of 2014.
     """
     loaded, size = files.read_pickles(path, 4, 'data set')
-    if len(loaded) == 1 and _is_pair_of_pairs(loaded[0]):
+    of_keras = len(loaded) == 1 and _is_pair_of_pairs(loaded[0])
+    if of_keras:
         loaded = list(loaded[0])
         print('%s is a file of Keras, with one pickle: its word ids go up by '
               'one, since 1 means unknown here' % path)
-        up = 1
-    else:
-        up = 0
     if len(loaded) < 2:
         raise ValueError('%s cannot be loaded: it has no test part; it is cut '
                          'short' % path)
@@ -148,9 +146,9 @@ def read(path):
         words = _check_info(loaded[3] if len(loaded) > 3 else [])
     except ValueError as error:
         raise ValueError('%s is no data set: %s' % (path, error))
-    if up:
+    if of_keras:
         for reviews, _ in (train, test):
-            reviews[:] = [[n + up for n in review] for review in reviews]
+            reviews[:] = [[n + 1 for n in review] for review in reviews]
     _known[_identity(path)] = words
     return train, valid, test, words
 

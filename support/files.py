@@ -759,11 +759,9 @@ def read_pickles(path, n, kind):
     """
     # Python 2 wrote text as bytes; 'bytes' keeps it, and the data of arrays.
     kwargs = {} if six.PY2 else {'encoding': 'bytes'}
-    check_readable(path, kind + ' file')
-    with io.open(path, 'rb') as f:
-        gzipped = f.read(2) == b'\x1f\x8b'
+    f = open_gzipped_or_not(path, kind + ' file')
     try:
-        with (gzip.open if gzipped else io.open)(path, 'rb') as f:
+        with f:
             data = _read_all(f)
         objects, end = [], 0
         while len(objects) < n and not (objects and end == len(data)):
@@ -804,6 +802,17 @@ def read_all(path, f):
     except Exception as error:  # a damaged one can raise anything
         raise ValueError('%s cannot be read: %s' % (
             path, message_of(error)))
+
+
+def open_gzipped_or_not(path, what):
+    """Open a file for reading, decompressed if it is gzipped.
+
+    Errors raised are those of :func:`check_readable`.
+    """
+    check_readable(path, what)
+    with io.open(path, 'rb') as f:
+        gzipped = f.read(2) == b'\x1f\x8b'
+    return (gzip.open if gzipped else io.open)(path, 'rb')
 
 
 def check_readable(path, what):

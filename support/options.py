@@ -16,7 +16,7 @@ import textwrap
 import numpy
 import six
 
-from support import files, terminal
+from support import files
 
 Option = collections.namedtuple('Option', 'name values meaning')
 
@@ -282,8 +282,7 @@ def from_command_line(table, values, description, arguments=None):
             help=('%s; %s (default: %s)' % (
                 row.meaning, row.values.words,
                 getattr(value, '__name__', value))).replace('%', '%%'))
-    with terminal.guarded_output(may_end=True):  # help may go to a pipe
-        given, unknown = parser.parse_known_args(arguments)
+    given, unknown = parser.parse_known_args(arguments)
     for word in unknown:
         name = word.lstrip('-').split('=')[0]
         if not word.startswith('--'):

@@ -112,6 +112,13 @@ def unescaped(word):
     return word
 
 
+def escaped(word):
+    """Return a word with Moses's escapes: the inverse of `unescaped`."""
+    for code, sign in reversed(_MOSES):  # & comes first
+        word = word.replace(sign, code)
+    return word
+
+
 def as_written(text, words):
     """Locate the words of :func:`tokenize` in their text.
 

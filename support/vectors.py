@@ -2,15 +2,11 @@
 from __future__ import absolute_import, division, print_function
 
 import codecs
-import gzip
-import io
 
 import numpy
 
-# Moses writes these signs as entities, which files of vectors do not.
-_ESCAPES = [(u'&', u'&amp;'), (u'|', u'&#124;'), (u'<', u'&lt;'),
-            (u'>', u'&gt;'), (u"'", u'&apos;'), (u'"', u'&quot;'),
-            (u'[', u'&#91;'), (u']', u'&#93;')]
+from support import files, text
+
 _LONGEST = 2 ** 16  # bytes per line
 
 
@@ -47,26 +43,20 @@ def load(path, table, dictionary):
             raise ValueError('line %d of %s is not UTF-8 text; the binary '
                              'form of word2vec must be converted to the text '
                              'form' % (number, path))
-        row = _row(word.lower(), dictionary)
+        lower = word.lower()
+        row = dictionary.get(lower, dictionary.get(text.escaped(lower)))
         if row is None or row >= len(table) or row in exact:
             continue
-        if row not in found or word == word.lower():
+        if row not in found or word == lower:
             table[row] = _vector(path, number, numbers, table)
             found.add(row)
-        if word == word.lower():
+        if word == lower:
             exact.add(row)
     if not found:
         raise ValueError('%s has a vector for none of the words of the data '
                          'set' % path)
     print('%s has vectors for %d of the %d words' % (path, len(found), sum(
         n < len(table) for n in dictionary.values())))
-
-
-def _row(word, dictionary):
-    if word not in dictionary:
-        for sign, code in _ESCAPES:
-            word = word.replace(sign, code)
-    return dictionary.get(word)
 
 
 def _vector(path, number, numbers, table):
@@ -90,9 +80,7 @@ def _vector(path, number, numbers, table):
 
 def _lines(path):
     """Yield the number and the bytes of each line."""
-    with io.open(path, 'rb') as f:
-        gzipped = f.read(2) == b'\x1f\x8b'
-    with (gzip.open if gzipped else io.open)(path, 'rb') as f:
+    with files.open_gzipped_or_not(path, 'file of vectors') as f:
         number = 0
         while True:
             try:
