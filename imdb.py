@@ -6,6 +6,10 @@ training reads, ``data/imdb.pkl`` and ``data/imdb.dict.pkl``::
     python imdb.py aclImdb_v1.tar.gz
     python imdb.py reviews.csv data/mine.pkl
 
+Or make a file of word vectors from all training texts, see ``--help``::
+
+    python imdb.py aclImdb_v1.tar.gz --vectors data/imdb64.txt --dim 64
+
 A folder or an archive (tar, zip) has the layout ``{train,test}/CLASS/*.txt``,
 one review per file, or ``{train,test}/CLASS.txt``, one review per line. It may
 have a part for validation, ``valid/``, too. A table (CSV, TSV, JSON Lines) has
@@ -13,11 +17,17 @@ a column of texts and one of labels; a folder or an archive may have one per
 part instead, ``train.csv`` and ``test.csv``. Classes are numbered in the order
 of their names, so ``neg`` is 0 and ``pos`` is 1.
 
+Training reviews can belong to groups, such as films; then validation takes
+whole groups. Line k + 1 of ``train/urls_CLASS.txt``, or ``groups_CLASS.txt``,
+names the group of ``train/CLASS/k_*.txt``; line n that of line n of
+``train/CLASS.txt``. A table has a column ``group``.
+
 The data file holds pickles: ``(train_x, train_y)``, ``(test_x, test_y)``,
 ``(valid_x, valid_y)``, where x is a list of reviews, which are lists of word
-ids, and y a list of labels; and a list of pairs, which names the classes. The
-dictionary file holds ``{word: id}``, ``{class name: label}`` and how text was
-split into words. Files of 2014 have the first two, and the first.
+ids, and y a list of labels; and a list of pairs, which names the classes and
+numbers the groups of the training reviews, if they are known. The dictionary
+file holds ``{word: id}``, ``{class name: label}`` and how text was split into
+words. Files of 2014 have the first two, and the first.
 
 The data: A. L. Maas, R. E. Daly, P. T. Pham, D. Huang, A. Y. Ng and C. Potts,
 "Learning Word Vectors for Sentiment Analysis", ACL 2011.
@@ -26,6 +36,7 @@ from __future__ import absolute_import, division, print_function
 
 import argparse
 import collections
+import contextlib
 import functools
 import os
 import sys
@@ -33,9 +44,10 @@ import sys
 import numpy
 
 from support import (
-    corpus, datafile, files, layout, terminal, text, workers)
+    corpus, datafile, files, layout, skipgram, terminal, text, workers)
 from support.datafile import (  # noqa: F401  part of the interface
     Corpus, Words, dictionary_path, fingerprint)
+from support.layout import check_sets  # noqa: F401  so is this
 
 PADDING = 0     # word id that pads short reviews; the mask hides it
 UNKNOWN = 1     # word id of every word outside the vocabulary
@@ -80,7 +92,8 @@ def encode(review, dictionary, n_words=None, tokenizer=TOKENIZER):
 # ---- Reading reviews --------------------------------------------------------
 
 def read_reviews(source, text_column=None, label_column=None,
-                 test_portion=None, notes=None):
+                 test_portion=None, notes=None, group_column=None,
+                 unlabelled=None):
     """Read the labelled reviews of a folder, an archive or a table.
 
     Parameters
@@ -95,13 +108,18 @@ def read_reviews(source, text_column=None, label_column=None,
         there is no test part. By default a tenth of a table.
     notes : corpus.Notes, optional
         Counts what is left out.
+    group_column : str, optional
+        Name of the column of groups in a table; by default ``group``.
+    unlabelled : list, optional
+        Takes the texts of ``train/unsup``, which are left out otherwise.
 
     Returns
     -------
     list of (split, label, text)
         `split` is 'train', 'valid' or 'test', `label` the name of the class.
         The list is sorted by file name, so that an archive and its extracted
-        folder agree; that of a table is in the order of its rows.
+        folder agree; that of a table is in the order of its rows. Each is a
+        :class:`support.layout.Review`, with the attribute `group`.
 
     Raises
     ------
@@ -117,7 +135,9 @@ def read_reviews(source, text_column=None, label_column=None,
                          '1, or None' % (test_portion,))
     source = files.as_path(source)
     notes = corpus.Notes() if notes is None else notes
-    reviews, is_table = layout.read(source, text_column, label_column, notes)
+    columns = {'text': text_column, 'label': label_column,
+               'group': group_column}
+    reviews, is_table = layout.read(source, columns, notes, unlabelled)
     share = 0.1 if is_table and test_portion is None else test_portion
     splits = set(split for split, _, _ in reviews)
     if 'train' not in splits:
@@ -130,9 +150,9 @@ def read_reviews(source, text_column=None, label_column=None,
                 '%s has no test part: put about a tenth of the texts into '
                 'test/CLASS/*.txt, or let --test_portion 0.1 set them apart'
                 % source)
-        reviews = layout.set_apart(reviews, share)
+        reviews, how = layout.set_apart(reviews, share)
         print('There is no test part: %g of the texts of each class are set '
-              'apart for it' % share)
+              'apart for it%s' % (share, how))
     elif test_portion:
         print('There is a test part, so test_portion has no effect')
     layout.check_classes(source, [review[:2] for review in reviews])
@@ -173,11 +193,9 @@ def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
     notes = corpus.Notes() if notes is None else notes
     first_seen = {}  # word -> number in order of appearance
     numbered, kept = [], []
-    function = functools.partial(tokenize, tokenizer=tokenizer)
-    with workers.mapped(function, [review for _, _, review in reviews],
-                        processes) as tokens:
-        for review, words in zip(reviews, _progress(tokens, len(reviews),
-                                                    processes)):
+    with _tokenized([review for _, _, review in reviews], tokenizer,
+                    processes) as tokens:
+        for review, words in zip(reviews, tokens):
             if not words:
                 notes.add('Left out: texts without a word',
                           'one of %s %s' % review[:2])
@@ -187,7 +205,7 @@ def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
                 [first_seen.setdefault(word, len(first_seen))
                  for word in words], dtype='int32'))
     layout.check_classes(source, [review[:2] for review in kept])
-    _note_copies(kept, numbered, notes)
+    layout.note_copies(kept, numbered, notes)
 
     counts = numpy.zeros(len(first_seen), dtype='int64')
     for (split, _, _), words in zip(kept, numbered):
@@ -209,49 +227,25 @@ def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
     # A plain dict keeps this order in the file, so its bytes are always the
     # same.
     return Corpus(sets['train'], sets['valid'], sets['test'],
-                  dict(dictionary), classes, tokenizer)
+                  dict(dictionary), classes, tokenizer, layout.number_groups(
+                      [review for review in kept if review[0] == 'train']))
 
 
-def _progress(tokens, total, processes):
-    if processes < 2:
-        return tokens
-    from tqdm import tqdm
-    return tqdm(tokens, 'tokenizing', total, unit=' reviews', disable=None)
-
-
-def _note_copies(reviews, numbered, notes):
-    """Note reviews that are in two splits, or have two labels."""
-    labels = {}  # words -> class of the training review
-    for (split, label, review), words in zip(reviews, numbered):
-        if split == 'train' and labels.setdefault(
-                words.tobytes(), label) != label:
-            notes.add('Training reviews that are in two classes, word for '
-                      'word', '%r' % review[:40])
-    for (split, label, review), words in zip(reviews, numbered):
-        if split != 'train' and words.tobytes() in labels:
-            notes.add('%s reviews that are training reviews, too, word for '
-                      'word' % layout.SPLIT_NAMES[split].capitalize(),
-                      '%r' % review[:40])
-
-
-def table_of_classes(sets, classes):
-    """Describe a corpus: a row per class, a column per split, as text.
-
-    `sets` are those of ``layout.SPLITS``.
-    """
-    width = max([5] + [len(name) for name in classes])
-    splits = [(split, numpy.bincount(labels, minlength=len(classes)))
-              for split, (_, labels) in zip(layout.SPLITS, sets) if labels]
-    lines = ['%-*s' % (width, 'class') + ''.join(
-        '%8s' % split for split, _ in splits)]
-    for n, name in enumerate(classes):
-        lines.append('%-*s' % (width, name) + ''.join(
-            '%8d' % counts[n] for _, counts in splits))
-    return '\n'.join(lines)
+@contextlib.contextmanager
+def _tokenized(texts, tokenizer, processes):
+    """Iterate over the words of each text."""
+    function = functools.partial(tokenize, tokenizer=tokenizer)
+    with workers.mapped(function, texts, processes) as tokens:
+        if processes > 1:
+            from tqdm import tqdm
+            tokens = tqdm(tokens, 'tokenizing', len(texts), unit=' reviews',
+                          disable=None)
+        yield tokens
 
 
 def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
-               text_column=None, label_column=None, test_portion=None):
+               text_column=None, label_column=None, test_portion=None,
+               group_column=None):
     """Write the data file and the dictionary of a corpus.
 
     Prints the number of reviews in each split and class, and what was left
@@ -259,7 +253,7 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
 
     Parameters
     ----------
-    source, text_column, label_column, test_portion
+    source, text_column, label_column, test_portion, group_column
         See :func:`read_reviews`.
     path : str or path, optional
         The data file to write. The dictionary goes next to it, as
@@ -279,27 +273,17 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
         raise ValueError('the data file must be named *.pkl, and %s is not; '
                          'name another' % path)
     for name in (path, dictionary_path(path)):
-        if os.path.exists(name):
-            raise IOError('%s is there already; remove it, or name another '
-                          'file to write: python imdb.py %s OTHER.pkl'
-                          % (name, source))
+        _check_new(name, 'python imdb.py %s OTHER.pkl' % source)
     tokenizer = text.name(lang)
-    print('Reading %s' % source)
-    notes = corpus.Notes()
-    try:
+    with corpus.noted(source) as notes:
         reviews = read_reviews(source, text_column, label_column,
-                               test_portion, notes)
-        processes = workers.processors() if len(reviews) > 500 else 1
-        encoded = encode_reviews(reviews, processes, tokenizer, notes, source)
-    finally:  # what was left out may be the cause of an error
-        for line in notes.lines():
-            print(line)
-    folder = os.path.dirname(path)
-    if folder and not os.path.isdir(folder):
-        os.makedirs(folder)
+                               test_portion, notes, group_column)
+        encoded = encode_reviews(reviews, _processes(reviews), tokenizer,
+                                 notes, source)
+    _make_folder(path)
     datafile.write(path, encoded)
     train = encoded.train
-    print(table_of_classes(encoded[:3], encoded.classes))
+    print(layout.table_of_classes(encoded[:3], encoded.classes))
     if len(train[0]) < 200:
         print('Warning: %d training reviews are few; some hundreds are needed '
               'to learn and to validate by' % len(train[0]))
@@ -307,7 +291,27 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
           '%d of them distinct'
           % (len(train[0]), len(encoded.test[0]), sum(map(len, train[0])),
              len(encoded.dictionary)))
+    if encoded.groups is not None:
+        print('The training reviews are of %d groups, such as films'
+              % len(set(encoded.groups)))
     print('Wrote %s and %s' % (path, dictionary_path(path)))
+
+
+def _check_new(path, command):
+    if os.path.exists(path):
+        raise IOError('%s is there already; remove it, or name another file '
+                      'to write: %s' % (path, command))
+
+
+def _processes(texts):
+    """Return how many processes tokenize these texts."""
+    return workers.processors() if len(texts) > 500 else 1
+
+
+def _make_folder(path):
+    folder = os.path.dirname(path)
+    if folder and not os.path.isdir(folder):
+        os.makedirs(folder)
 
 
 def write_data(path, train, test):
@@ -325,6 +329,73 @@ def write_data(path, train, test):
         If it cannot be written.
     """
     files.write_pickles(files.as_path(path), [train, test])
+
+
+def read_texts(source, text_column=None, label_column=None,
+               test_portion=None, notes=None, group_column=None):
+    """Read the training texts of a corpus, and those without a label.
+
+    Parameters are those of :func:`read_reviews`, and so are errors. Texts for
+    the test or for validation, in parts of their own or set apart, are left
+    out.
+
+    Returns
+    -------
+    labelled, unlabelled : list of str
+        The second is empty where there is no ``train/unsup``.
+    """
+    unlabelled = []
+    reviews = read_reviews(source, text_column, label_column, test_portion,
+                           notes, group_column, unlabelled)
+    return [review for split, _, review in reviews
+            if split == 'train'], unlabelled
+
+
+def write_vectors(source, path, dim=64, lang='en', text_column=None,
+                  label_column=None, test_portion=None, group_column=None):
+    """Write word vectors, learned from the texts of :func:`read_texts`.
+
+    With the options for the data file, its test reviews are not among them.
+    Reviews that :func:`load_data` holds back are, without their labels.
+
+    Parameters
+    ----------
+    source, text_column, label_column, test_portion, group_column
+        See :func:`read_reviews`.
+    path : str or path
+        The text file to write, for the option ``vectors`` of ``lstm.py``.
+    dim : int, optional
+        Numbers per vector, see :func:`support.skipgram.train`.
+    lang : str, optional
+        As for :func:`preprocess`.
+
+    Raises
+    ------
+    IOError
+        If the file exists.
+    ImportError
+        If the package gensim is missing.
+    ValueError, IOError
+        As :func:`read_reviews`. Also if no word is frequent enough.
+    """
+    source, path = files.as_path(source), files.as_path(path)
+    _check_new(path, 'python imdb.py %s --vectors OTHER.txt' % source)
+    skipgram.check(dim)
+    tokenizer = text.name(lang)
+    with corpus.noted(source) as notes:
+        labelled, unlabelled = read_texts(
+            source, text_column, label_column, test_portion, notes,
+            group_column)
+    print('%d labelled and %s unlabelled training texts' % (
+        len(labelled), len(unlabelled) or 'no'))
+    texts, shared = labelled + unlabelled, {}
+    with _tokenized(texts, tokenizer, _processes(texts)) as tokens:
+        # Each word is kept once: its copies would take a gigabyte.
+        words = [[shared.setdefault(word, word) for word in each]
+                 for each in tokens]
+    del texts, labelled, unlabelled
+    _make_folder(path)
+    skipgram.train(words, path, dim)
 
 
 # ---- Loading ----------------------------------------------------------------
@@ -409,7 +480,7 @@ def read_data(path):
 
 
 def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
-              sort_by_len=True, seed=123, verbose=False):
+              sort_by_len=True, seed=123, verbose=False, split='group'):
     """Load a data file and split off a validation set.
 
     Parameters
@@ -419,10 +490,8 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     n_words : int, optional
         Size of the vocabulary: ids of `n_words` or more become 1, "unknown".
     valid_portion : float, optional
-        Share of the training reviews that becomes the validation set, chosen
-        at random: as in 2014, unless that leaves a class less than half of
-        its share; then class by class. A validation set of the corpus itself
-        is used in place of it.
+        Share of the training reviews that becomes the validation set, see
+        `split`. A validation set of the corpus itself is used in place of it.
     maxlen : int, optional
         Leave out training reviews of `maxlen` words or more. Test reviews
         are all kept.
@@ -432,7 +501,14 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     seed : int, optional
         Seed of the split.
     verbose : bool, optional
-        Whether to print what is left out or becomes unknown.
+        Whether to print what is left out or becomes unknown, and how groups
+        are split.
+    split : str, optional
+        'group': where the file has groups, such as films, each is all in one
+        set, and each class comes as near to its share as that permits. Where
+        it has none, or they permit no split, as 'random', which takes reviews
+        at random: as in 2014, unless that leaves a class less than half of
+        its share; then class by class.
 
     Returns
     -------
@@ -443,26 +519,32 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     ------
     IOError, ValueError
         As :func:`read_data`. Also if `maxlen` leaves no training review of a
-        class.
+        class, or `split` has another value.
     """
+    if split not in ('group', 'random'):
+        raise ValueError("split=%r: it must be 'group' or 'random'"
+                         % (split,))
     if path is None:
-        train, valid, test, _, classes, _ = encode_sample()
+        known = encode_sample()
+        train, valid, test = known[:3]
     else:
-        train, valid, test, words = datafile.read(get_dataset_file(path))
-        classes = words.classes
-    kept = [n for n, review in enumerate(train[0])
-            if not maxlen or len(review) < maxlen]
-    _check_kept(train, kept, maxlen, classes)
-    order = numpy.random.RandomState(seed).permutation(kept).astype(int)
-    n_train = int(numpy.round(len(order) * (1. - valid_portion)))
-    parts = [(train, order[:n_train]), (train, order[n_train:])]
+        train, valid, test, known = datafile.read(get_dataset_file(path))
+    kept = numpy.array([n for n, review in enumerate(train[0])
+                        if not maxlen or len(review) < maxlen], int)
+    _check_kept(train, kept, maxlen, known.classes)
     if valid[0]:
+        order = numpy.random.RandomState(seed).permutation(kept)
         parts = [(train, order), (valid, range(len(valid[0])))]
-    elif not _is_fair([train[1][n] for n in order], n_train):
-        first, second = layout.split_by_class(
-            [train[1][n] for n in order], valid_portion,
-            numpy.random.RandomState(seed))
-        parts = [(train, order[first]), (train, order[second])]
+    else:
+        groups = known.groups
+        if groups is not None and split == 'random':
+            groups = None
+            if verbose:
+                print('Validation at random, not by group')
+        parts = [(train, kept[part]) for part in layout.hold_back(
+            [train[1][n] for n in kept],
+            groups and [groups[n] for n in kept], valid_portion, seed,
+            verbose)]
     sets = []
     for (reviews, labels), chosen in parts + [(test, range(len(test[0])))]:
         if sort_by_len:
@@ -475,17 +557,6 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
         _print_losses(sum([reviews for reviews, _ in sets[:2 - own]], []),
                       len(train[0]), maxlen, n_words, len(sets[1][0]))
     return tuple(sets)
-
-
-def _is_fair(labels, n_train):
-    """Return whether each class has half its share at least in both parts."""
-    n_classes = max(labels) + 1 if labels else 0
-    train, valid = [numpy.bincount(part, minlength=n_classes)
-                    for part in (labels[:n_train], labels[n_train:])]
-    share = (train + valid) * (1. - float(n_train) / max(1, len(labels)))
-    several = train + valid > 1
-    return bool(((valid >= numpy.maximum(1, share // 2)) & (train > 0)
-                 | ~several).all()) or n_train == len(labels)
 
 
 def _check_kept(train, kept, maxlen, classes):
@@ -595,7 +666,8 @@ def dataset_words(name):
     if path is None:
         sample = encode_sample()
         return Words(sample.dictionary, sample.classes, sample.tokenizer,
-                     fingerprint(sample.dictionary, sample.classes))
+                     fingerprint(sample.dictionary, sample.classes),
+                     sample.groups)
     path = get_dataset_file(path)
     known = datafile.words_of(path)
     beside = [name for name in (dictionary_path(path),
@@ -610,49 +682,7 @@ def dataset_words(name):
             '%s is the dictionary of other data than %s; write both again '
             'with python imdb.py, or remove it' % (beside[0], path))
     return Words(words.dictionary, words.classes, words.tokenizer,
-                 known.fingerprint)
-
-
-def check_sets(sets, name, maxlen, classes=None):
-    """Check that a model can be trained on the sets of :func:`load_data`.
-
-    Parameters
-    ----------
-    sets : sequence of (list of list of int, list of int)
-        Training, validation and test set.
-    name : str
-        The data set, for messages.
-    maxlen : int or None
-        See :func:`load_data`.
-    classes : list of str, optional
-        Names of the classes.
-
-    Returns
-    -------
-    int
-        Number of classes.
-
-    Raises
-    ------
-    ValueError
-        If a set is empty, or has a class that the training set lacks.
-    """
-    labels = sets[0][1]
-    n_classes = int(max(labels)) + 1 if len(labels) else 0
-    remedy = 'give %s more' % name if maxlen is None else (
-        'raise maxlen, which is %s, or give %s more' % (maxlen, name))
-    for split, (reviews, labels) in zip(layout.SPLITS, sets):
-        part = layout.SPLIT_NAMES[split]
-        if not len(reviews):
-            raise ValueError('no %s review is left: %s has too few reviews; %s'
-                             % (part, name, remedy))
-        if max(labels) >= n_classes:
-            label = int(max(labels))
-            raise ValueError(
-                'a %s review is of class %s, which no training review has; %s'
-                % (part, classes[label] if classes and label < len(classes)
-                   else label, remedy))
-    return n_classes
+                 known.fingerprint, known.groups)
 
 
 def class_names(known, n_classes, name=None):
@@ -807,14 +837,15 @@ def main():
     """Run the command line: turn reviews into a data file."""
     parser = argparse.ArgumentParser(
         description='Turn labelled texts into the files that lstm.py trains '
-                    'on: PATH.pkl and PATH.dict.pkl.')
+                    'on: PATH.pkl and PATH.dict.pkl. With --vectors, write '
+                    'word vectors instead.')
     parser.add_argument(
         'source', help='aclImdb_v1.tar.gz; a folder or an archive that holds '
                        'texts as {train,test}/CLASS/*.txt; or a table: .csv, '
                        '.tsv or .jsonl')
     parser.add_argument(
-        'path', nargs='?', default=os.path.join('data', 'imdb.pkl'),
-        help='the data file to write (default: %(default)s)')
+        'path', nargs='?',
+        help='the data file to write (default: data/imdb.pkl)')
     parser.add_argument(
         '--lang', default='en', metavar='CODE',
         help='language of the texts: %s (default: en)' % ' '.join(
@@ -827,19 +858,38 @@ def main():
         '--test_portion', type=float, metavar='SHARE',
         help='share of each class to set apart for the test, if there is no '
              'test part (of a table: 0.1)')
+    parser.add_argument(
+        '--group', metavar='COLUMN',
+        help='column of the groups in a table, such as films (default: group)')
+    parser.add_argument(
+        '--vectors', metavar='FILE.txt',
+        help='write word vectors for the option vectors of lstm.py, and no '
+             'data file; they are learned from all training texts, with or '
+             'without a label, by the package gensim')
+    parser.add_argument(
+        '--dim', type=int, metavar='N', default=64,
+        help='with --vectors: numbers per vector (default: 64)')
     with terminal.guarded_output(may_end=True):  # help may go to a pipe
         args = parser.parse_args()
+        if args.vectors is not None and args.path is not None:
+            parser.error('--vectors writes no data file, so do not name one')
+    default = os.path.join('data', 'imdb.pkl')
+    path = next(name for name in (args.vectors, args.path, default)
+                if name is not None)
+    options = (args.lang, args.text, args.label, args.test_portion, args.group)
     with terminal.guarded_output():
         try:
-            preprocess(args.source, args.path, args.lang, args.text,
-                       args.label, args.test_portion)
+            if args.vectors is None:
+                preprocess(args.source, path, *options)
+            else:
+                write_vectors(args.source, path, args.dim, *options)
         except (ImportError, IOError, OSError, RuntimeError,
                 ValueError) as error:
             sys.stderr.write('imdb.py: %s\n' % error)
             sys.exit(1)
         except KeyboardInterrupt:
             sys.stderr.write('imdb.py: interrupted; %s was not written\n'
-                             % args.path)
+                             % path)
             sys.exit(130)  # as shells report SIGINT
 
 

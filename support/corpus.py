@@ -51,6 +51,18 @@ class Notes(object):
                 for kind, (count, example) in self.kinds.items()]
 
 
+@contextlib.contextmanager
+def noted(source):
+    """Give notes on the reading of a corpus, and print them at the end."""
+    print('Reading %s' % source)
+    notes = Notes()
+    try:
+        yield notes
+    finally:  # what was left out may be the cause of an error
+        for line in notes.lines():
+            print(line)
+
+
 # ---- Encodings --------------------------------------------------------------
 
 _MARKS = [(codecs.BOM_UTF8, 'utf-8'), (codecs.BOM_UTF32_LE, 'utf-32-le'),

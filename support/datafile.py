@@ -14,14 +14,18 @@ import six
 from support import files, text
 
 # An encoded corpus. Each set is a pair: a list of reviews, which are lists of
-# word ids, and a list of labels.
+# word ids, and a list of labels. `groups` are numbers, one per training review
+# and equal for reviews of one group, such as a film; None if none is known.
 Corpus = collections.namedtuple(
-    'Corpus', 'train valid test dictionary classes tokenizer')
+    'Corpus', 'train valid test dictionary classes tokenizer groups')
+Corpus.__new__.__defaults__ = (None,)
 
-# What is known of the words of a data set; None is what is not known. The
-# rule that split them is `tokenizer`, see support.text.
+# What is known of the words of a data set, and of the groups of its training
+# reviews; None is what is not known. The rule that split them is `tokenizer`,
+# see support.text.
 Words = collections.namedtuple(
-    'Words', 'dictionary classes tokenizer fingerprint')
+    'Words', 'dictionary classes tokenizer fingerprint groups')
+Words.__new__.__defaults__ = (None,)
 
 
 # ---- Writing ----------------------------------------------------------------
@@ -47,9 +51,12 @@ def write(path, encoded):
         encoded.dictionary, dict(
             (name, n) for n, name in enumerate(encoded.classes)),
         {u'tokenizer': encoded.tokenizer, u'fingerprint': mark}])
-    files.write_pickles(path, [encoded.train, encoded.test, encoded.valid, [
-        [u'fingerprint', mark], [u'classes', list(encoded.classes)],
-        [u'tokenizer', encoded.tokenizer]]])
+    known = [[u'fingerprint', mark], [u'classes', list(encoded.classes)],
+             [u'tokenizer', encoded.tokenizer]]
+    if encoded.groups is not None:
+        known.append([u'groups', list(encoded.groups)])
+    files.write_pickles(path, [encoded.train, encoded.test, encoded.valid,
+                               known])
 
 
 def dictionary_path(path):
@@ -143,7 +150,8 @@ def read(path):
             _check_set(name, part, size) for name, part in zip(
                 ('training', 'test', 'validation'),
                 loaded[:3] + [([], [])] * (3 - len(loaded)))]
-        words = _check_info(loaded[3] if len(loaded) > 3 else [])
+        words = _check_info(loaded[3] if len(loaded) > 3 else [],
+                            len(train[0]))
     except ValueError as error:
         raise ValueError('%s is no data set: %s' % (path, error))
     if of_keras:
@@ -174,8 +182,11 @@ def _is_pair_of_pairs(value):
             and isinstance(value[1][0], (list, tuple)))
 
 
-def _check_info(pairs):
-    """Return the Words that the pairs at the end of a data file describe."""
+def _check_info(pairs, n_train):
+    """Return the Words that the pairs at the end of a data file describe.
+
+    `n_train` is the number of training reviews.
+    """
     info = {}
     for pair in pairs if isinstance(pairs, list) else [None]:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
@@ -187,8 +198,16 @@ def _check_info(pairs):
     if not isinstance(info.get('classes', []), list):
         raise ValueError('its names of classes are no list')
     classes = [_as_text('it', name) for name in info.get('classes', [])]
+    groups = info.get('groups')
+    if 'groups' in info:
+        if not isinstance(groups, (tuple, list)):
+            raise ValueError('its groups are no list')
+        if len(groups) != n_train:
+            raise ValueError('it has %d training reviews but groups of %d'
+                             % (n_train, len(groups)))
+        groups = _check_integers('the list of groups', groups)
     return Words(None, classes or None, info.get('tokenizer'),
-                 info.get('fingerprint'))
+                 info.get('fingerprint'), groups)
 
 
 def _check_set(name, loaded, size):
@@ -230,6 +249,6 @@ def _check_integers(name, values):
         raise ValueError('%s holds the negative number %d'
                          % (name, min(values)))
     if values and max(values) >= 2 ** 31:
-        raise ValueError('%s holds the number %d, which is no word id or '
-                         'label' % (name, max(values)))
+        raise ValueError('%s holds the number %d, which is no word id, '
+                         'label or group' % (name, max(values)))
     return values if type(values) is list else list(values)

@@ -16,8 +16,9 @@ import six
 
 from support import corpus, files
 
-# A row: its text, and its label and split if the table has them, else None.
-Row = collections.namedtuple('Row', 'text label split')
+# A row: its text, and its label, split and group if the table has them, else
+# None.
+Row = collections.namedtuple('Row', 'text label split group')
 
 _NAME = re.compile(r'\.(csv|tsv|tab|jsonl|ndjson|json)(\.gz)?$', re.I)
 
@@ -27,6 +28,7 @@ _TEXTS = ('text', 'review', 'sentence', 'comment', 'content', 'body', 'tweet',
 _LABELS = ('label', 'sentiment', 'class', 'category', 'target', 'polarity',
            'rating', 'stars', 'score', 'labels')
 _SPLITS = ('split', 'set', 'partition', 'subset')
+_GROUPS = ('group',)
 
 
 def is_table(path):
@@ -35,7 +37,7 @@ def is_table(path):
 
 
 def read(path, data=None, text=None, label=None, notes=None,
-         with_labels=True, shown=None):
+         with_labels=True, shown=None, group=None):
     """Read the rows of a table.
 
     Parameters
@@ -53,6 +55,8 @@ def read(path, data=None, text=None, label=None, notes=None,
         a text has an empty one.
     shown : str, optional
         Name of the file in errors; by default `path`.
+    group : str, optional
+        Name of the column of groups; by default ``group``, if there is one.
 
     Returns
     -------
@@ -79,15 +83,17 @@ def read(path, data=None, text=None, label=None, notes=None,
     rows = (_json_rows if 'js' in form.lower() else _csv_rows)(
         shown, content, form.lower())
     columns, table = next(rows), []
-    text, label, split = _columns(shown, columns, text, label, with_labels)
+    text, label, split, group = _columns(shown, columns, text, label, group,
+                                         with_labels)
     for number, values in rows:
         place = '%s: line %d' % (shown, number)
         content = _text(place, values.get(text))
         if not with_labels:  # then each row counts
-            table.append(Row(content or u'', None, None))
+            table.append(Row(content or u'', None, None, None))
             continue
         row = Row(content, _label(place, values.get(label)),
-                  _label(place, values.get(split)))
+                  _label(place, values.get(split)),
+                  _value(place, values.get(group), 'group'))
         if not row.text:
             notes.add('Left out: rows without a text', place)
         elif row.label is None:
@@ -202,8 +208,9 @@ def _parse_int(digits):
     return int(digits) if len(digits) < 20 else float(digits)
 
 
-def _columns(path, columns, text, label, with_labels):
-    """Return the names of the columns of texts, labels and splits."""
+def _columns(path, columns, text, label, group, with_labels):
+    """Return the names of the columns of texts, labels, splits and groups.
+    """
     shown = u', '.join(corpus.one_line(six.text_type(name), 40)
                        for name in columns[:20])
     names = dict((re.sub(r'[\W_]', '', six.text_type(name).lower()), name)
@@ -221,7 +228,14 @@ def _columns(path, columns, text, label, with_labels):
     others = [name for name in columns if name not in (text, label)]
     if len(columns) == 2 and len(others) == 1:  # the other one is clear
         text, label = text or others[0], label or others[0]
-    for name in (text, label):
+    if group is not None and group in (text, label):
+        raise ValueError('%s: the column %s has the texts or the labels; name '
+                         'another with --group' % (
+                             path, corpus.one_line(group, 40)))
+    group = find(group, _GROUPS)
+    if group in (text, label) or not with_labels:
+        group = None
+    for name in (text, label, group):
         if columns.count(name) > 1:
             raise ValueError('%s has several columns %s; rename all but one'
                              % (path, corpus.one_line(name, 40)))
@@ -234,7 +248,7 @@ def _columns(path, columns, text, label, with_labels):
             'a first row with names)' % (
                 path, shown, ' and '.join(
                     '%s COLUMN' % option for option in missing)))
-    return text, label, find(None, _SPLITS)
+    return text, label, find(None, _SPLITS), group
 
 
 def _text(place, value):
@@ -247,20 +261,26 @@ def _text(place, value):
 
 
 def _label(place, value):
-    """Return a label as text, or None; 1, 1.0 and '1.0' are the same."""
+    """Return a label as text, or None, see :func:`_value`."""
+    value = _value(place, value, 'label')
+    if value is not None and len(value) > 200:
+        raise ValueError('%s: the label has %d characters, %s; name the '
+                         'column of the labels with --label COLUMN'
+                         % (place, len(value), corpus.one_line(value, 40)))
+    return value
+
+
+def _value(place, value, what):
+    """Return a value as text, or None; 1, 1.0 and '1.0' are the same."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, (list, dict)):
-        raise ValueError('%s: the label must be a string or a number, not %s'
-                         % (place, type(value).__name__))
+        raise ValueError('%s: the %s must be a string or a number, not %s'
+                         % (place, what, type(value).__name__))
     # What differs from itself is NaN, which pandas writes for nothing.
     if value is None or value != value:
         return None
     if isinstance(value, bool):
         value = six.text_type(value).lower()
     value = corpus.one_line(six.text_type(value), None)
-    if len(value) > 200:
-        raise ValueError('%s: the label has %d characters, %s; name the '
-                         'column of the labels with --label COLUMN'
-                         % (place, len(value), corpus.one_line(value, 40)))
     return re.sub(r'^(-?\d+)\.0+$', r'\1', value) or None

@@ -208,10 +208,10 @@ def test_command_line(corpus, tmp_path):
     assert process.returncode == 0, err
     assert out.splitlines() == [
         'Reading aclImdb',
-        'Left out: files that are no class: 1, for example '
-        'train/urls_pos.txt',
         'Left out: reviews without a label (unsup): 1, for example '
         'train/unsup/0_0.txt',
+        'Groups are not used, because of training reviews without a line in '
+        'urls_CLASS.txt or groups_CLASS.txt: 3, for example train/neg/0_2.txt',
         'Left out: texts without a word: 1, for example one of test neg',
         'class   train    test', 'neg         2       1',
         'pos         2       1',
@@ -260,7 +260,8 @@ def test_real_archive(real_data, archive):
     dictionary = imdb.load_dictionary(imdb.dictionary_path(real_data))
     assert len(dictionary) == 97310
     assert dictionary['the'] == 2
-    train, valid, test = imdb.load_data(real_data, 10000, 0.05, maxlen=100)
+    train, valid, test = imdb.load_data(real_data, 10000, 0.05, maxlen=100,
+                                        split='random')
     assert (len(train[0]), len(valid[0]), len(test[0])) == (
         2161, 114, len(test_x))
     # What another implementation of Moses tokenization counts.
@@ -480,9 +481,10 @@ def test_data_sets_by_name(tmp_path, monkeypatch, capsys):
         assert imdb.load_dataset(name, seed=3) == imdb.load_data(
             file_name, seed=3)
     assert capsys.readouterr().out == ''
-    assert imdb.dataset_words('my.pkl') == (None, None, None, None)
+    assert imdb.dataset_words('my.pkl') == imdb.Words(
+        None, None, None, None)
     write_pickles('my.dict.pkl', {'w': 2}, {'a': 0, 'b': 1})
-    assert imdb.dataset_words('my.pkl') == (
+    assert imdb.dataset_words('my.pkl') == imdb.Words(
         {'w': 2}, ['a', 'b'], text_rules.OLD, None)
     with pytest.raises(IOError, match='nowhere.pkl is neither here'):
         imdb.load_dataset('nowhere.pkl')
@@ -958,7 +960,7 @@ def test_a_data_file_names_its_classes_without_the_dictionary(tmp_path):
     assert imdb.dataset_words(path) == words._replace(dictionary=None)
     # A file of 2014 has no names: it is not believed to be neg and pos.
     imdb.write_data(path, TRAIN, TEST)
-    assert imdb.dataset_words(path) == (None, None, None, None)
+    assert imdb.dataset_words(path) == imdb.Words(None, None, None, None)
     assert imdb.class_names(None, 2, path) == ['class 0', 'class 1']
     assert imdb.class_names(None, 2, 'imdb') == ['neg', 'pos']
 
