@@ -162,7 +162,7 @@ def read_reviews(source, text_column=None, label_column=None,
 # ---- Preprocessing ----------------------------------------------------------
 
 def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
-                   source='the corpus'):
+                   source='the corpus', more_words=()):
     """Turn labelled reviews into word ids, and make their dictionary.
 
     Parameters
@@ -178,6 +178,8 @@ def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
         are there twice.
     source : str, optional
         Name of the corpus, for errors.
+    more_words : iterable of str, optional
+        Words that get ids, too, after those of the training reviews.
 
     Returns
     -------
@@ -216,9 +218,12 @@ def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
     dictionary = collections.OrderedDict(
         (word, FIRST_WORD + rank) for rank, (_, word) in enumerate(ranked))
 
+    for word in more_words:
+        dictionary.setdefault(word, FIRST_WORD + len(dictionary))
+
     ids = numpy.full(len(first_seen), UNKNOWN, dtype='int64')
-    for word, word_id in dictionary.items():
-        ids[first_seen[word]] = word_id
+    for word, number in first_seen.items():
+        ids[number] = dictionary.get(word, UNKNOWN)
     classes = sorted(set(label for _, label, _ in kept))
     sets = dict((split, ([], [])) for split in layout.SPLITS)
     for (split, label, _), words in zip(kept, numbered):
@@ -245,7 +250,7 @@ def _tokenized(texts, tokenizer, processes):
 
 def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
                text_column=None, label_column=None, test_portion=None,
-               group_column=None):
+               group_column=None, model=None):
     """Write the data file and the dictionary of a corpus.
 
     Prints the number of reviews in each split and class, and what was left
@@ -260,6 +265,9 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
         ``*.dict.pkl``. Both have the same bytes on every run.
     lang : str, optional
         Code of the language, see :func:`support.text.name`.
+    model : str or path, optional
+        A model whose words get ids, too. A training that starts from it then
+        keeps its knowledge of words that the training reviews lack.
 
     Raises
     ------
@@ -275,11 +283,12 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     for name in (path, dictionary_path(path)):
         _check_new(name, 'python imdb.py %s OTHER.pkl' % source)
     tokenizer = text.name(lang)
+    more_words = datafile.words_of_model(model, tokenizer) if model else ()
     with corpus.noted(source) as notes:
         reviews = read_reviews(source, text_column, label_column,
                                test_portion, notes, group_column)
         encoded = encode_reviews(reviews, _processes(reviews), tokenizer,
-                                 notes, source)
+                                 notes, source, more_words)
     _make_folder(path)
     datafile.write(path, encoded)
     train = encoded.train
@@ -287,10 +296,14 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     if len(train[0]) < 200:
         print('Warning: %d training reviews are few; some hundreds are needed '
               'to learn and to validate by' % len(train[0]))
+    distinct = len(set(word for review in train[0] for word in review))
     print('%d training and %d test reviews; %d words in the training reviews, '
-          '%d of them distinct'
-          % (len(train[0]), len(encoded.test[0]), sum(map(len, train[0])),
-             len(encoded.dictionary)))
+          '%d of them distinct' % (len(train[0]), len(encoded.test[0]),
+                                   sum(map(len, train[0])), distinct))
+    if model:
+        print('%d words with those of %s; train with --n_words %d to use all'
+              % (len(encoded.dictionary), model,
+                 len(encoded.dictionary) + FIRST_WORD))
     if encoded.groups is not None:
         print('The training reviews are of %d groups, such as films'
               % len(set(encoded.groups)))
@@ -862,6 +875,9 @@ def main():
         '--group', metavar='COLUMN',
         help='column of the groups in a table, such as films (default: group)')
     parser.add_argument(
+        '--model', metavar='FILE.npz',
+        help='a model to start from: its words get ids, too')
+    parser.add_argument(
         '--vectors', metavar='FILE.txt',
         help='write word vectors for the option vectors of lstm.py, and no '
              'data file; they are learned from all training texts, with or '
@@ -873,6 +889,8 @@ def main():
         args = parser.parse_args()
         if args.vectors is not None and args.path is not None:
             parser.error('--vectors writes no data file, so do not name one')
+        if args.vectors is not None and args.model is not None:
+            parser.error('--vectors takes no --model')
     default = os.path.join('data', 'imdb.pkl')
     path = next(name for name in (args.vectors, args.path, default)
                 if name is not None)
@@ -880,7 +898,7 @@ def main():
     with terminal.guarded_output():
         try:
             if args.vectors is None:
-                preprocess(args.source, path, *options)
+                preprocess(args.source, path, *options, model=args.model)
             else:
                 write_vectors(args.source, path, args.dim, *options)
         except (ImportError, IOError, OSError, RuntimeError,

@@ -6,6 +6,7 @@ from __future__ import absolute_import, division, print_function
 
 import collections
 import hashlib
+import json
 import os
 import re
 
@@ -121,6 +122,33 @@ def _check_name(path, word, number):
         raise ValueError('%s holds %r: %r, which is not a word and its number'
                          % (path, word, number))
     return word, number
+
+
+def words_of_model(path, tokenizer):
+    """Return the words of a model file, the most frequent first.
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If it has no words, or not of this tokenizer.
+    """
+    path = files.as_path(path)
+    with files.open_npz(path, 'model file') as archive:
+        names = archive.namelist()
+        if 'words.npy' not in names or 'options.npy' not in names:
+            raise ValueError('%s holds no words; name another model' % path)
+        words = files.read_lines(archive, 'words')
+        try:
+            rule = json.loads(files.read_text(archive, 'options'))['tokenizer']
+        except (KeyError, TypeError, ValueError):
+            rule = text.OLD
+    if rule != tokenizer:
+        raise ValueError('%s has words of another rule (%r) than these texts '
+                         '(%r); name another model, or --lang'
+                         % (path, rule, tokenizer))
+    return [word for word in words if word]
 
 
 # ---- Data files -------------------------------------------------------------

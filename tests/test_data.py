@@ -1322,3 +1322,44 @@ def test_a_label_in_a_list_of_one_is_a_label(tmp_path):
         [(text, [label]) for text, label in ROWS])})
     assert set(label for _, label, _ in imdb.read_reviews(
         tmp_path / 'r.jsonl')) == {'good', 'bad'}
+
+
+def write_model(path, words, **options):
+    files.write_npz(str(path), {
+        'words': files.lines_array([u'', u''] + words),
+        'options': files.text_array(options)})
+
+
+def test_words_of_a_model_get_ids_after_those_of_the_corpus(tmp_path):
+    for name, content in (('train/pos.txt', 'good good film'),
+                          ('train/neg.txt', 'bad film'),
+                          ('test/pos.txt', 'superb film'),
+                          ('test/neg.txt', 'awful odd film')):
+        path = tmp_path / 'c' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    write_model(tmp_path / 'm.npz', [u'film', u'awful', u'superb', u'dull'],
+                tokenizer=imdb.TOKENIZER)
+    out = subprocess.check_output(
+        [sys.executable, os.path.join(ROOT, 'imdb.py'), 'c', 'x.pkl',
+         '--model', 'm.npz'], cwd=str(tmp_path)).decode()
+    assert '3 of them distinct' in out and 'train with --n_words 8' in out
+    words = imdb.load_dictionary(str(tmp_path / 'x.dict.pkl'))
+    assert words == {'film': 2, 'good': 3, 'bad': 4, 'awful': 5, 'superb': 6,
+                     'dull': 7}
+    _, test = imdb.read_data(str(tmp_path / 'x.pkl'))
+    assert test == ([[5, 1, 2], [6, 2]], [0, 1])
+
+
+@pytest.mark.parametrize('words, options, said', [
+    ([u'film'], {'tokenizer': 'another'}, 'words of another rule'),
+    ([u'film'], {}, 'words of another rule'), (None, {}, 'holds no words')])
+def test_a_model_of_other_words_is_refused(tmp_path, words, options, said):
+    path = str(tmp_path / 'm.npz')
+    write_model(path, words or [], **options)
+    if words is None:
+        files.write_npz(path, {'options': files.text_array(options)})
+    with pytest.raises(ValueError, match=said):
+        imdb.preprocess(os.path.join(ROOT, 'data', 'sample'),
+                        str(tmp_path / 'x.pkl'), model=path)
+    assert os.listdir(str(tmp_path)) == ['m.npz']

@@ -28,9 +28,11 @@ def read(name):
 # --------------------------------------------------------------------------
 
 def pins():
-    """The pins of pyproject.toml: to run, and to develop."""
-    run, dev = read('pyproject.toml').split('[dependency-groups]')
-    return [re.findall(r'^ +"([^"]+)",', text, re.M) for text in (run, dev)]
+    """The pins of pyproject.toml: to run, to develop, and of benchmarks."""
+    run, groups = read('pyproject.toml').split('[dependency-groups]')
+    dev, benchmarks = groups.split('benchmarks = [')
+    return [re.findall(r'^ +"([^"]+)",', text, re.M)
+            for text in (run, dev, benchmarks)]
 
 
 def lines_of(name):
@@ -39,19 +41,19 @@ def lines_of(name):
 
 
 def test_requirements_are_those_of_pyproject():
-    run, dev = pins()
+    run, dev, benchmarks = pins()
     assert lines_of('requirements.txt') == run
     assert lines_of('requirements-dev.txt') == ['-r requirements.txt'] + dev
-    for pin in run + dev:
+    for pin in run + dev + benchmarks:
         assert re.match(r'[a-z0-9-]+==[0-9.]+(; .+)?$', pin), pin
-    names = [pin.split('==')[0] for pin in run + dev]
+    names = [pin.split('==')[0] for pin in run + dev + benchmarks]
     assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize('wanted', ['to run', 'to develop'])
 def test_every_package_that_another_needs_is_pinned(wanted):
     metadata = pytest.importorskip('importlib.metadata')
-    run, dev = pins()
+    run, dev, _ = pins()
     pinned = set(pin.split('==')[0] for pin in
                  (run if wanted == 'to run' else run + dev))
     missing = set()
