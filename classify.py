@@ -42,12 +42,15 @@ from theano import tensor
 import imdb
 import lstm
 from support import (
-    checkpoint, corpus, files, inputs, options as opt, tables, terminal,
-    text as text_rules)
+    checkpoint, corpus, files, fused_lstm, inputs, options as opt, tables,
+    terminal,     text as text_rules)
 from support.metrics import missing, scores
 from support.terminal import printable
 
 # ---- Models -----------------------------------------------------------------
+
+# It comes with the scripts, and answers where nothing was trained.
+OWN_MODEL = os.path.join(imdb.HERE, 'data', 'imdb_lstm.npz')
 
 # The arrays of a model file that are no parameters.
 _OTHERS = ('history', 'history_errs', 'train_err', 'valid_err', 'test_err',
@@ -184,8 +187,8 @@ def build(path):
     params, options = load_model(path)
     try:
         tparams = lstm.init_tparams(params)
-        with _compiling:
-            model = lstm.build_model(tparams, options)
+        with _compiling, fused_lstm.quick_mode() as mode:
+            model = opt.call(lstm.build_model, tparams, options, mode=mode)
         # A prediction, of a word and of padding, shows that all shapes fit.
         last = options['n_words'] - 1
         x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
@@ -345,8 +348,12 @@ class Classifier(object):
         With more classes, the most probable one, p_k, is compared with the
         others: the means of theirs replace U_0, b_0 and log p_0.
 
+        A maximum over the words belongs to the word that it comes from: the
+        others add nothing to it.
+
         This is computed as gradient times output, for any model. If the model
-        was edited so that it is no longer linear in a mean, `note` says so.
+        was edited so that its log-odds are not in proportion to the outputs,
+        `note` says so.
 
         Parameters
         ----------
@@ -368,24 +375,24 @@ class Classifier(object):
             probs = self._model[4](x, mask)[0]
             towards = 1 if len(self.classes) == 2 else int(probs.argmax())
             if self._f_parts is None:
-                with _compiling:
-                    self._f_parts = self._compile_parts()
-            h, slope, log_odds, slope_at_0, bias = [
+                with _compiling, fused_lstm.quick_mode() as mode:
+                    self._f_parts = self._compile_parts(mode)
+            h, slope, slope_at_half, log_odds, bias = [
                 each.astype('float64')
                 for each in self._f_parts(x, mask, towards)]
-        h, slope, slope_at_0 = [each[:len(words), 0]
-                                for each in (h, slope, slope_at_0)]
-        parts = (h * slope).sum(axis=1)
+        parts, from_half = [(h * each)[:len(words), 0].sum(axis=1)
+                            for each in (slope, slope_at_half)]
         return Explanation(
             text=text_rules.shown(text, self.tokenizer),
             words=[printable(word) for word in words],
             known=[n != imdb.UNKNOWN for n in ids], parts=parts,
             bias=float(bias), probs=probs, classes=self.classes,
             towards=towards,
-            note=_note(slope, slope_at_0, parts.sum() + bias, log_odds))
+            note=_note(parts, from_half, bias, log_odds))
 
-    def _compile_parts(self):
-        """Compile h, the log-odds and their slope, there and at h = 0."""
+    def _compile_parts(self, mode):
+        """Compile h; the slope of the log-odds, there and at h / 2; and the
+        log-odds, there and at 0."""
         h, prob = [getattr(self._model, name, None) for name in ('h', 'prob')]
         if h is None or prob is None or h.ndim != 3:
             raise ValueError('this model cannot be explained: build_model in '
@@ -399,11 +406,15 @@ class Classifier(object):
         log_odds = (scores[towards] * n_classes - scores.sum()) / (
             n_classes - 1)
         slope = tensor.grad(log_odds, h)
-        at_0 = theano.clone([slope, log_odds],
-                            replace={h: tensor.zeros_like(h)})
+        slope_at_half = theano.clone(slope, replace={h: h / 2})
+        bias = theano.clone(log_odds, replace={h: tensor.zeros_like(h)})
         return theano.function(
             [self._model[1], self._model[2], towards],
-            [h, slope, log_odds] + at_0, on_unused_input='ignore')
+            [h, slope, slope_at_half, log_odds, bias],
+            on_unused_input='ignore', mode=mode,
+            givens=[(self._model[0],
+                     tensor.constant(lstm.numpy_floatX(0.)))],
+            no_default_updates=True)
 
 
 def _check_ids(n, seq, n_words):
@@ -422,21 +433,22 @@ def _check_ids(n, seq, n_words):
     return [word if word < n_words else imdb.UNKNOWN for word in seq]
 
 
-def _note(slope, slope_at_0, total, log_odds):
-    """Return a sentence if log-odds are not linear in a mean, else ''.
+def _note(parts, from_half, bias, log_odds):
+    """Return a sentence if the parts do not explain the log-odds, else ''.
 
-    They are if the slope is the same for each word and each value of h.
+    They do if all that the log-odds have beyond the bias is in proportion to
+    the outputs, as a mean and a maximum are. Then parts add up, and the slope
+    at half the outputs gives the same parts, `from_half`.
     """
-    if not len(slope):
+    if not len(parts):
         return ''
-    tolerance = 1e-3 * max(abs(slope).max(), abs(slope_at_0).max())
-    if max(abs(slope - slope[0]).max(),
-           abs(slope - slope_at_0).max()) <= tolerance:
+    rest = parts.sum() + bias - log_odds
+    add_up = abs(rest) <= 1e-3 * max(1., abs(log_odds))
+    if add_up and abs(parts - from_half).max() <= 1e-3 * abs(parts).max():
         return ''
-    exact = abs(total - log_odds) <= 1e-3 * max(1., abs(log_odds))
-    return ('The classifier is not linear in the mean of the outputs. Parts '
-            'are gradient times output, %s %+.3f.' % (
-                'and add up to the log-odds,' if exact else
+    return ('The log-odds are not in proportion to the outputs. Parts are '
+            'gradient times output, %s %+.3f.' % (
+                'and add up to the log-odds,' if add_up else
                 'and do not add up to the log-odds,', log_odds))
 
 
@@ -810,8 +822,9 @@ def plot(args, write):
 def _parser():
     """Return the parser of the command line."""
     model = argparse.ArgumentParser(add_help=False)
-    model.add_argument('--model', metavar='FILE', default='lstm_model.npz',
-                       help='the .npz file of a model (default: %(default)s)')
+    model.add_argument('--model', metavar='FILE', help='the .npz file of a '
+                       'model (default: lstm_model.npz; without it, predict '
+                       'and evaluate take data/imdb_lstm.npz)')
     parser = argparse.ArgumentParser(
         prog='classify.py', formatter_class=argparse.
         RawDescriptionHelpFormatter, description='Use a saved model.',
@@ -907,6 +920,42 @@ def _marked_texts(arguments):
                 _TEXT + word for word in arguments[place + 1:]]
 
 
+def _default_model(command):
+    """Return the path of the model that answers, and say which it is."""
+    path = 'lstm_model.npz'
+    if command == 'plot':
+        return path
+    if not os.path.exists(path) and os.path.exists(OWN_MODEL):
+        path = OWN_MODEL
+    if os.path.exists(path):
+        sys.stderr.write('%s\n' % describe(path))
+    return path
+
+
+def describe(path):
+    """Return a sentence: which model this is, and how good it is."""
+    options, words = {}, ''
+    with files.open_npz(path, 'model file') as archive:
+        names = archive.namelist()
+        if 'test_err.npy' in names:
+            error = files.read_array(archive, 'test_err', _check_scalar)
+            words = '; its error on test reviews was %.4f' % error
+    if 'options.npy' in names:
+        options = lstm.load_options(path)
+    source, number = [options.get(name) for name in ('dataset', 'n_train')]
+    if isinstance(source, six.string_types):
+        known = isinstance(number, six.integer_types)
+        words = ', trained on %s%s%s' % (
+            '%d reviews of ' % number if known else '',
+            corpus.one_line(source), words)
+    return 'The model is %s%s' % (path, words)
+
+
+def _check_scalar(shape, dtype):
+    if shape or dtype.kind != 'f':
+        raise ValueError('its test error is no number')
+
+
 def _write(text):
     """Write UTF-8 to standard output, whatever the locale is."""
     sys.stdout.write_utf8(text if isinstance(text, six.text_type)
@@ -918,11 +967,13 @@ def main(arguments):
     with terminal.guarded_output(may_end=True):
         try:
             args = _parse(arguments)
-            args.model = files.as_path(args.model)
+            args.model = (files.as_path(args.model) if args.model
+                          else _default_model(args.command))
             if not os.path.exists(args.model):
                 raise IOError('there is no model file %s; train one with '
                               '"python lstm.py", or name one with --model'
                               % args.model)
+            theano_setup.announce('the LSTM layer')
             {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
                 args.command](args, _write)
         except (ImportError, IOError, OSError, MemoryError, UnicodeError,

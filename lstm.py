@@ -39,7 +39,6 @@ except ImportError as error:
         raise
     sys.exit('lstm.py: %s' % error)
 import numpy
-import six
 import theano
 from theano import tensor
 from theano.sandbox.rng_mrg import MRG_RandomStreams
@@ -51,6 +50,7 @@ from support import (
     vectors)
 from support.checkpoint import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
+from support.metrics import pred_error, pred_probs  # noqa: F401  as well
 
 SEED = 123
 MAX_WORDS = 2 ** 18  # per minibatch in evaluation, padding included
@@ -71,10 +71,7 @@ datasets = {
 
 
 def get_dataset(name):
-    """Return two functions, which load and prepare a data set.
-
-    `name` is a key of `datasets` or the path of a file that imdb.py wrote.
-    """
+    """Return the functions that load and prepare a data set or data file."""
     return datasets.get(name) or (
         functools.partial(imdb.load_dataset, name), imdb.prepare_data)
 
@@ -113,29 +110,44 @@ def param_init_lstm(options, params, prefix='lstm', rng=numpy.random):
     return params
 
 
+def param_init_bilstm(options, params, prefix='bilstm', rng=numpy.random):
+    """Add the parameters of both directions, see :func:`bilstm_layer`."""
+    for direction in ('forward', 'backward'):
+        param_init_lstm(options, params, _p(prefix, direction), rng)
+    return params
+
+
+def n_units(options):
+    """Return the number of outputs of the layer for a word."""
+    return options['dim_proj'] * (
+        2 if options.get('encoder') == 'bilstm' else 1)
+
+
 def init_params(options):
     """Draw initial parameters.
 
     Parameters
     ----------
     options : dict
-        ``n_words``, ``dim_proj``, ``ydim`` and, optionally, ``encoder`` and
-        ``seed``.
+        ``n_words``, ``dim_proj``, ``ydim`` and, optionally, ``encoder``,
+        ``pooling`` and ``seed``.
 
     Returns
     -------
     OrderedDict of str to ndarray
         ``Wemb`` (V, D) embedding, uniform in [0, 0.01); those of the layer,
-        see :func:`param_init_lstm`; ``U`` (D, C) classifier, 0.01 N(0, 1);
-        ``b`` (C,), 0.
+        see :func:`param_init_lstm`; ``U`` (F, C) classifier, 0.01 N(0, 1);
+        ``b`` (C,), 0. It has F = D inputs; two directions double them, and
+        two poolings.
     """
     rng = numpy.random.RandomState(options.get('seed', SEED))
     dim, encoder = options['dim_proj'], options.get('encoder', 'lstm')
+    features = n_units(options) * len(poolings[options.get('pooling', 'mean')])
     params = collections.OrderedDict()
     params['Wemb'] = numpy_floatX(0.01 * rng.rand(options['n_words'], dim))
     params = opt.call(get_layer(encoder)[0], options, params, prefix=encoder,
                       rng=rng)
-    params['U'] = numpy_floatX(0.01 * rng.randn(dim, options['ydim']))
+    params['U'] = numpy_floatX(0.01 * rng.randn(features, options['ydim']))
     params['b'] = numpy_floatX(numpy.zeros(options['ydim']))
     return params
 
@@ -221,9 +233,25 @@ def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
     return fused_lstm.substitute(h, dim)
 
 
+def bilstm_layer(tparams, state_below, options, prefix='bilstm', mask=None):
+    """Two LSTM layers, of which the second reads from the last word.
+
+    M. Schuster and K. K. Paliwal, "Bidirectional Recurrent Neural Networks",
+    IEEE Transactions on Signal Processing 45(11), 1997. Arguments are those
+    of :func:`lstm_layer`. The result has shape (T, n, 2D).
+    """
+    forward = lstm_layer(tparams, state_below, options,
+                         _p(prefix, 'forward'), mask)
+    backward = lstm_layer(tparams, state_below[::-1], options,
+                          _p(prefix, 'backward'),
+                          None if mask is None else mask[::-1])
+    return tensor.concatenate([forward, backward[::-1]], axis=2)
+
+
 # Initialize and apply a layer, with the arguments of these two functions.
 # Your own: layers['mine'] = (initialize, apply); train_lstm(encoder='mine').
-layers = {'lstm': (param_init_lstm, lstm_layer)}
+layers = {'lstm': (param_init_lstm, lstm_layer),
+          'bilstm': (param_init_bilstm, bilstm_layer)}
 
 
 def get_layer(name):
@@ -241,8 +269,8 @@ def dropout_layer(state_before, use_noise, trng):
     """
     kept = trng.binomial(state_before.shape, p=0.5, n=1,
                          dtype=state_before.dtype)
-    return state_before * tensor.switch(
-        use_noise, kept, tensor.constant(0.5, dtype=state_before.dtype))
+    half = tensor.constant(0.5, dtype=state_before.dtype)
+    return tensor.switch(use_noise, state_before * kept, state_before * half)
 
 
 class Model(collections.namedtuple(
@@ -256,7 +284,7 @@ class Model(collections.namedtuple(
     h = prob = None
 
 
-def build_model(tparams, options):
+def build_model(tparams, options, mode=None):
     """Build the graph from word ids to class probabilities and cost.
 
     Parameters
@@ -264,8 +292,12 @@ def build_model(tparams, options):
     tparams : dict of str to shared variable
         See :func:`init_params`.
     options : dict
-        ``dim_proj`` and, optionally, ``encoder``, ``use_dropout``, ``seed``
-        and ``class_weights``, a list of C numbers w.
+        ``dim_proj`` and, optionally, ``encoder``, ``pooling``,
+        ``use_dropout``, ``seed`` and ``class_weights``, a list of C numbers
+        w.
+    mode : theano.Mode, optional
+        How to compile f_pred_prob for a model that is only used: it never
+        drops anything.
 
     Returns
     -------
@@ -295,7 +327,9 @@ def build_model(tparams, options):
     emb = tparams['Wemb'][x]                                # (T, n, D)
     h = get_layer(encoder)[1](tparams, emb, options, prefix=encoder,
                               mask=mask)                    # (T, n, D)
-    proj = mean_over_words(h, mask) if h.ndim == 3 else h   # (n, D)
+    proj = h if h.ndim == 2 else tensor.concatenate(        # (n, F)
+        [pool(h, mask) for pool in poolings[options.get('pooling', 'mean')]],
+        axis=1)
     if options.get('use_dropout', True):
         proj = dropout_layer(proj, use_noise, trng)
     prob = tensor.nnet.softmax(tensor.dot(proj, tparams['U'])
@@ -306,7 +340,14 @@ def build_model(tparams, options):
         cost *= tensor.constant(numpy_floatX(options['class_weights']))[y]
     cost = cost.mean()
 
-    f_pred_prob = theano.function([x, mask], prob, name='f_pred_prob')
+    # As in 2014, a prediction draws random numbers, too, which moves the
+    # dropout of later updates. Where there are none, it need not.
+    in_use = {} if mode is None else dict(
+        mode=mode,
+        givens=[(use_noise, tensor.constant(numpy_floatX(0.)))],
+        no_default_updates=True)
+    f_pred_prob = theano.function([x, mask], prob, name='f_pred_prob',
+                                  **in_use)
 
     def f_pred(x, mask):
         return f_pred_prob(x, mask).argmax(axis=1)
@@ -329,13 +370,30 @@ def mean_over_words(h, mask):
     return total.reshape(h.shape[1:]) / n_words[:, None]
 
 
+def max_over_words(h, mask):
+    """Take the maximum of each unit of h (T, n, D) over the words: (n, D).
+
+    A review without words has a maximum of 0. The first of equal values is
+    the maximum, so that it belongs to one word.
+    """
+    masked = tensor.switch(mask[:, :, None], h, numpy_floatX(-numpy.inf))
+    step = tensor.argmax(masked, axis=0)                    # (n, D)
+    size = h.shape[1] * h.shape[2]
+    place = step.flatten() * size + tensor.arange(size)
+    return (h * mask[:, :, None]).flatten()[place].reshape(h.shape[1:])
+
+
+# What the classifier sees of the outputs h: ways to pool them over the words.
+poolings = {'mean': [mean_over_words], 'max': [max_over_words],
+            'both': [mean_over_words, max_over_words]}
+
+
 # ---- Optimizers -------------------------------------------------------------
 #
-# Each takes (lr, tparams, grads, x, mask, y, cost): the symbolic learning
-# rate, the shared parameters, their gradients in the same order, the inputs
-# and the cost. Each returns two compiled functions: f_grad_shared(x, mask, y)
-# returns the cost and stores the gradients, f_update(lr) then moves the
-# parameters.
+# Each takes the symbolic learning rate, the shared parameters, their gradients
+# in the same order, the inputs and the cost. Each returns two functions:
+# f_grad_shared(x, mask, y) returns the cost and stores the gradients,
+# f_update(lr) then moves the parameters.
 
 def _compile(lr, inputs, cost, moved, updates):
     """Compile the two functions that every optimizer returns."""
@@ -437,70 +495,13 @@ def adam(lr, tparams, grads, x, mask, y, cost):
     return _compile(lr, [x, mask, y], cost, moved, updates)
 
 
-# ---- Evaluation -------------------------------------------------------------
-
-def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
-    """Compute the class probabilities of a data set.
-
-    Parameters
-    ----------
-    f_pred_prob, prepare_data : functions
-        See :func:`build_model` and :func:`imdb.prepare_data`.
-    data : (list of list of int, list of int)
-        Word ids and labels.
-    iterator : iterable of (int, indices)
-        Minibatches, see :func:`get_minibatches_idx`. A ValueError tells if
-        they do not cover `data`, such as those of a used iterator.
-    verbose : bool, optional
-        Whether to print how many examples are done.
-
-    Returns
-    -------
-    ndarray of floatX, shape (number of examples, C)
-        Rows in the order of `data`.
-    """
-    probs, rows = [], []
-    for _, index in iterator:
-        x, mask, _ = prepare_data([data[0][n] for n in index],
-                                  [data[1][n] for n in index])
-        probs.append(f_pred_prob(x, mask))
-        rows.extend(index)
-        if verbose:
-            print('%d/%d samples classified' % (len(rows), len(data[0])))
-    if len(set(rows)) != len(data[0]) or not rows:
-        raise ValueError(
-            'the minibatches hold %d of the %d examples; if the iterator was '
-            'used before, pass the list of get_minibatches_idx instead'
-            % (len(set(rows)), len(data[0])))
-    in_order = numpy.empty((len(data[0]), probs[0].shape[1]), probs[0].dtype)
-    in_order[rows] = numpy.concatenate(probs)
-    return in_order
-
-
-def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
-    """Compute the error rate, between 0 and 1, on a data set.
-
-    Parameters, and errors raised, are those of :func:`pred_probs`, except
-    `f_pred`, which gives labels.
-    """
-    def as_column(x, mask):
-        return f_pred(x, mask)[:, None]
-
-    labels = pred_probs(as_column, prepare_data, data, iterator,
-                        verbose)[:, 0]
-    return float(numpy.mean(labels != numpy.asarray(data[1])))
-
-
 # ---- Training ---------------------------------------------------------------
 
 class EarlyStopping(object):
     """Stop when the validation error has not fallen for a long time.
 
-    Parameters
-    ----------
-    patience : int
-        Training stops after more validations in a row than this without a
-        new lowest error.
+    That is after more than `patience` validations in a row without a new
+    lowest error.
     """
 
     def __init__(self, patience):
@@ -569,6 +570,16 @@ OPTIONS = [opt.Option(*row) for row in (
      'training reviews have its class'),
     ('vectors', opt.path('the path of a text file, or None'),
      'word vectors to start from, of GloVe or word2vec'),
+    ('pooling', opt.choice(*sorted(poolings)), 'what the classifier sees of '
+     'the outputs for the words of a review'),
+    ('average', opt.number(0, below=1), 'decay of a moving average of the '
+     'parameters, which is evaluated and saved; 0: no average'),
+    ('schedule', opt.choice('constant', 'linear'),
+     'linear: lrate falls to 0 at the end of max_epochs'),
+    ('split', opt.choice('group', 'random'), 'group: where films are known, '
+     'none is in training and validation; random: as in 2014'),
+    ('valid_portion', opt.number(above=0, below=1),
+     'share of the training reviews to validate on'),
     ('resume', opt.boolean, 'continue the training that wrote saveto'))]
 
 
@@ -580,7 +591,8 @@ def train_lstm(
         batch_size=16, valid_batch_size=64, dataset='imdb', noise_std=0.,
         use_dropout=True, reload_model=None, test_size=-1, seed=SEED,
         pool_lengths=True, word_dropout=0., clip_c=0., class_weight=None,
-        vectors=None, resume=False, **unknown):
+        vectors=None, pooling='mean', average=0., schedule='constant',
+        split='group', valid_portion=0.05, resume=False, **unknown):
     """Train the model, keep its best parameters and save them.
 
     Parameters
@@ -595,7 +607,7 @@ def train_lstm(
     Raises
     ------
     TypeError, ValueError, IOError
-        Before training, if an option, the data or a file cannot be used, or
+        Before training, if an option, the data or a file cannot be used. Also
         if another training saves to the same file.
     FloatingPointError
         If the cost or a parameter is no longer a finite number. The best
@@ -650,22 +662,23 @@ class Training(object):
         if not self.saver.resumed:
             self.initialize(params)
         memory.check_update(self.train[0], options['batch_size'],
-                            options['dim_proj'] * params['Wemb'].itemsize)
+                            n_units(options) * params['Wemb'].itemsize)
         self.compile(init_tparams(params), optimizer)
         self.saver.restore(self.state)
         self.first = self.state.update
 
     def load_data(self):
-        """Load the data; add ydim, classes and tokenizer to the options."""
-        options, name = self.options, self.options['dataset']
+        """Load the data; add what is known of it to the options."""
         print('Reading the data set')
+        options, name = self.options, self.options['dataset']
         load, self.prepare_data = get_dataset(name)
         self.train, self.valid, self.test = sets = opt.call(
-            load, n_words=options['n_words'], valid_portion=0.05,
-            maxlen=options['maxlen'], seed=options['seed'], verbose=True)
+            load, verbose=True, **dict((key, options[key]) for key in (
+                'n_words', 'valid_portion', 'maxlen', 'seed', 'split')))
         known = dataset_words(name)
         options['ydim'] = imdb.check_sets(sets, name, options['maxlen'],
                                           known.classes)
+        options['n_train'] = len(self.train[0])
         if options['class_weight']:
             options['class_weights'] = metrics.balanced(self.train[1])
         size, n = options['test_size'], len(self.test[0])
@@ -676,14 +689,8 @@ class Training(object):
                                               name)
         if known.fingerprint:
             options['fingerprint'] = known.fingerprint
-        self.dictionary, self.words = known.dictionary, {}
-        if self.dictionary is None:
-            print('There is no dictionary of %s, so the model will know words '
-                  'by number only' % name)
-        else:
-            options['tokenizer'] = known.tokenizer
-            self.words['words'] = checkpoint.words_array(
-                self.dictionary, options['n_words'])
+        self.dictionary = known.dictionary
+        self.words = checkpoint.known_words(known, options)
 
     def initialize(self, params):
         """Put vectors or a saved model in place of random parameters."""
@@ -692,17 +699,16 @@ class Training(object):
             vectors.load(options['vectors'], params['Wemb'],
                          self.dictionary or {})
         if options['reload_model']:
-            checkpoint.start_from(
-                options['reload_model'], params, self.dictionary,
-                options['classes'], options.get('fingerprint'))
+            checkpoint.start_from(options['reload_model'], params,
+                                  self.dictionary, options)
 
     def compile(self, tparams, optimizer):
         """Build the graph, compile its functions and make the state."""
         options = self.options
         print('Building and compiling the model')
         start = time.time()
-        (self.use_noise, x, mask, y, _, self.f_pred,
-         cost) = build_model(tparams, options)
+        self.use_noise, x, mask, y, _, self.f_pred, cost = build_model(
+            tparams, options)
         if options['decay_c'] > 0.:
             cost += numpy_floatX(options['decay_c']) * (
                 tparams['U'] ** 2).sum()
@@ -712,11 +718,15 @@ class Training(object):
         self.f_grad_shared, self.f_update = optimizer(
             tensor.scalar('lr'), tparams, grads, x, mask, y, cost)
         print('Compiled in %.1f s' % (time.time() - start))
+        self.average = options['average'] and sparse.Average(
+            tparams, grads, [x, mask, y], options['average'],
+            every_row=optimizer not in (adadelta, adam, sgd))
         self.tparams = tparams
         self.stopping = EarlyStopping(options['patience'])
         self.state = checkpoint.Progress(
-            tparams, (self.f_grad_shared, self.f_update), self.rng,
-            self.stopping)
+            tparams, [self.f_grad_shared, self.f_update] + (
+                self.average.functions if self.average else []),
+            self.rng, self.stopping)
         self.epoch_size = -(-len(self.train[0]) // options['batch_size'])
 
     def minibatches(self):
@@ -749,7 +759,8 @@ class Training(object):
             for name in ('validFreq', 'saveFreq')]
         print('%d training, %d validation and %d test reviews' % (
             len(self.train[0]), len(self.valid[0]), len(self.test[0])))
-        self.status, self.start = terminal.Status(self.epoch_size), time.time()
+        self.status, self.start = terminal.Status(
+            self.epoch_size, options['dispFreq']), time.time()
         for x, mask, y in self.minibatches():
             if self.stopping.done or signals.received:
                 break
@@ -759,9 +770,12 @@ class Training(object):
             state.batch += 1
             if not numpy.isfinite(cost):
                 raise FloatingPointError('the cost is %s' % cost)
-            self.f_update(options['lrate'])
+            if self.average:
+                self.average.add(x, mask, y, state.update - 1)
+            self.f_update(self.rate())
             state.costs = [state.costs[0] + float(cost), state.costs[1] + 1]
-            self.show(cost)
+            self.status.show(state.epoch, state.batch, state.update, cost,
+                             self.stopping.best_err)
             if state.update % valid_freq == 0:
                 self.validate()
             if state.update % save_freq == 0:
@@ -769,39 +783,40 @@ class Training(object):
                 self.save()
         self.state.check_finite()
 
-    def show(self, cost):
-        """Show the progress, on a terminal or as lines of a log."""
-        state = self.state
-        self.status.show(state.epoch, state.batch, cost,
-                         self.stopping.best_err)
-        if state.update % self.options['dispFreq'] == 0 and not self.status.on:
-            print('Epoch %d  Update %d  Cost %.5f'
-                  % (state.epoch, state.update, cost))
+    def rate(self):
+        """Return the learning rate of the current update."""
+        lrate, done = self.options['lrate'], self.state.update - 1.
+        if self.options['schedule'] == 'constant':
+            return lrate
+        return lrate * (1. - done / (self.options['max_epochs']
+                                     * self.epoch_size))
+
+    def averaged(self):
+        """Return the parameters to evaluate and to save, as a dict."""
+        if not self.average:
+            return unzip(self.tparams)
+        return self.average.values(self.state.update)
 
     def errors(self):
         """Return the error rates on the three sets, without dropout."""
         self.use_noise.set_value(numpy_floatX(0.))
-        errors = []
-        for data in (self.train, self.valid, self.test):
-            self.predicted = set()
-            errors.append(pred_error(
-                self.predict, self.prepare_data, data, get_minibatches_idx(
-                    len(data[0]), self.options['valid_batch_size'],
-                    lengths=[len(review) for review in data[0]],
-                    max_words=MAX_WORDS)))
-        return tuple(errors)
-
-    def predict(self, x, mask):
-        """Predict the labels of a minibatch, and keep which there are."""
-        labels = self.f_pred(x, mask)
-        self.predicted.update(labels.tolist())
-        return labels
+        sets = self.train, self.valid, self.test
+        iterators = [get_minibatches_idx(
+            len(reviews), self.options['valid_batch_size'],
+            lengths=[len(review) for review in reviews], max_words=MAX_WORDS)
+            for reviews, _ in sets]
+        errors, self.predicted = metrics.error_rates(
+            self.f_pred, self.prepare_data, sets, iterators)
+        return errors
 
     def validate(self):
         """Compute the errors, and keep the parameters if they are best."""
         self.state.check_finite()
         state = self.state
+        now, averaged = unzip(self.tparams), self.averaged()
+        zipp(averaged, self.tparams)
         train_err, valid_err, test_err = self.errors()
+        zipp(now, self.tparams)
         mean_cost, state.costs = state.costs[0] / state.costs[1], [0., 0]
         state.history.append([state.update, mean_cost, train_err, valid_err,
                               test_err])
@@ -809,7 +824,7 @@ class Training(object):
         print('Update %d  Errors: train %.4f  valid %.4f  test %.4f'
               % (state.update, train_err, valid_err, test_err))
         if self.stopping.is_best(valid_err):
-            state.best_params = unzip(self.tparams)
+            state.best_params = averaged
         if self.stopping.done:
             print('Stopping early: %d validations without a new lowest error'
                   % self.stopping.bad_counter)
@@ -819,7 +834,7 @@ class Training(object):
         history = self.state.history_array()
         return dict(self.words, history=history, history_errs=history[:, 3:],
                     options=self.options,
-                    params=self.state.best_params or unzip(self.tparams),
+                    params=self.state.best_params or self.averaged(),
                     **errors)
 
     def save(self):
@@ -836,10 +851,11 @@ class Training(object):
         self.status.close()
         state = self.state
         if fault and state.best_params is None:
-            raise self.failure(fault, 'before the first validation')
+            raise opt.failure(fault, self.options, state.update,
+                              'before the first validation')
         if not fault:
             self.save()  # before the errors, which may take long
-        zipp(state.best_params or {}, self.tparams)
+        zipp(state.best_params or self.averaged(), self.tparams)
         errors = self.errors()
         for line in metrics.missing(self.options['classes'], self.test[1],
                                     self.predicted):
@@ -854,36 +870,19 @@ class Training(object):
                   updates, -(-updates // self.epoch_size), seconds,
                   1000 * seconds / max(1, updates)))
         if fault:
-            raise self.failure(fault, 'training stopped' + (
-                ', and the best model so far is in ' + saved if saved else ''))
+            raise opt.failure(
+                fault, self.options, state.update, 'training stopped' + (
+                    ', and the best model so far is in %s' % saved if saved
+                    else ''))
         return errors
-
-    def failure(self, fault, outcome):
-        """Return the error of a training that cannot go on."""
-        if isinstance(fault, MemoryError):
-            remedy = 'lower batch_size or maxlen'
-        elif self.options['optimizer'] != 'adadelta':
-            remedy = 'lower lrate, which is %s' % self.options['lrate']
-        elif self.options['decay_c'] > 0:
-            remedy = 'lower decay_c, which is %s' % self.options['decay_c']
-        else:
-            remedy = ('adadelta has no rate to lower; use rmsprop or sgd with '
-                      'a low lrate')
-        return type(fault)('at update %d %s; %s; %s' % (
-            self.state.update, fault, outcome, remedy))
 
 
 def command_line(**changed):
     """Return options of train_lstm: defaults, changed, then as typed."""
-    words = sys.argv[1:]
-    if words and words[0] in ('predict', 'evaluate', 'plot'):
-        model = [' --model ' + six.moves.shlex_quote(word) for word in words
-                 if word.endswith('.npz')][:1]
-        sys.exit('lstm.py only trains; type: python classify.py %s%s%s' % (
-            words[0], ''.join(model), ' "TEXT"' * (words[0] == 'predict')))
     return opt.from_command_line(
         OPTIONS, dict(opt.defaults(train_lstm), **changed),
-        'Train an LSTM to classify reviews.')
+        'Train an LSTM to classify reviews.', commands={
+            'python classify.py': ('predict', 'evaluate', 'plot')})
 
 
 if __name__ == '__main__':

@@ -119,7 +119,11 @@ def load_params(path, params):
     return params
 
 
-def start_from(path, params, dictionary, classes, fingerprint=None):
+# Options that make the parameters of a model, and their values of 2014.
+_SHAPING = (('encoder', 'lstm'), ('pooling', 'mean'), ('dim_proj', None))
+
+
+def start_from(path, params, dictionary, now):
     """Start from a saved model, of these or of other words and classes.
 
     Rows of ``Wemb`` are taken by word, and columns of ``U`` and ``b`` by the
@@ -134,22 +138,29 @@ def start_from(path, params, dictionary, classes, fingerprint=None):
         See :func:`load_params`.
     dictionary : dict or None
         Word to id, of the data to train on.
-    classes : list of str
-        Names of the classes of the data.
-    fingerprint : str, optional
-        That of its words and classes, see :func:`imdb.fingerprint`.
+    now : dict
+        Options of the training, with ``classes`` and, if it is known, the
+        ``fingerprint`` of the data.
 
     Raises
     ------
     IOError, ValueError
-        See :func:`load_params`. Also if fingerprints show that the model has
-        other words, and the words are not known.
+        See :func:`load_params`. Also if the model has another encoder,
+        pooling or size, or if fingerprints show that it has other words, and
+        the words are not known.
     """
-    words = load_words(path)
+    words, classes = load_words(path), now['classes']
+    fingerprint = now.get('fingerprint')
     with files.open_npz(path, 'model file') as archive:
         shapes = files.member_shapes(archive)
         options = load_options(path) if _has(archive, 'options') else {}
     names, mark = options.get('classes'), options.get('fingerprint')
+    others = ['%s=%r' % (name, options.get(name, default))
+              for name, default in _SHAPING if options and
+              options.get(name, default) not in (None, now.get(name))]
+    if others:
+        raise ValueError('%s is of another model; to start from it, set %s'
+                         % (path, ' and '.join(others)))
     if (words is None or dictionary is None) and mark and fingerprint and (
             mark != fingerprint):
         raise ValueError('%s was trained on other words or classes, and has '
@@ -253,6 +264,25 @@ def words_array(dictionary, n_words):
         if n < n_words and u'\n' not in word:  # imdb.tokenize makes no such
             words[n] = word
     return files.lines_array(words)
+
+
+def known_words(known, options):
+    """Return ``{'words': array}`` for :func:`save_model`, or an empty dict.
+
+    Parameters
+    ----------
+    known : imdb.Words
+        What is known of the words of the data.
+    options : dict
+        Those of the training; ``tokenizer`` is added. If there is no
+        dictionary, this says so.
+    """
+    if known.dictionary is None:
+        print('There is no dictionary of %s, so the model will know words by '
+              'number only' % options['dataset'])
+        return {}
+    options['tokenizer'] = known.tokenizer
+    return {'words': words_array(known.dictionary, options['n_words'])}
 
 
 def load_words(path):
@@ -388,7 +418,8 @@ def check_space(saveto, size):
 # a different value.
 FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
-         'class_weight', 'classes', 'fingerprint', 'floatX', 'data')
+         'pooling', 'average', 'split', 'valid_portion', 'class_weight',
+         'classes', 'fingerprint', 'floatX', 'data')
 
 
 def fingerprint(sets):

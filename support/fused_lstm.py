@@ -12,6 +12,7 @@ number of different inputs of a minibatch, N its number of words.
 """
 from __future__ import absolute_import, division, print_function
 
+import contextlib
 import io
 import os
 import sys
@@ -90,9 +91,10 @@ def substitute(h, dim):
         Output of the Op, if the scan equals :func:`specification`; else `h`.
         Both have the same values, at padding too, and the same gradient.
     """
-    if not (theano.config.fused_lstm and theano.config.device == 'cpu'
-            and theano.config.cxx and theano.config.mode != 'FAST_COMPILE'
-            and theano.config.linker != 'py'):
+    config = theano.config
+    if not (config.fused_lstm and config.device == 'cpu'
+            and (config.cxx or _cxx) and config.mode != 'FAST_COMPILE'
+            and config.linker != 'py'):
         return h
     name = 'An LSTM layer'
     try:
@@ -291,6 +293,17 @@ class _FusedOp(theano.gof.Op):
     def c_support_code(self):
         return _CODE
 
+    def make_thunk(self, node, storage_map, compute_map, no_recycling,
+                   impl=None):
+        """Compile the Op in every mode: it has no version in Python."""
+        hidden = theano.config.cxx
+        theano.config.cxx = (_cxx or [hidden])[-1]
+        try:
+            return super(_FusedOp, self).make_thunk(
+                node, storage_map, compute_map, no_recycling, impl='c')
+        finally:
+            theano.config.cxx = hidden
+
     def c_compile_args(self):
         return ['-std=c++11']
 
@@ -383,6 +396,32 @@ def drop_unused_state(node):
     if isinstance(node.op, LSTM) and node.op.keep_state and (
             not node.outputs[1].clients):
         return {node.outputs[0]: LSTM(keep_state=False)(*node.inputs)}
+
+
+_cxx = []  # the compiler, where quick_mode has hidden it
+
+
+@contextlib.contextmanager
+def quick_mode():
+    """Compile the LSTM layer only, and run all other Ops in NumPy.
+
+    They take a small part of the time of a prediction, and their C++ would
+    take ten seconds to compile. Yields a Mode; None is the default one.
+    """
+    config = theano.config
+    if not (config.cxx and config.device == 'cpu' and config.mode == 'Mode'
+            and config.linker == 'cvm'):
+        yield None
+        return
+    # Theano compiles in each step of building a function, not in the last
+    # one only. Without a compiler it does not.
+    _cxx.append(config.cxx)
+    config.cxx = ''
+    try:
+        # Of several operations fused into one, the Python version is slow.
+        yield theano.Mode().excluding('fusion')
+    finally:
+        config.cxx = _cxx.pop()
 
 
 # After equal Ops have been merged, as cost and gradient share a layer.

@@ -84,3 +84,79 @@ def scores(labels, probs):
             'labels': labels, 'predicted': set(probs.argmax(axis=1).tolist()),
             'interval': (max(0., middle - half), min(1., middle + half)),
             'auc': float(numpy.mean(auc))}
+
+
+def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
+    """Compute the class probabilities of a data set.
+
+    Parameters
+    ----------
+    f_pred_prob, prepare_data : functions
+        See :func:`lstm.build_model` and :func:`imdb.prepare_data`.
+    data : (list of list of int, list of int)
+        Word ids and labels.
+    iterator : iterable of (int, indices)
+        Minibatches, see :func:`imdb.get_minibatches_idx`. A ValueError tells
+        if they do not cover `data`, such as those of a used iterator.
+    verbose : bool, optional
+        Whether to print how many examples are done.
+
+    Returns
+    -------
+    ndarray of floatX, shape (number of examples, C)
+        Rows in the order of `data`.
+    """
+    probs, rows = [], []
+    for _, index in iterator:
+        x, mask, _ = prepare_data([data[0][n] for n in index],
+                                  [data[1][n] for n in index])
+        probs.append(f_pred_prob(x, mask))
+        rows.extend(index)
+        if verbose:
+            print('%d/%d samples classified' % (len(rows), len(data[0])))
+    if len(set(rows)) != len(data[0]) or not rows:
+        raise ValueError(
+            'the minibatches hold %d of the %d examples; if the iterator was '
+            'used before, pass the list of get_minibatches_idx instead'
+            % (len(set(rows)), len(data[0])))
+    in_order = numpy.empty((len(data[0]), probs[0].shape[1]), probs[0].dtype)
+    in_order[rows] = numpy.concatenate(probs)
+    return in_order
+
+
+def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
+    """Compute the error rate, between 0 and 1, on a data set.
+
+    Parameters, and errors raised, are those of :func:`pred_probs`, except
+    `f_pred`, which gives labels.
+    """
+    def as_column(x, mask):
+        return f_pred(x, mask)[:, None]
+
+    labels = pred_probs(as_column, prepare_data, data, iterator,
+                        verbose)[:, 0]
+    return float(numpy.mean(labels != numpy.asarray(data[1])))
+
+
+def error_rates(f_pred, prepare_data, sets, iterators):
+    """Compute the error rates on several data sets.
+
+    Parameters are those of :func:`pred_error`, for each set.
+
+    Returns
+    -------
+    errors : tuple of float
+    predicted : set of int
+        Labels that were predicted on the last set.
+    """
+    errors = []
+    for data, iterator in zip(sets, iterators):
+        predicted = set()
+
+        def predict(x, mask):
+            labels = f_pred(x, mask)
+            predicted.update(labels.tolist())
+            return labels
+
+        errors.append(pred_error(predict, prepare_data, data, iterator))
+    return tuple(errors), predicted

@@ -11,6 +11,7 @@ import difflib
 import inspect
 import numbers
 import os
+import sys
 import textwrap
 
 import numpy
@@ -139,6 +140,13 @@ boolean = Values(
         _is_integer(value) and value in (0, 1)), _truth)
 
 
+def choice(*names):
+    """Values: one of some names."""
+    shown = [repr(str(name)) for name in names]
+    return text('%s or %s' % (', '.join(shown[:-1]), shown[-1]),
+                lambda value: value in names)
+
+
 def text(words, allows=len, also=()):
     """Non-empty texts that pass a test, and other values such as None."""
     def allowed(value):
@@ -253,7 +261,8 @@ def documented(table):
     return decorate
 
 
-def from_command_line(table, values, description, arguments=None):
+def from_command_line(table, values, description, arguments=None,
+                      commands=None):
     """Read options of the form ``--NAME VALUE``.
 
     Parameters
@@ -264,6 +273,8 @@ def from_command_line(table, values, description, arguments=None):
     description : str
     arguments : list of str, optional
         Those of the command line by default.
+    commands : dict of str to sequence of str, optional
+        Commands of another script, which someone may type here.
 
     Returns
     -------
@@ -271,6 +282,7 @@ def from_command_line(table, values, description, arguments=None):
         All of `values`, with those of the command line in their place. A bad
         option ends the program with a message.
     """
+    _point_to(commands or {}, sys.argv[1:] if arguments is None else arguments)
     # Python 2 cannot be told to refuse abbreviated names.
     parser = argparse.ArgumentParser(
         description=description, usage='%(prog)s [--NAME VALUE ...]',
@@ -303,3 +315,40 @@ def from_command_line(table, values, description, arguments=None):
                              % (row.name, word, row.values.words))
             values[row.name] = value
     return values
+
+
+def _point_to(commands, words):
+    """End the program if a command of another script was typed."""
+    for script, names in commands.items():
+        if words and words[0] in names:
+            model = [' --model ' + six.moves.shlex_quote(word)
+                     for word in words if word.endswith('.npz')][:1]
+            sys.exit('%s only trains; type: %s %s%s%s' % (
+                os.path.basename(sys.argv[0]), script, words[0],
+                ''.join(model), ' "TEXT"' * (words[0] == 'predict')))
+
+
+def failure(fault, options, update, outcome):
+    """Return the error of a training that cannot go on.
+
+    Parameters
+    ----------
+    fault : FloatingPointError or MemoryError
+    options : dict
+        Those of the training; the error names the one to change.
+    update : int
+        Number of updates so far.
+    outcome : str
+        What became of the training.
+    """
+    if isinstance(fault, MemoryError):
+        remedy = 'lower batch_size or maxlen'
+    elif options['optimizer'] != 'adadelta':
+        remedy = 'lower lrate, which is %s' % options['lrate']
+    elif options['decay_c'] > 0:
+        remedy = 'lower decay_c, which is %s' % options['decay_c']
+    else:
+        remedy = ('adadelta has no rate to lower; use rmsprop or sgd with a '
+                  'low lrate')
+    return type(fault)('at update %d %s; %s; %s' % (
+        update, fault, outcome, remedy))

@@ -181,3 +181,72 @@ def rows_of(tparams, grads):
     """Return the :class:`Rows` of every parameter, in order."""
     return [Rows(name, p, grad)
             for (name, p), grad in zip(tparams.items(), grads)]
+
+
+class Average(object):
+    """A moving average of the parameters, which weighs recent updates more.
+
+    After N updates it is the mean of p_1, ..., p_N, the parameters after each
+    update, with weights proportional to ``decay ** (N - n)``. B. T. Polyak
+    and A. B. Juditsky, "Acceleration of Stochastic Approximation by
+    Averaging", SIAM J. Control Optim. 30(4), 1992, average without weights.
+
+    A row of a sparse gradient stays the same between the updates that move
+    it. So its sum is brought up to date when it is about to move: k equal
+    terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
+
+    Parameters
+    ----------
+    tparams : OrderedDict of str to shared variable
+    grads : list of floatX tensor
+        Their gradients.
+    inputs : list of variables
+        On which the gradients depend.
+    decay : float
+    every_row : bool
+        Whether an update moves rows whose gradient is zero, too.
+    """
+
+    def __init__(self, tparams, grads, inputs, decay, every_row):
+        n = tensor.lscalar('n')
+        # Of a power, the base in floatX would be too coarse near 1.
+        log_decay = numpy.log(numpy.float64(decay))
+        self.decay, moving, whole, sums = decay, [], [], []
+        for rows, grad in zip(rows_of(tparams, grads), grads):
+            part = None if every_row else sparse_gradient(grad)
+            z, seen = rows.zeros('average'), rows.counter('averaged')
+            sums.append(z)
+            for updates, index in ((moving, part and part.index),
+                                   (whole, None)):
+                def of(shared):
+                    return shared if index is None else shared[index]
+
+                def put(shared, values):
+                    return shared, values if index is None else (
+                        tensor.set_subtensor(shared[index], values))
+
+                # In floatX, 1 less this power would be too coarse, too.
+                gain = tensor.cast(-tensor.expm1(log_decay * (n - of(seen))),
+                                   z.dtype)
+                updates += [put(z, of(z) + (of(rows.p) - of(z)) * gain),
+                            put(seen, tensor.zeros_like(of(seen)) + n)]
+        self._add = theano.function(inputs + [n], [], updates=moving,
+                                    name='f_average', on_unused_input='ignore')
+        self._finish = theano.function([n], [], updates=whole)
+        self.functions = [self._add, self._finish]
+        self._sums = collections.OrderedDict(zip(tparams, sums))
+
+    def add(self, x, mask, y, n_updates):
+        """Add the rows that the next update, of this minibatch, will move.
+
+        `n_updates` is the number of updates so far.
+        """
+        self._add(x, mask, y, n_updates)
+
+    def values(self, n_updates):
+        """Return the average after `n_updates`, as a dict of arrays."""
+        self._finish(n_updates)
+        weight = 1 - self.decay ** n_updates
+        return collections.OrderedDict(
+            (name, z.get_value() / numpy.asarray(weight, z.dtype))
+            for name, z in self._sums.items())

@@ -188,12 +188,14 @@ def tqdm(**kwargs):
 
 
 class Status(object):
-    """A status line, redrawn in place; on terminals only.
+    """The progress: a line redrawn in place on a terminal, else a log.
 
     Parameters
     ----------
     total : int
         Updates per epoch.
+    every : int
+        Updates between two lines of the log.
 
     Attributes
     ----------
@@ -201,7 +203,8 @@ class Status(object):
         Whether there is a status line.
     """
 
-    def __init__(self, total):
+    def __init__(self, total, every):
+        self.every = every
         self.on = bool(tqdm and hasattr(sys.stdout, 'isatty')
                        and sys.stdout.isatty())
         if not self.on:
@@ -214,8 +217,8 @@ class Status(object):
         except ImportError:  # it only draws
             self.on = False
 
-    def show(self, epoch, done, cost, best_err):
-        """Show the epoch, its updates that are done, and two numbers."""
+    def show(self, epoch, done, update, cost, best_err):
+        """Show the epoch, its updates that are done, and three numbers."""
         if self.on:
             best = '' if best_err is None else ', best valid %.4f' % best_err
             self.bar.set_description('Epoch %d' % epoch, refresh=False)
@@ -224,6 +227,8 @@ class Status(object):
             if done <= self.bar.n:  # a new epoch
                 self.bar.reset()
             self.bar.update(done - self.bar.n)
+        elif update % self.every == 0:
+            print('Epoch %d  Update %d  Cost %.5f' % (epoch, update, cost))
 
     def clear(self):
         """Make room for other lines."""

@@ -251,6 +251,7 @@ class CompilerError(EnvironmentError):
 
 def _explain_compiler():
     """Let Theano's compiler raise a :class:`CompilerError`."""
+    from theano import config
     from theano.gof.cmodule import GCC_compiler
     # Theano would say the sentence, too, before the error is caught.
     logging.getLogger('theano.gof.cmodule').addFilter(_Filter(
@@ -258,11 +259,23 @@ def _explain_compiler():
     compile_str = GCC_compiler.compile_str
 
     def explained(*args, **kwargs):
+        if _announcements:
+            sys.stderr.write('Compiling %s for this machine, which is done '
+                             'once; the code is kept in %s\n' % (
+                                 _announcements.pop(), config.compiledir))
         try:
             return compile_str(*args, **kwargs)
         except Exception as error:
             raise CompilerError(_sentence(error))
     GCC_compiler.compile_str = staticmethod(explained)
+
+
+_announcements = []
+
+
+def announce(what):
+    """Say on standard error when something is compiled, but not if cached."""
+    _announcements[:] = [what]
 
 
 # ---- BLAS -------------------------------------------------------------------

@@ -91,6 +91,7 @@ class Training(object):
     CODE = '''
 import resource, shutil, signal, sys
 import lstm
+from support import terminal
 
 def hold():
     print('held')
@@ -100,13 +101,13 @@ def limit(size):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))
 
-real_show = lstm.Training.show
+real_show = terminal.Status.show
 
-def show(self, cost):
-    real_show(self, cost)
-    exec(AT.get(self.state.update, ''))
+def show(self, epoch, done, update, *numbers):
+    real_show(self, epoch, done, update, *numbers)
+    exec(AT.get(update, ''))
 
-lstm.Training.show = show
+terminal.Status.show = show
 '''
 
     def __init__(self, folder, at=None, before='', prepare=heed_signals,

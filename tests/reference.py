@@ -50,26 +50,66 @@ def layer(params, inputs, mask, prefix='lstm', step=lstm_step, start=0.):
     return numpy.array(outputs)
 
 
-def probabilities(params, reviews, scale=0.5):
+def mean_of(h):
+    """The mean of outputs (T, D) over the words; 0 without any."""
+    return h.mean(axis=0) if len(h) else numpy.zeros(h.shape[1])
+
+
+def max_of(h):
+    """The maximum of each unit over the words; 0 without any."""
+    if not len(h):
+        return numpy.zeros(h.shape[1])
+    return h[h.real.argmax(axis=0), numpy.arange(h.shape[1])]
+
+
+POOLINGS = {'mean': [mean_of], 'max': [max_of], 'both': [mean_of, max_of]}
+
+
+def encoder_outputs(params, words, encoder='lstm'):
+    """Outputs of the layer for one review: (T, D), or (T, 2D)."""
+    def layer_of(prefix, words):
+        return lstm_outputs(params['Wemb'][words], *[
+            params['%s_%s' % (prefix, name)] for name in 'WUb'])
+    if encoder == 'lstm':
+        return layer_of('lstm', words)
+    return numpy.concatenate(
+        [layer_of('bilstm_forward', words),
+         layer_of('bilstm_backward', words[::-1])[::-1]], axis=1)
+
+
+def probabilities(params, reviews, scale=0.5, encoder='lstm', pooling='mean'):
     """Class probabilities of reviews, lists of word ids: (n, C).
 
     `scale` is what dropout multiplies with outside of training.
     """
     rows = []
     for words in reviews:
-        h = lstm_outputs(params['Wemb'][words], params['lstm_W'],
-                         params['lstm_U'], params['lstm_b'])
-        mean = h.mean(axis=0) if len(words) else numpy.zeros(h.shape[1])
-        scores = scale * mean @ params['U'] + params['b']
-        exps = numpy.exp(scores - scores.max())
+        h = encoder_outputs(params, words, encoder)
+        pooled = numpy.concatenate([pool(h) for pool in POOLINGS[pooling]])
+        scores = scale * pooled @ params['U'] + params['b']
+        exps = numpy.exp(scores - scores.real.max())
         rows.append(exps / exps.sum())
     return numpy.array(rows)
 
 
-def cost(params, reviews, labels, scale=0.5):
+def cost(params, reviews, labels, scale=0.5, **model):
     """Mean negative log likelihood."""
-    probs = probabilities(params, reviews, scale)
+    probs = probabilities(params, reviews, scale, **model)
     return -numpy.log(probs[numpy.arange(len(labels)), labels]).mean()
+
+
+def exact_derivatives(f, params, name):
+    """Derivatives of f(params), from its values a tiny imaginary step away.
+
+    W. Squire and G. Trapp, "Using Complex Variables to Estimate Derivatives
+    of Real Functions", SIAM Review 40(1), 1998: nothing cancels.
+    """
+    result = numpy.empty(params[name].shape)
+    for place in numpy.ndindex(*result.shape):
+        value = params[name].astype('complex128')
+        value[place] += 1e-30j
+        result[place] = f(dict(params, **{name: value})).imag / 1e-30
+    return result
 
 
 def derivatives(f, params, name, step=1e-5):

@@ -147,6 +147,12 @@ def small(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp('small') / 'small.npz')
 
 
+@pytest.fixture(scope='module', autouse=True)
+def compiled(small):
+    """Compile the layer, so that no command says that it compiles it."""
+    classify.build(small)
+
+
 def read_arrays(path):
     with numpy.load(path, allow_pickle=False) as archive:
         return dict(archive)
@@ -681,7 +687,9 @@ def test_help_fits_a_screen(capsys, monkeypatch):
 
 def test_the_model_is_lstm_model_npz_if_none_is_named(model, run, tmp_path,
                                                       monkeypatch):
+    """If none comes with the scripts, either."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(classify, 'OWN_MODEL', str(tmp_path / 'none.npz'))
     for arguments in (['predict', 'x'], ['evaluate'], ['plot']):
         assert run(*arguments, code=1) == (
             'classify.py: there is no model file lstm_model.npz; train one '
@@ -1605,11 +1613,14 @@ SECOND_PARAMS = (
     "    params['U'] = numpy_floatX(",
     "    params = param_init_lstm(options, params, 'lstm2', rng)\n"
     "    params['U'] = numpy_floatX(")
+POOLED = (
+    'proj = h if h.ndim == 2 else tensor.concatenate(        # (n, F)\n'
+    "        [pool(h, mask) for pool in poolings[options.get('pooling', 'mean'"
+    ')]],\n'
+    '        axis=1)')
 SECOND_LAYER = (
-    '    proj = mean_over_words(',
-    "    h = lstm_layer(tparams, h, options, 'lstm2', mask)\n"
-    '    proj = mean_over_words(')
-MEAN = 'proj = mean_over_words(h, mask) if h.ndim == 3 else h'
+    POOLED, "h = lstm_layer(tparams, h, options, 'lstm2', mask)\n"
+    '    ' + POOLED)
 
 
 def classify_with(module):
@@ -1699,8 +1710,8 @@ def test_the_explanation_of_two_layers_adds_up(stacked, run):
     assert found.parts.sum() + found.bias == pytest.approx(
         log[1] - log[0], abs=3 * TOLERANCE)
     assert found.note == ''
-    assert 'not linear' not in run('predict', '--model', path, '--explain',
-                                   'it was', module=classify2)
+    assert 'in proportion' not in run(
+        'predict', '--model', path, '--explain', 'it was', module=classify2)
 
 
 def test_a_model_of_edited_code_does_not_fit_the_unedited(stacked, run,
@@ -1744,15 +1755,43 @@ def pooled_log_odds(pool, ids):
     return scores[1] - scores[0]
 
 
+@pytest.mark.parametrize('edit, pool', [
+    ('proj = h.max(axis=0)', lambda h: h.max(axis=0)),
+    ('proj = h[-1]', lambda h: h[-1]),
+    ('proj = tensor.maximum(mean_over_words(h, mask), 0)',
+     lambda h: numpy.maximum(h.mean(axis=0), 0))],
+    ids=['max', 'last', 'rectified'])
+def test_explanations_of_an_edited_model_that_is_in_proportion_add_up(
+        run, small, edit, pool):
+    copy = classify_with(edited((POOLED, edit)))
+    text = 'the film was great'
+    log_odds = pooled_log_odds(pool, [WORDS.index(word)
+                                      for word in text.split()])
+    found = copy.Classifier(small).explain(text)
+    assert found.probs[1] == pytest.approx(1 / (1 + numpy.exp(-log_odds)))
+    assert found.parts.sum() + found.bias == pytest.approx(log_odds,
+                                                           abs=TOLERANCE)
+    assert found.note == ''
+    assert 'note' not in json.loads(run(
+        'predict', '--model', small, '--explain', '--json', text,
+        module=copy))
+
+
+def square_near_0(h):
+    mean = h.mean(axis=0)
+    return mean if abs(mean).sum() > 0.5 else mean ** 2
+
+
 @pytest.mark.parametrize('edit, pool, adds_up', [
-    ('proj = h.max(axis=0)', lambda h: h.max(axis=0), True),
-    ('proj = h[-1]', lambda h: h[-1], True),
     ('proj = tensor.tanh(5 * mean_over_words(h, mask))',
-     lambda h: numpy.tanh(5 * h.mean(axis=0)), False)],
-    ids=['max', 'last', 'tanh'])
-def test_explanations_say_that_a_model_is_not_linear_in_the_mean(
+     lambda h: numpy.tanh(5 * h.mean(axis=0)), False),
+    # It adds up here, but would not with half the outputs.
+    ('proj = mean_over_words(h, mask)\n'
+     '    proj = tensor.switch(abs(proj).sum() > 0.5, proj, proj ** 2)',
+     square_near_0, True)], ids=['tanh', 'square'])
+def test_explanations_say_that_a_model_is_not_in_proportion_to_its_outputs(
         run, small, tmp_path, edit, pool, adds_up):
-    copy = classify_with(edited((MEAN, edit)))
+    copy = classify_with(edited((POOLED, edit)))
     text = 'the film was great'
     log_odds = pooled_log_odds(pool, [WORDS.index(word)
                                       for word in text.split()])
@@ -1760,8 +1799,8 @@ def test_explanations_say_that_a_model_is_not_linear_in_the_mean(
     assert found.probs[1] == pytest.approx(1 / (1 + numpy.exp(-log_odds)))
     assert (found.parts.sum() + found.bias == pytest.approx(
         log_odds, abs=TOLERANCE)) == adds_up
-    note = 'The classifier is not linear in the mean of the outputs. Parts ' \
-        'are gradient times output, and %s up to the log-odds, %+.3f.' % (
+    note = 'The log-odds are not in proportion to the outputs. Parts are ' \
+        'gradient times output, and %s up to the log-odds, %+.3f.' % (
             'add' if adds_up else 'do not add', log_odds)
     assert found.note == note
     page = tmp_path / 'page.html'

@@ -298,7 +298,8 @@ def test_a_second_signal_exits_immediately(start, dataset, tmp_path):
         before='def pred_error(*args):\n'
                '    hold()\n'
                '    return 0.5\n'
-               'lstm.pred_error = pred_error',
+               'from support import metrics\n'
+               'metrics.pred_error = pred_error',
         **dict(SMALL, dataset=dataset, validFreq=1000))
     training.until('held')
     training.signal(signal.SIGTERM)
@@ -381,14 +382,14 @@ def test_a_terminal_has_a_status_line(on_terminal, monkeypatch):
     # Without waiting between two lines.
     monkeypatch.setattr(terminal, 'tqdm', functools.partial(
         tqdm, mininterval=0))
-    status = terminal.Status(19)
+    status = terminal.Status(19, 1)
     assert status.on
     for call, parts, absent in (
-            ((2, 10, 0.6, None), ['Epoch 2', ' 10/19 ', 'cost 0.6000'],
+            ((2, 10, 48, 0.6, None), ['Epoch 2', ' 10/19 ', 'cost 0.6000'],
              'best'),
-            ((2, 11, 0.5, 0.125), ['Epoch 2', ' 11/19 ', 'cost 0.5000',
-                                   'best valid 0.1250'], '0.6'),
-            ((3, 1, 0.4, 0.125), ['Epoch 3', ' 1/19 ', 'cost 0.4000'],
+            ((2, 11, 49, 0.5, 0.125), ['Epoch 2', ' 11/19 ', 'cost 0.5000',
+                                       'best valid 0.1250'], '0.6'),
+            ((3, 1, 58, 0.4, 0.125), ['Epoch 3', ' 1/19 ', 'cost 0.4000'],
              '0.5000')):
         status.show(*call)
         line = screen.last_line()
@@ -398,7 +399,7 @@ def test_a_terminal_has_a_status_line(on_terminal, monkeypatch):
     status.clear()
     assert screen.last_line().strip() == ''
     assert '\n' not in screen.getvalue()
-    status.show(3, 2, 0.4, 0.125)
+    status.show(3, 2, 59, 0.4, 0.125)
     status.close()
     assert screen.last_line().strip() == ''
 
@@ -406,10 +407,10 @@ def test_a_terminal_has_a_status_line(on_terminal, monkeypatch):
 def test_an_epoch_of_one_update_changes_the_status_line(on_terminal):
     pytest.importorskip('tqdm')
     screen = on_terminal()
-    status = terminal.Status(1)
-    status.show(0, 1, 0.5, None)
+    status = terminal.Status(1, 1)
+    status.show(0, 1, 1, 0.5, None)
     for epoch in (1, 2):
-        status.show(epoch, 1, 0.5, None)
+        status.show(epoch, 1, epoch + 1, 0.5, None)
         assert 'Epoch %d' % epoch in screen.last_line()
     status.close()
 
@@ -417,12 +418,14 @@ def test_an_epoch_of_one_update_changes_the_status_line(on_terminal):
 def test_without_tqdm_there_is_no_status_line(on_terminal, monkeypatch):
     screen = on_terminal()
     monkeypatch.setattr(terminal, 'tqdm', None)
-    status = terminal.Status(19)
+    status = terminal.Status(19, 10)
     assert not status.on
-    status.show(2, 10, 0.6, None)
+    status.show(2, 11, 49, 0.6, None)
     status.clear()
     status.close()
     assert screen.getvalue() == ''
+    status.show(2, 12, 50, 0.6, None)  # there are lines of a log
+    assert screen.getvalue() == 'Epoch 2  Update 50  Cost 0.60000\n'
 
 
 def test_a_training_on_a_terminal_shows_one_line_in_place_of_a_log(

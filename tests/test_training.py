@@ -20,7 +20,7 @@ import imdb
 import lstm
 import reference
 from conftest import ROOT, TINY
-from support import datafile, memory, vectors
+from support import datafile, memory, terminal, vectors
 
 PARAMETERS = ['Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b']
 
@@ -131,12 +131,12 @@ def test_the_mean_cost_is_of_the_updates_since_the_last_validation(
 def test_the_options_are_saved(train):
     _, archive = train()
     options = json.loads(str(archive['options']))
-    assert set(options) == {'ydim', 'classes'} | {
+    assert set(options) == {'ydim', 'classes', 'n_train'} | {
         row.name for row in lstm.OPTIONS}
     for name, value in TINY.items():
         assert options[name] == value
     assert options['optimizer'] == 'adadelta' and options['lrate'] == 0.0001
-    assert options['ydim'] == 2
+    assert options['ydim'] == 2 and options['n_train'] == 76
     assert options['classes'] == ['class 0', 'class 1']
 
 
@@ -368,6 +368,15 @@ BAD = [
     ('clip_c', 1e39, 'a number from 1e-30 to 1e[+]30, or 0: no clipping'),
     ('class_weight', 'equal', "'balanced', or None"),
     ('vectors', 3, 'the path of a text file, or None'),
+    ('pooling', 'last', "'both', 'max' or 'mean'"),
+    ('pooling', None, "'both', 'max' or 'mean'"),
+    ('average', 1., 'a number of 0 or more and below 1'),
+    ('average', -0.1, 'a number of 0 or more and below 1'),
+    ('average', True, 'a number of 0 or more and below 1'),
+    ('schedule', 'cosine', "'constant' or 'linear'"),
+    ('split', 'film', "'group' or 'random'"),
+    ('valid_portion', 0, 'a number above 0 and below 1'),
+    ('valid_portion', 1, 'a number above 0 and below 1'),
     ('resume', 'm.npz', 'True or False'),
 ]
 
@@ -553,7 +562,10 @@ GOOD = [
                                                 False),
     ('word_dropout', '0.1', 0.1), ('clip_c', '0', 0.),
     ('class_weight', 'balanced', 'balanced'), ('class_weight', 'None', None),
-    ('vectors', 'v.txt', 'v.txt'), ('resume', 'True', True)]
+    ('vectors', 'v.txt', 'v.txt'), ('pooling', 'both', 'both'),
+    ('average', '0.999', 0.999), ('schedule', 'linear', 'linear'),
+    ('split', 'random', 'random'), ('valid_portion', '0.2', 0.2),
+    ('resume', 'True', True)]
 
 
 @pytest.fixture
@@ -1004,10 +1016,10 @@ def test_a_training_that_cannot_fit_says_so_before_it_starts(
 
 def test_what_was_learned_is_saved_when_the_memory_ends(train, tmp_path,
                                                         monkeypatch):
-    def show(self, cost):
-        if self.state.update == 25:
+    def show(self, epoch, done, update, cost, best_err):
+        if update == 25:
             raise MemoryError('no memory')
-    monkeypatch.setattr(lstm.Training, 'show', show)
+    monkeypatch.setattr(terminal.Status, 'show', show)
     with pytest.raises(MemoryError, match='at update 25 no memory; training '
                        'stopped, and the best model so far is in .*lower '
                        'batch_size or maxlen'):
