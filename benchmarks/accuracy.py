@@ -1,13 +1,18 @@
 """Train on the real data set and report errors on all its test reviews.
 
     export THEANO_FLAGS="floatX=float32"
-    uv run benchmarks/accuracy.py defaults   # lstm.py as it is, five seeds
-    uv run benchmarks/accuracy.py full       # reviews of any length
-    uv run benchmarks/accuracy.py search     # the source of its settings
+    uv run benchmarks/accuracy.py defaults   # lstm.py as in 2014, five seeds
+    uv run benchmarks/accuracy.py labelled   # the best settings, five seeds
+    uv run benchmarks/accuracy.py unlabelled --archive aclImdb_v1.tar.gz
+    uv run benchmarks/accuracy.py model --archive aclImdb_v1.tar.gz
+    uv run benchmarks/accuracy.py few
 
-``search`` uses training reviews only. It holds back those of some films,
-because no film of the test set is in the training set. Models go to the
-folder that ``--folder`` names. Unfinished trainings there are continued.
+``labelled`` learns from the labelled training reviews alone. ``unlabelled``
+uses the others of the archive, too: for word vectors, and with the labels that
+a first model gives them. ``model`` makes ``data/imdb_lstm.npz``: the first
+model of ``unlabelled``, in float16. ``few`` starts from it to learn the
+sample. ``search.py`` is where the settings come from. Models and vectors go to
+the folder that ``--folder`` names. Unfinished trainings there are continued.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -18,35 +23,34 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+import classify  # noqa: E402
 import imdb  # noqa: E402
 import lstm  # noqa: E402
 import numpy  # noqa: E402
+from support import datafile, files, metrics, skipgram  # noqa: E402
 
 SEEDS = [123, 1, 2, 3, 4]
 
-# Reviews of any length. The rows of `search` differ from BASE in the options
-# that they name; FULL is the row with the lowest error on other films.
-BASE = dict(maxlen=None, dim_proj=64, n_words=3000, optimizer=lstm.adam,
-            lrate=0.002, clip_c=1., word_dropout=0.4, max_epochs=6,
-            patience=100, validFreq=-1, saveFreq=-1, dispFreq=100)
-SEARCH = [
-    dict(),
-    dict(lrate=0.004),
-    dict(n_words=5000),
-    dict(n_words=10000),
-    dict(n_words=30000),
-    dict(word_dropout=0.),
-    dict(clip_c=0.),
-    dict(dim_proj=128),
-    dict(lrate=0.004, max_epochs=12),
-    dict(lrate=0.004, max_epochs=12, word_dropout=0.5),
-    dict(optimizer=lstm.adadelta, max_epochs=2),
-]
-FULL = dict(BASE, **SEARCH[1])
+# Reviews of any length: what search.py found on reviews of other films.
+LABELLED = dict(
+    maxlen=None, encoder='bilstm', pooling='both', optimizer=lstm.adam,
+    schedule='linear', average=0.999, clip_c=1., dim_proj=64, n_words=30000,
+    word_dropout=0.4, lrate=0.003, max_epochs=6, patience=100, validFreq=-1,
+    saveFreq=-1, dispFreq=100)
+TEACHER = dict(LABELLED, word_dropout=0.3, lrate=0.002)
+UNLABELLED = dict(TEACHER, max_epochs=3)
+CERTAIN = 0.8  # the least probability of a label that the teacher gives
+DEFAULTS = dict(split='random', max_epochs=100, dispFreq=100)
+# Few texts: settings chosen on validation reviews of the sample.
+FEW = dict(
+    dataset='sample', reload_model=classify.OWN_MODEL, maxlen=None,
+    encoder='bilstm', pooling='both', dim_proj=64, optimizer=lstm.adam,
+    lrate=0.0005, average=0.99, clip_c=1., max_epochs=8, validFreq=-1,
+    saveFreq=-1, dispFreq=100)
 
 
 def train(path, **how):
-    """Train, or continue, and return the history, one row per validation."""
+    """Train, or continue, and return the errors: on validation and test."""
     if os.path.exists(path):
         then = lstm.load_options(path)
         now = dict(how, optimizer=how.get('optimizer', lstm.adadelta).__name__)
@@ -55,7 +59,8 @@ def train(path, **how):
                 sys.exit('%s was trained with %s=%s, not %s; remove it'
                          % (path, name, then.get(name), value))
     lstm.train_lstm(saveto=path, resume=True, **how)
-    return lstm.load_history(path)
+    with numpy.load(path, allow_pickle=False) as saved:
+        return float(saved['valid_err']), float(saved['test_err'])
 
 
 def say(text, rows):
@@ -64,75 +69,131 @@ def say(text, rows):
         print(row)
 
 
-def other_films(folder):
-    """Write a data set whose test reviews are training reviews of other films.
+def five(name, folder, **how):
+    """Train with each seed, and print the errors."""
+    rows, errors = ['seed  updates  valid   test'], []
+    for seed in SEEDS:
+        path = os.path.join(folder, '%s_%d.npz' % (name, seed))
+        errors.append(train(path, seed=seed, **how))
+        rows.append('%4d  %7d  %.4f  %.4f' % (
+            (seed, lstm.load_history(path)[-1, 0]) + errors[-1]))
+    rows.append('mean %.4f, standard deviation %.4f' % (
+        numpy.mean(errors, 0)[1], numpy.std(errors, 0, ddof=1)[1]))
+    say('Errors of %s' % name, rows)
 
-    The reviews of a class are numbered film by film, with 30 per film at
-    most. So a block of numbers has all reviews of nearly all its films. A
-    film's good and bad reviews have different numbers: one of the two kinds
-    may be in training. Every fifth block of 625 is held back, 5,000 reviews.
-    """
-    path = os.path.join(folder, 'other_films.pkl')
-    if not os.path.isfile(path):
-        reviews, labels = imdb.read_data('imdb.pkl')[0]
-        if labels != [0] * 12500 + [1] * 12500:
-            sys.exit('data/imdb.pkl is not of the 25,000 training reviews')
-        # They stand in the order of their file names: 0_3, 10000_4, 10001_4.
-        numbers = 2 * sorted(range(12500), key='{}_'.format)
-        parts = [], []
-        for n, number in enumerate(numbers):
-            parts[number // 625 % 5 == 3].append(n)
-        imdb.write_data(path, *[
-            ([reviews[n] for n in part], [labels[n] for n in part])
-            for part in parts])
+
+def words_of(reviews):
+    """Turn lists of word ids of data/imdb.pkl into lists of words."""
+    names = dict((n, word) for word, n in imdb.load_dictionary().items())
+    return [[names[n] for n in review if n in names] for review in reviews]
+
+
+def defaults(folder, archive):
+    five('defaults', folder, **DEFAULTS)
+
+
+def labelled(folder, archive):
+    path = os.path.join(folder, 'labelled.txt')
+    if not os.path.exists(path):
+        skipgram.train(words_of(imdb.read_data('imdb.pkl')[0][0]), path,
+                       LABELLED['dim_proj'], epochs=15)
+    five('labelled', folder, vectors=path, **LABELLED)
+
+
+def vectors(folder, archive):
+    """Return the path of word vectors, learned if need be."""
+    path = os.path.join(folder, 'imdb64.txt')
+    if not os.path.exists(path):
+        imdb.write_vectors(archive, path, UNLABELLED['dim_proj'])
     return path
 
 
-def defaults(folder):
-    rows, errors = ['seed  updates  valid   test'], []
-    for seed in SEEDS:
-        path = os.path.join(folder, 'defaults_%d.npz' % seed)
-        history = train(path, seed=seed, max_epochs=100, dispFreq=100)
-        with numpy.load(path, allow_pickle=False) as saved:
-            errors.append(float(saved['test_err']))
-            rows.append('%4d  %7d  %.4f  %.4f' % (
-                seed, history[-1, 0], saved['valid_err'], errors[-1]))
-    rows.append('mean %.4f, standard deviation %.4f' % (
-        numpy.mean(errors), numpy.std(errors, ddof=1)))
-    say('Errors of lstm.py as it is', rows)
+def label_more(path, teacher, archive, train, valid, test):
+    """Write a data set with labels for reviews that had none.
+
+    A first model, the teacher, labels the reviews of ``train/unsup``. Those
+    that it is certain of become training reviews. D.-H. Lee, "Pseudo-Label",
+    ICML 2013 workshop on challenges in representation learning.
+    """
+    classifier = classify.Classifier(teacher)
+    seqs = [classifier.encode(text) for text in imdb.read_texts(archive)[1]]
+    probs = classifier.probabilities_of_ids(seqs)
+    reviews, labels = train
+    for n in numpy.flatnonzero(probs.max(axis=1) > CERTAIN):
+        reviews.append(seqs[n])
+        labels.append(int(probs[n].argmax()))
+    words = imdb.read_words('imdb.dict.pkl')
+    datafile.write(path, imdb.Corpus(
+        (reviews, labels), valid, test, words.dictionary, words.classes,
+        words.tokenizer))
 
 
-def full(folder):
-    path = os.path.join(folder, 'full.npz')
-    history = train(path, **FULL)
+def more_reviews(folder, archive):
+    """Return a data set that a teacher made; it has its validation reviews."""
+    path = os.path.join(folder, 'more.pkl')
+    if not os.path.exists(path):
+        teacher = os.path.join(folder, 'teacher.npz')
+        train(teacher, seed=SEEDS[0], vectors=vectors(folder, archive),
+              **TEACHER)
+        label_more(path, teacher, archive, *imdb.load_data(
+            'imdb.pkl', valid_portion=0.05, seed=SEEDS[0], n_words=10 ** 9))
+    return path
+
+
+def unlabelled(folder, archive):
+    five('unlabelled', folder, vectors=vectors(folder, archive),
+         dataset=more_reviews(folder, archive), **UNLABELLED)
+
+
+def model(folder, archive):
+    """Write the model that comes with the scripts."""
+    path = os.path.join(folder, 'unlabelled_%d.npz' % SEEDS[0])
+    train(path, seed=SEEDS[0], vectors=vectors(folder, archive),
+          dataset=more_reviews(folder, archive), **UNLABELLED)
     with numpy.load(path, allow_pickle=False) as saved:
-        say('Errors of %s' % path, ['%d updates, valid %.4f, test %.4f' % (
-            history[-1, 0], saved['valid_err'], saved['test_err'])])
+        arrays = dict((name, array.astype('float16') if array.dtype.name ==
+                       'float32' else array) for name, array in saved.items())
+    options = lstm.load_options(path)
+    arrays['options'] = files.text_array(dict(
+        options, dataset='imdb', **dict((name, os.path.basename(options[name]))
+                                        for name in ('saveto', 'vectors'))))
+    files.write_npz(classify.OWN_MODEL, arrays)
+    classifier = classify.Classifier(classify.OWN_MODEL)
+    _, valid, test = imdb.load_data(
+        'imdb.pkl', classifier.options['n_words'], 0.05, seed=SEEDS[0])
+    sets = [('validation reviews, of other films', valid),
+            ('test reviews', test)]
+    sets = [(name, labels, classifier.probabilities_of_ids(reviews))
+            for name, (reviews, labels) in sets]
+    sample = imdb.read_reviews(os.path.join(ROOT, 'data', 'sample'))
+    sets.append(('all reviews of data/sample',
+                 [classifier.classes.index(label) for _, label, _ in sample],
+                 classifier.probabilities([text for _, _, text in sample])))
+    rows = ['%.2f MB' % (1e-6 * os.path.getsize(classify.OWN_MODEL))]
+    for name, labels, probs in sets:
+        score = metrics.scores(labels, probs)
+        rows.append('%-34s %5d  %.4f (%.4f to %.4f)' % (
+            (name, len(labels), score['error']) + score['interval']))
+    say('Errors of %s' % classify.OWN_MODEL, rows)
 
 
-def search(folder):
-    rows = ['films   valid   at update of']
-    for what in SEARCH:
-        name = ', '.join('%s=%s' % (key, getattr(value, '__name__', value))
-                         for key, value in sorted(what.items()))
-        path = os.path.join(folder, ('search ' + name).rstrip() + '.npz')
-        history = train(path, **dict(BASE, dataset=other_films(folder),
-                                     **what))
-        with numpy.load(path, allow_pickle=False) as saved:
-            errors = float(saved['test_err']), float(saved['valid_err'])
-        best = numpy.flatnonzero(history[:, 3] == errors[1])[-1]
-        rows.append('%.4f  %.4f  %9d  %5d  %s' % (
-            errors + (history[best, 0], history[-1, 0], name)))
-    say('Errors on reviews of other films, and on validation reviews', rows)
+def few(folder, archive):
+    """Learn the sample, from scratch as the README's first command does."""
+    for name, how in (('from it', FEW), ('from scratch', dict(
+            FEW, reload_model=None, max_epochs=40))):
+        five('few ' + name, folder, **how)
 
 
 if __name__ == '__main__':
+    commands = {'defaults': defaults, 'labelled': labelled,
+                'unlabelled': unlabelled, 'model': model, 'few': few}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('what', choices=['defaults', 'full', 'search'])
+    parser.add_argument('what', choices=sorted(commands))
     parser.add_argument('--folder', default='.', help='default: this one')
+    parser.add_argument('--archive', default='aclImdb_v1.tar.gz',
+                        help='the source of data/imdb.pkl')
     args = parser.parse_args()
-    if not os.path.isfile(os.path.join(ROOT, 'data', 'imdb.pkl')):
+    if not imdb.find_file('imdb.pkl'):
         sys.exit('There is no data/imdb.pkl: ./download.sh gets it')
-    {'defaults': defaults, 'full': full, 'search': search}[args.what](
-        args.folder)
+    commands[args.what](args.folder, args.archive)
