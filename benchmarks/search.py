@@ -2,10 +2,9 @@
 
     export THEANO_FLAGS="floatX=float32"
     uv run benchmarks/search.py labelled --trials 20
-    uv run benchmarks/search.py unlabelled --trials 20 \
-        --archive aclImdb_v1.tar.gz
+    uv run benchmarks/search.py unlabelled --trials 20
     uv run benchmarks/search.py labelled --trials 0     # the table so far
-    uv run benchmarks/search.py student --archive aclImdb_v1.tar.gz
+    uv run benchmarks/search.py student
 
 ``student`` lets the first model of ``unlabelled`` label more reviews, and
 trains on them, as ``accuracy.py unlabelled`` does.
@@ -20,7 +19,8 @@ from __future__ import absolute_import, division, print_function
 import argparse
 import os
 
-from accuracy import LABELLED, TEACHER, UNLABELLED, label_more, words_of
+from accuracy import (
+    LABELLED, TEACHER, UNLABELLED, label_more, train, words_of)
 
 import imdb
 import lstm
@@ -88,9 +88,10 @@ def student(folder, archive):
     if not os.path.exists(path):
         label_more(path, os.path.join(folder, 'unlabelled_0.npz'), archive,
                    *datafile.read(other_films(folder))[:3])
-    print('%.4f' % lstm.train_lstm(**dict(
-        UNLABELLED, dataset=path, saveto=os.path.join(folder, 'student.npz'),
-        vectors=vectors(folder, UNLABELLED['dim_proj'], archive)))[1])
+    print('%.4f' % train(
+        os.path.join(folder, 'student.npz'), dataset=path, seed=lstm.SEED,
+        vectors=vectors(folder, UNLABELLED['dim_proj'], archive),
+        **UNLABELLED)[0])
 
 
 def main():
@@ -100,7 +101,8 @@ def main():
     parser.add_argument('what', choices=['labelled', 'unlabelled', 'student'])
     parser.add_argument('--trials', type=int, default=20)
     parser.add_argument('--folder', default='.', help='default: this one')
-    parser.add_argument('--archive', default='aclImdb_v1.tar.gz')
+    parser.add_argument('--archive', default='aclImdb_v1.tar.gz',
+                        type=lambda path: imdb.find_file(path) or path)
     args = parser.parse_args()
     if args.what == 'student':
         return student(args.folder, args.archive)
