@@ -18,7 +18,7 @@ import classify
 import imdb
 import lstm
 from conftest import ROOT
-from graphs import in_float64, nodes_of, some_params
+from graphs import edited, in_float64, in_python, nodes_of, some_params
 from support import fused_lstm
 from support.fused_lstm import LSTM
 
@@ -183,6 +183,30 @@ def test_the_compiler_is_back_after_a_model_that_does_not_fit(tmp_path):
     x = theano.tensor.vector()
     f = theano.function([x], 2 * x)
     assert any(hasattr(thunk, 'cthunk') for thunk in f.fn.thunks)
+
+
+def test_a_layer_in_scan_is_compiled_as_ever(tmp_path, monkeypatch, capsys):
+    """In NumPy, scan takes some hundred times as long as in C."""
+    module = edited(('c_t = f * c + i * tensor.tanh(', 'c_t = f * c + i * ('))
+    monkeypatch.setitem(lstm.layers, 'lstm', (lstm.param_init_lstm,
+                                              module.lstm_layer))
+    path = write_model(tmp_path / 'm.npz')
+    modes = []
+
+    def function(*args, **kwargs):
+        modes.append((kwargs.get('mode'), theano.config.cxx))
+        return real(*args, **kwargs)
+
+    real = theano.function
+    monkeypatch.setattr(theano, 'function', function)
+    with in_python():  # which takes the place of the default mode
+        classifier = classify.Classifier(path)
+        used = [modes[-1]]
+        classifier.explain(TEXTS[0])
+        used.append(modes[-1])
+    assert used == [(None, theano.config.cxx)] * 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('lstm_layers runs in theano.scan')
 
 
 # --------------------------------------------------------------------------
