@@ -43,7 +43,7 @@ import imdb
 import lstm
 from support import (
     checkpoint, corpus, files, fused_lstm, inputs, options as opt, tables,
-    terminal,     text as text_rules)
+    terminal, text as text_rules)
 from support.metrics import missing, scores
 from support.terminal import printable
 
@@ -115,6 +115,9 @@ def load_model(path):
     if options.get('encoder', 'lstm') not in list(lstm.layers):
         raise ValueError('%s has the layer %r, which lstm.layers lacks'
                          % (path, options['encoder']))
+    if options.get('pooling', 'mean') not in list(lstm.poolings):
+        raise ValueError('%s has the pooling %r, which lstm.poolings lacks'
+                         % (path, options['pooling']))
     return params, options
 
 
@@ -187,8 +190,11 @@ def build(path):
     params, options = load_model(path)
     try:
         tparams = lstm.init_tparams(params)
-        with _compiling, fused_lstm.quick_mode() as mode:
-            model = opt.call(lstm.build_model, tparams, options, mode=mode)
+        with _compiling:
+            with fused_lstm.quick_mode() as mode:
+                model = opt.call(lstm.build_model, tparams, options, mode=mode)
+            if mode and fused_lstm.has_scan(model[6]):  # an edited layer
+                model = lstm.build_model(tparams, options)
         # A prediction, of a word and of padding, shows that all shapes fit.
         last = options['n_words'] - 1
         x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
@@ -375,7 +381,8 @@ class Classifier(object):
             probs = self._model[4](x, mask)[0]
             towards = 1 if len(self.classes) == 2 else int(probs.argmax())
             if self._f_parts is None:
-                with _compiling, fused_lstm.quick_mode() as mode:
+                with _compiling, fused_lstm.quick_mode(
+                        self._model[6]) as mode:
                     self._f_parts = self._compile_parts(mode)
             h, slope, slope_at_half, log_odds, bias = [
                 each.astype('float64')
@@ -935,10 +942,15 @@ def _default_model(command):
 def describe(path):
     """Return a sentence: which model this is, and how good it is."""
     options, words = {}, ''
+
+    def check(shape, dtype):
+        if shape or dtype.kind != 'f':
+            raise ValueError('%s holds a test error that is no number' % path)
+
     with files.open_npz(path, 'model file') as archive:
         names = archive.namelist()
         if 'test_err.npy' in names:
-            error = files.read_array(archive, 'test_err', _check_scalar)
+            error = files.read_array(archive, 'test_err', check)
             words = '; its error on test reviews was %.4f' % error
     if 'options.npy' in names:
         options = lstm.load_options(path)
@@ -949,11 +961,6 @@ def describe(path):
             '%d reviews of ' % number if known else '',
             corpus.one_line(source), words)
     return 'The model is %s%s' % (path, words)
-
-
-def _check_scalar(shape, dtype):
-    if shape or dtype.kind != 'f':
-        raise ValueError('its test error is no number')
 
 
 def _write(text):

@@ -855,7 +855,8 @@ class Training(object):
                               'before the first validation')
         if not fault:
             self.save()  # before the errors, which may take long
-        zipp(state.best_params or self.averaged(), self.tparams)
+        state.best_params = state.best_params or self.averaged()
+        zipp(state.best_params, self.tparams)
         errors = self.errors()
         for line in metrics.missing(self.options['classes'], self.test[1],
                                     self.predicted):

@@ -107,9 +107,10 @@ def substitute(h, dim):
         equal = backwards = False
     if equal or backwards:
         return _fused(x, mask, U, backwards)
-    sys.stderr.write(
-        '%s runs in theano.scan, which is slower: its step is not the one '
-        'that support/fused_lstm.py has in C++\n' % name)
+    if not _cxx:  # in quick mode, which is for the Op alone
+        sys.stderr.write(
+            '%s runs in theano.scan, which is slower: its step is not the one '
+            'that support/fused_lstm.py has in C++\n' % name)
     return h
 
 
@@ -401,16 +402,24 @@ def drop_unused_state(node):
 _cxx = []  # the compiler, where quick_mode has hidden it
 
 
+def has_scan(*outputs):
+    """Return whether theano.scan is in a graph. In NumPy, it is slow."""
+    return any(each.owner and isinstance(each.owner.op, Scan)
+               for each in theano.gof.graph.ancestors(outputs))
+
+
 @contextlib.contextmanager
-def quick_mode():
+def quick_mode(*outputs):
     """Compile the LSTM layer only, and run all other Ops in NumPy.
 
     They take a small part of the time of a prediction, and their C++ would
-    take ten seconds to compile. Yields a Mode; None is the default one.
+    take ten seconds to compile. Yields a Mode; None is the default one, as
+    for `outputs` of a graph with theano.scan.
     """
     config = theano.config
-    if not (config.cxx and config.device == 'cpu' and config.mode == 'Mode'
-            and config.linker == 'cvm'):
+    if has_scan(*outputs) or not (
+            config.fused_lstm and config.cxx and config.device == 'cpu'
+            and config.mode == 'Mode' and config.linker == 'cvm'):
         yield None
         return
     # Theano compiles in each step of building a function, not in the last

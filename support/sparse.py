@@ -211,30 +211,30 @@ class Average(object):
         n = tensor.lscalar('n')
         # Of a power, the base in floatX would be too coarse near 1.
         log_decay = numpy.log(numpy.float64(decay))
-        self.decay, moving, whole, sums = decay, [], [], []
+        self.log_decay, self.names = log_decay, list(tparams)
+        updates, sums = [], []
         for rows, grad in zip(rows_of(tparams, grads), grads):
             part = None if every_row else sparse_gradient(grad)
             z, seen = rows.zeros('average'), rows.counter('averaged')
-            sums.append(z)
-            for updates, index in ((moving, part and part.index),
-                                   (whole, None)):
-                def of(shared):
-                    return shared if index is None else shared[index]
 
-                def put(shared, values):
-                    return shared, values if index is None else (
-                        tensor.set_subtensor(shared[index], values))
-
+            def up_to_date(z, seen, p):
                 # In floatX, 1 less this power would be too coarse, too.
-                gain = tensor.cast(-tensor.expm1(log_decay * (n - of(seen))),
-                                   z.dtype)
-                updates += [put(z, of(z) + (of(rows.p) - of(z)) * gain),
-                            put(seen, tensor.zeros_like(of(seen)) + n)]
-        self._add = theano.function(inputs + [n], [], updates=moving,
+                gain = -tensor.expm1(log_decay * (n - seen))
+                return (z + (p - z) * tensor.cast(gain, z.dtype),
+                        tensor.zeros_like(seen) + n)
+
+            new = up_to_date(z, seen, rows.p)
+            sums.append(new[0])
+            if part is not None:
+                new = [tensor.set_subtensor(shared[part.index], values)
+                       for shared, values in zip((z, seen), up_to_date(
+                           *[shared[part.index]
+                             for shared in (z, seen, rows.p)]))]
+            updates += zip((z, seen), new)
+        self._add = theano.function(inputs + [n], [], updates=updates,
                                     name='f_average', on_unused_input='ignore')
-        self._finish = theano.function([n], [], updates=whole)
-        self.functions = [self._add, self._finish]
-        self._sums = collections.OrderedDict(zip(tparams, sums))
+        self._sums = theano.function([n], sums)
+        self.functions = [self._add]
 
     def add(self, x, mask, y, n_updates):
         """Add the rows that the next update, of this minibatch, will move.
@@ -245,8 +245,7 @@ class Average(object):
 
     def values(self, n_updates):
         """Return the average after `n_updates`, as a dict of arrays."""
-        self._finish(n_updates)
-        weight = 1 - self.decay ** n_updates
+        weight = -numpy.expm1(self.log_decay * n_updates)
         return collections.OrderedDict(
-            (name, z.get_value() / numpy.asarray(weight, z.dtype))
-            for name, z in self._sums.items())
+            (name, z / numpy.asarray(weight, z.dtype))
+            for name, z in zip(self.names, self._sums(n_updates)))
