@@ -43,10 +43,11 @@ RUN_BY = {
         ('tests/test_readme.py', 'accuracy.labelled('),
     'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py unlabelled':
         ('tests/test_readme.py', 'accuracy.unlabelled(')}
-# Commands that run nowhere: there is no GPU, and the second one would take the
-# lock of the tests.
+# Commands that run nowhere: there is no GPU, the second one would take the lock
+# of the tests, and the third one needs PyTorch and others.
 NOT_RUN = ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py',
-           'theano-cache unlock']
+           'theano-cache unlock',
+           'THEANO_FLAGS="floatX=float32" uv run benchmarks/compare.py']
 
 
 def read(name):
@@ -240,6 +241,8 @@ def test_accuracy_reports_what_its_trainings_saved(tmp_path, monkeypatch,
     train = accuracy.train
     monkeypatch.setattr(accuracy, 'train', train_little)
     monkeypatch.setattr(accuracy, 'SEEDS', [5, 6])
+    monkeypatch.setattr(accuracy, 'more_reviews',  # which needs the archive
+                        lambda folder, archive: 'sample')
     for path in ('labelled.txt', 'imdb64.txt'):  # so none are learned
         (tmp_path / path).write_text('')
     accuracy.defaults(str(tmp_path), None)
