@@ -43,8 +43,8 @@ RUN_BY = {
         ('tests/test_readme.py', 'accuracy.labelled('),
     'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py unlabelled':
         ('tests/test_readme.py', 'accuracy.unlabelled(')}
-# Commands that run nowhere: there is no GPU, the second one would take the lock
-# of the tests, and the third one needs PyTorch and others.
+# Commands that run nowhere: there is no GPU, the second one would take the
+# lock of the tests, and the third one needs PyTorch and others.
 NOT_RUN = ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py',
            'theano-cache unlock',
            'THEANO_FLAGS="floatX=float32" uv run benchmarks/compare.py']
