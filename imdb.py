@@ -296,7 +296,9 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     if len(train[0]) < 200:
         print('Warning: %d training reviews are few; some hundreds are needed '
               'to learn and to validate by' % len(train[0]))
-    distinct = len(set(word for review in train[0] for word in review))
+    # Words that only the model has are in no training review.
+    distinct = len(encoded.dictionary) if not model else len(set(
+        word for review in train[0] for word in review))
     print('%d training and %d test reviews; %d words in the training reviews, '
           '%d of them distinct' % (len(train[0]), len(encoded.test[0]),
                                    sum(map(len, train[0])), distinct))

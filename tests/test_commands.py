@@ -1755,6 +1755,19 @@ def pooled_log_odds(pool, ids):
     return scores[1] - scores[0]
 
 
+def explained_with(model, edit, pool):
+    """Explain a text with an edited pooling; check the probability.
+
+    Returns the edited module, the text, the explanation and the log-odds.
+    """
+    copy, text = classify_with(edited((POOLED, edit))), 'the film was great'
+    log_odds = pooled_log_odds(pool, [WORDS.index(word)
+                                      for word in text.split()])
+    found = copy.Classifier(model).explain(text)
+    assert found.probs[1] == pytest.approx(1 / (1 + numpy.exp(-log_odds)))
+    return copy, text, found, log_odds
+
+
 @pytest.mark.parametrize('edit, pool', [
     ('proj = h.max(axis=0)', lambda h: h.max(axis=0)),
     ('proj = h[-1]', lambda h: h[-1]),
@@ -1763,12 +1776,7 @@ def pooled_log_odds(pool, ids):
     ids=['max', 'last', 'rectified'])
 def test_explanations_of_an_edited_model_that_is_in_proportion_add_up(
         run, small, edit, pool):
-    copy = classify_with(edited((POOLED, edit)))
-    text = 'the film was great'
-    log_odds = pooled_log_odds(pool, [WORDS.index(word)
-                                      for word in text.split()])
-    found = copy.Classifier(small).explain(text)
-    assert found.probs[1] == pytest.approx(1 / (1 + numpy.exp(-log_odds)))
+    copy, text, found, log_odds = explained_with(small, edit, pool)
     assert found.parts.sum() + found.bias == pytest.approx(log_odds,
                                                            abs=TOLERANCE)
     assert found.note == ''
@@ -1791,12 +1799,7 @@ def square_near_0(h):
      square_near_0, True)], ids=['tanh', 'square'])
 def test_explanations_say_that_a_model_is_not_in_proportion_to_its_outputs(
         run, small, tmp_path, edit, pool, adds_up):
-    copy = classify_with(edited((POOLED, edit)))
-    text = 'the film was great'
-    log_odds = pooled_log_odds(pool, [WORDS.index(word)
-                                      for word in text.split()])
-    found = copy.Classifier(small).explain(text)
-    assert found.probs[1] == pytest.approx(1 / (1 + numpy.exp(-log_odds)))
+    copy, text, found, log_odds = explained_with(small, edit, pool)
     assert (found.parts.sum() + found.bias == pytest.approx(
         log_odds, abs=TOLERANCE)) == adds_up
     note = 'The log-odds are not in proportion to the outputs. Parts are ' \

@@ -558,15 +558,21 @@ def test_films_of_the_real_archive(real_data, archive):
     with tarfile.open(archive) as f:
         for member in f:
             parts = member.name.split('/')
-            if parts[1:2] != ['train'] or not member.isfile():
+            if parts[1:2] not in (['train'], ['test']) or (
+                    not member.isfile()):
                 continue
             if parts[2] in ('urls_neg.txt', 'urls_pos.txt'):
-                lines[parts[2][5:8]] = f.extractfile(member).read().split()
+                lines[parts[1], parts[2][5:8]] = f.extractfile(
+                    member).read().split()
             elif parts[2] in ('neg', 'pos'):
-                names.append((parts[2], parts[3]))
-    films = [lines[label][int(name.partition('_')[0])]
-             for label, name in sorted(names)]
-    numbers = {}
+                names.append(tuple(parts[1:]))
+    films = dict((part, [
+        lines[split, label][int(name.partition('_')[0])]
+        for split, label, name in sorted(names) if split == part])
+        for part in ('train', 'test'))
+    # As the README says: test reviews are of other films, but for one.
+    assert len(set(films['test']).intersection(films['train'])) == 1
+    films, numbers = films['train'], {}
     groups = groups_of(real_data)
     assert groups == [numbers.setdefault(each, len(numbers))
                       for each in films]

@@ -47,7 +47,8 @@ RUN_BY = {
 # lock of the tests, and the third one needs PyTorch and others.
 NOT_RUN = ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py',
            'theano-cache unlock',
-           'THEANO_FLAGS="floatX=float32" uv run benchmarks/compare.py']
+           'THEANO_FLAGS="floatX=float32" uv run benchmarks/compare.py '
+           '--vectors labelled.txt']
 
 
 def read(name):
