@@ -388,9 +388,9 @@ def test_a_terminal_has_a_status_line(on_terminal, monkeypatch):
             ((2, 10, 48, 0.6, None), ['Epoch 2', ' 10/19 ', 'cost 0.6000'],
              'best'),
             ((2, 11, 49, 0.5, 0.125), ['Epoch 2', ' 11/19 ', 'cost 0.5000',
-                                       'best valid 0.1250'], '0.6'),
+                                       'best valid 0.1250'], 'cost 0.6'),
             ((3, 1, 58, 0.4, 0.125), ['Epoch 3', ' 1/19 ', 'cost 0.4000'],
-             '0.5000')):
+             'cost 0.5')):
         status.show(*call)
         line = screen.last_line()
         for part in parts:
