@@ -222,10 +222,32 @@ def test_blas_uses_one_thread_unless_told_otherwise(env, threads):
     assert got == min(threads, os.cpu_count())
 
 
-def test_a_second_start_compiles_nothing(tmp_path):
-    """Neither for predictions nor for updates."""
-    code = """
+# A training: predictions and updates.
+TRAINING = """
+tparams = lstm.init_tparams(lstm.init_params(
+    {"n_words": 9, "dim_proj": 3, "ydim": 2}))
+model = lstm.build_model(tparams, {"dim_proj": 3})
+lstm.sgd(tensor.scalar("lr"), tparams,
+         tensor.grad(model.cost, list(tparams.values())),
+         model.x, model.mask, model.y, model.cost)
+"""
+FIVE_MODULES = """
+x = tensor.matrix()
+for y in tensor.dot(x, x), x.sum(), x + 1, tensor.exp(x), x[0]:
+    theano.function([x], y)
+"""
+
+
+def n_compiled(code, folder, compiler):
+    """Run code in a new process; return how many modules it compiled."""
+    (folder / 'bin').mkdir(exist_ok=True)
+    gxx = folder / 'bin' / 'g++'
+    gxx.write_text('#!/bin/sh\n' + compiler)
+    gxx.chmod(0o755)
+    process = subprocess.run(
+        [sys.executable, '-c', """
 import lstm
+import theano
 from theano import tensor
 from theano.gof import cc
 compiled, real = [], cc.CLinker.compile_cmodule
@@ -233,19 +255,33 @@ def counted(self, *args, **kwargs):
     compiled.append(self)
     return real(self, *args, **kwargs)
 cc.CLinker.compile_cmodule = counted
-tparams = lstm.init_tparams(lstm.init_params(
-    {"n_words": 9, "dim_proj": 3, "ydim": 2}))
-model = lstm.build_model(tparams, {"dim_proj": 3})
-lstm.sgd(tensor.scalar("lr"), tparams,
-         tensor.grad(model.cost, list(tparams.values())),
-         model.x, model.mask, model.y, model.cost)
+%s
 print(len(compiled))
-"""
-    flags = 'base_compiledir=%s' % tmp_path
-    first, second = [int(subprocess.check_output(
-        [sys.executable, '-c', code], cwd=ROOT,
-        env=dict(os.environ, THEANO_FLAGS=flags))) for _ in range(2)]
-    assert first > 5 and second == 0
+""" % code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=dict(os.environ, THEANO_FLAGS='base_compiledir=%s' % folder,
+                 GXX=shutil.which('g++'),
+                 PATH='%s:%s' % (folder / 'bin', os.environ['PATH'])))
+    assert (process.returncode, process.stderr) == (0, b'')
+    return int(process.stdout)
+
+
+def precompiled(folder):
+    """Files of precompiled headers, also unfinished ones."""
+    return [path.suffix for path in folder.glob('compiledir_*/headers_*.h.*')]
+
+
+def test_a_second_start_compiles_nothing(tmp_path):
+    # It is an error if headers that were precompiled cannot be used.
+    compiler = 'exec "$GXX" -Winvalid-pch -Werror=invalid-pch "$@"'
+    assert n_compiled(TRAINING, tmp_path, compiler) > 5
+    assert precompiled(tmp_path) == ['.gch']
+    assert n_compiled(TRAINING, tmp_path, compiler) == 0
+
+
+def test_a_compiler_without_precompiled_headers_compiles(tmp_path):
+    compiler = 'case "$*" in *c++-header*) exit 1; esac; exec "$GXX" "$@"'
+    assert n_compiled(FIVE_MODULES, tmp_path, compiler) >= 5
+    assert precompiled(tmp_path) == []
 
 
 # --------------------------------------------------------------------------
