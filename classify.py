@@ -980,9 +980,9 @@ def main(arguments):
                 raise IOError('there is no model file %s; train one with '
                               '"python lstm.py", or name one with --model'
                               % args.model)
-            theano_setup.announce('the LSTM layer')
-            {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
-                args.command](args, _write)
+            with theano_setup.announcing('the LSTM layer'):
+                {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
+                    args.command](args, _write)
         except (ImportError, IOError, OSError, MemoryError, UnicodeError,
                 ValueError) as error:
             sys.stderr.write('classify.py: %s\n' % (

@@ -12,7 +12,6 @@ from __future__ import absolute_import, division, print_function
 import atexit
 import contextlib
 import ctypes
-import fnmatch
 import importlib
 import io
 import logging
@@ -117,20 +116,22 @@ _user = _Settings()
 
 def _check_packages():
     """Raise an error where Python or NumPy does not fit."""
-    if sys.version_info >= (3, 11):
+    if sys.version_info >= (3, 14):
         raise SetupError(
-            'Theano 1.0.5 does not run on Python %d.%d; use Python 3.8, 3.9 '
-            'or 3.10, for example "pip install uv && uv run lstm.py", which '
-            'gets one' % sys.version_info[:2])
+            'these scripts run on Python 3.8 to 3.13, not on %d.%d; "pip '
+            'install uv && uv run lstm.py" gets a Python that fits'
+            % sys.version_info[:2])
     try:
         import numpy
     except ImportError:
         raise SetupError('NumPy is not installed; "pip install -r '
                          'requirements.txt" installs all that is needed')
-    if tuple(map(int, numpy.__version__.split('.')[:2])) >= (1, 22):
+    if sys.version_info < (3, 11) and tuple(
+            map(int, numpy.__version__.split('.')[:2])) >= (1, 22):
         raise SetupError(
-            'Theano 1.0.5 needs a NumPy older than 1.22, not %s; "pip install '
-            '-r requirements.txt" installs one' % numpy.__version__)
+            'On Python %d.%d, Theano 1.0.5 needs a NumPy older than 1.22, not '
+            '%s; "pip install -r requirements.txt" installs one'
+            % (sys.version_info[:2] + (numpy.__version__,)))
 
 
 def _check_compiler():
@@ -210,11 +211,11 @@ _SENTENCES = [
     ('old GPU back-end',
      'Theano 1.0.5 has no device=gpu any more; set device=cuda, which needs '
      'CUDA, libgpuarray and pygpu, or device=cpu'),
-    ('compiledir|failed to map segment|No usable temporary directory',
-     'Theano cannot keep its compiled code (%s); ' + _OTHER_FOLDER),
     ('Compilation failed',
      'the C++ compiler cannot make what Theano needs (%s); mend cxx, '
      'gcc.cxxflags or blas.ldflags in THEANO_FLAGS or .theanorc'),
+    ('compiledir|failed to map segment|No usable temporary directory',
+     'Theano cannot keep its compiled code (%s); ' + _OTHER_FOLDER),
     ('Invalid value|Valid options|Expected one of',
      'Theano refuses a setting in THEANO_FLAGS or .theanorc: %s')]
 
@@ -235,7 +236,9 @@ def _sentence(error):
             sentence = ('Theano cannot start (%s); look at THEANO_FLAGS and '
                         '.theanorc')
     if 'Compilation failed' in said:  # the first error is the cause
-        said = re.sub(r'.*?return status=.*?\): *', '', said).split('. ')[0]
+        said = re.sub(r'.*?return status=.*?\): *', '', said)
+        found = re.search(r'(?<!\S)(?!collect2)\S+ error: .*', said)
+        said = (found.group() if found else said).split('. ')[0]
     return sentence.replace('%s', said.rstrip('.'))
 
 
@@ -276,9 +279,14 @@ def _explain_compiler():
 _announcements = []
 
 
-def announce(what):
-    """Say on standard error when something is compiled, but not if cached."""
+@contextlib.contextmanager
+def announcing(what):
+    """Say on standard error if something is compiled, but not if cached."""
     _announcements[:] = [what]
+    try:
+        yield
+    finally:
+        _announcements[:] = []
 
 
 # How the code of an Op begins, and what most of them include.
@@ -329,32 +337,52 @@ def _headers(preargs):
 
 # ---- BLAS -------------------------------------------------------------------
 
-def _numpy_blas():
-    """Return the path of the OpenBLAS inside NumPy's wheel, or None."""
-    import numpy
-    package = os.path.dirname(os.path.abspath(numpy.__file__))
-    for folder in (package + '.libs',
-                   os.path.join(package, '.libs')):  # that of NumPy 1.16
-        if os.path.isdir(folder):
-            names = fnmatch.filter(os.listdir(folder), 'libopenblas*.so')
-            return os.path.join(folder, names[0]) if len(names) == 1 else None
+# The functions of BLAS that Theano calls.
+_BLAS_NAMES = ['sgemm_', 'dgemm_', 'sgemv_', 'dgemv_', 'sger_', 'dger_',
+               'sdot_', 'ddot_']
+
+
+def _wheel_blas():
+    """Return the path of the OpenBLAS in the wheel of NumPy or SciPy, or None.
+
+    Since 1.22, NumPy's has integers of 64 bits, which Theano cannot use.
+    """
+    for name in 'numpy', 'scipy':
+        try:
+            package = os.path.dirname(os.path.abspath(
+                importlib.import_module(name).__file__))
+        except ImportError:
+            continue
+        for folder in (package + '.libs',
+                       os.path.join(package, '.libs')):  # that of NumPy 1.16
+            libraries = [
+                library for library in (
+                    os.listdir(folder) if os.path.isdir(folder) else ())
+                if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', library)]
+            if len(libraries) == 1:
+                return os.path.join(folder, libraries[0])
     return None
 
 
 def _link_to(library):
-    """Return blas.ldflags for a library that NumPy has loaded, or None."""
+    """Return blas.ldflags for a library in a wheel, or None."""
+    try:
+        # SciPy's has functions of other names.
+        renamed = hasattr(ctypes.CDLL(library), 'scipy_sgemm_')
+    except OSError:
+        return None
+    names = ''.join(' -D%s=scipy_%s' % (name, name)
+                    for name in _BLAS_NAMES) if renamed else ''
     if re.match(r'[A-Za-z0-9_./+@:~-]+$', library):
         # The loader finds the library by its name. We do not write -L,
         # because Theano would then look for a file whose name begins with
         # the colon, and warn that there is none.
-        return '--library-directory=%s -l:%s' % os.path.split(library)
+        return '--library-directory=%s -l:%s%s' % (
+            os.path.split(library) + (names,))
     # Flags cannot carry a path with a blank, for example. Then the library's
     # functions are given to all modules that are loaded later.
-    try:
-        ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
-    except OSError:
-        return None
-    return '-lm'  # if there were no flags, Theano would use no BLAS
+    ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
+    return '-lm' + names  # if there were no flags, Theano would use no BLAS
 
 
 def _one_thread(library):
@@ -365,10 +393,11 @@ def _one_thread(library):
     """
     if not any(name in os.environ for name in (
             'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS', 'OMP_NUM_THREADS')):
-        try:
-            ctypes.CDLL(library).openblas_set_num_threads(1)
-        except (OSError, AttributeError):
-            pass  # a build without this function
+        functions = ctypes.CDLL(library)
+        for prefix in '', 'scipy_':
+            name = prefix + 'openblas_set_num_threads'
+            if hasattr(functions, name):  # some builds have none
+                getattr(functions, name)(1)
 
 
 # ---- Importing Theano -------------------------------------------------------
@@ -388,9 +417,9 @@ def _environment(**values):
 
 
 def _import_theano():
-    """Import Theano with NumPy's BLAS, unless the user chose another."""
+    """Import Theano with a wheel's BLAS, unless the user chose another."""
     flags = list(filter(None, [os.environ.get('THEANO_FLAGS')]))
-    library = None if _user.has('blas', 'ldflags') else _numpy_blas()
+    library = None if _user.has('blas', 'ldflags') else _wheel_blas()
     blas = library and _link_to(library)
     if blas:
         _one_thread(library)
@@ -497,6 +526,9 @@ def _cache_all_ops():
 
 terminal.open_descriptors()
 _check_packages()
+if sys.version_info >= (3, 11):
+    from support import theano_mends
+    theano_mends.install()
 try:
     if _asks_for_help():
         _import_for_help()

@@ -1,4 +1,5 @@
 """Fixtures and helpers that several test files share."""
+import gc
 import os
 import pickle
 import signal
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
+from support import theano_setup  # noqa: E402, F401  before Theano
 
 # Where download.sh leaves the real archive, or beside the checkout.
 ARCHIVE = os.path.join(ROOT, 'data', 'aclImdb_v1.tar.gz')
@@ -19,6 +21,11 @@ if not os.path.exists(ARCHIVE):
 # Options of train_lstm for a small model of the fixture `dataset`.
 TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
             max_epochs=3, batch_size=4, valid_batch_size=7, patience=10)
+
+
+# Theano's graphs are many small objects, and collecting takes a fifth of the
+# time. What the tests leave behind is little.
+gc.set_threshold(200000, 20, 20)
 
 
 def heed_signals():
