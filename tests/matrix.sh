@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Train, resume and predict with every Python that is found here and on which
-# Theano 1.0.5 runs. Then load the files of each in all the others.
+# Train, resume and predict with every Python that is found here. Then load the
+# files of each in all the others.
 #
-#     tests/matrix.sh [VERSION ...]      (default: 2.7 3.8 3.9 3.10)
+#     tests/matrix.sh [VERSION ...]      (default: 2.7 and 3.8 to 3.13)
+#     tests/matrix.sh --find VERSION     say where one is
+#
+# It needs uv.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-[ $# -gt 0 ] || set -- 2.7 3.8 3.9 3.10
+[ $# -gt 0 ] || set -- 2.7 3.8 3.9 3.10 3.11 3.12 3.13
 
 find_python() {
     # On the PATH, or among pyenv's; one that starts and is this version.
@@ -22,16 +25,16 @@ sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2> /dev/null; then
 }
 
 install() {
-    # Into a folder of its own: Python 2.7 has no venv, and uv no Python 2.7.
-    local packages=(-r "$root/requirements.txt")
+    # Into a folder: Python 2.7 has no venv, and uv no Python 2.7.
     if [ "$2" = 2.7 ]; then  # the last versions for it, and no tokenizer
-        packages=(theano==1.0.5 numpy==1.16.6 scipy==1.2.3 six==1.17.0
-                  setuptools==44.1.1)
-    fi
-    "$1" -m pip install -q --no-warn-script-location \
-        --disable-pip-version-check --target "$scratch/packages$2" \
-        "${packages[@]}" \
-        > "$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }
+        "$1" -m pip install -q --no-warn-script-location \
+            --disable-pip-version-check --target "$scratch/packages$2" \
+            theano==1.0.5 numpy==1.16.6 scipy==1.2.3 six==1.17.0 \
+            setuptools==44.1.1
+    else  # in the project's folder, where uv finds what a build needs
+        (cd "$root" && uv pip install -q --python "$1" --compile-bytecode \
+            --target "$scratch/packages$2" -r requirements.txt)
+    fi > "$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }
 }
 
 run() {
@@ -39,6 +42,10 @@ run() {
         "$1" "$root/tests/matrix_job.py" "${@:3}"
 }
 
+if [ "$1" = --find ]; then
+    find_python "$2"
+    exit
+fi
 cd "$scratch"
 found=()
 for version in "$@"; do
