@@ -250,13 +250,14 @@ def documented(table):
         lines = []
         for row in table:
             lines += textwrap.wrap(
-                '%s : %s' % (row.name, row.values.words), 79,
-                initial_indent='    ', subsequent_indent=8 * ' ')
+                '%s : %s' % (row.name, row.values.words), 75,
+                subsequent_indent='    ')
             lines += textwrap.wrap(
-                row.meaning[0].upper() + row.meaning[1:] + '.', 79,
-                initial_indent=8 * ' ', subsequent_indent=8 * ' ')
-        function.__doc__ = (function.__doc__ or '').replace(
-            '    <options>', '\n'.join(lines))
+                row.meaning[0].upper() + row.meaning[1:] + '.', 75,
+                initial_indent='    ', subsequent_indent='    ')
+        # Python 3.13 takes the indent of docstrings away, others do not.
+        function.__doc__ = inspect.cleandoc(function.__doc__ or '').replace(
+            '<options>', '\n'.join(lines))
         return function
     return decorate
 

@@ -649,7 +649,7 @@ def test_plot_draws_a_png_next_to_the_model(run, tmp_path):
         wanted = [int(colour[n:n + 2], 16) / 255. for n in (0, 2, 4)]
         drawn = abs(picture - wanted).max(axis=2) < 0.01
         # A line goes over most of the width.
-        assert numpy.flatnonzero(drawn.any(axis=0)).ptp() > 480, colour
+        assert numpy.ptp(numpy.flatnonzero(drawn.any(axis=0))) > 480, colour
 
 
 def test_plots_that_cannot_be_drawn(run, tmp_path, monkeypatch):

@@ -140,7 +140,7 @@ def test_a_compile_folder_that_cannot_be_made_is_one_sentence(tmp_path, env):
     (tmp_path / 'file').write_text(u'')
     env = dict((name, value.replace('%s', str(tmp_path / 'file')))
                for name, value in env.items())
-    assert_one_sentence(set_up(**env), FOLDER)
+    assert_one_sentence(set_up(THEANORC=os.devnull, **env), FOLDER)
 
 
 def test_a_compile_folder_that_runs_nothing_is_one_sentence(tmp_path):
@@ -163,6 +163,16 @@ def test_a_compiler_that_fails_is_one_sentence(tmp_path):
     assert out.splitlines()[-1].startswith(
         'the C++ compiler cannot make what Theano needs (bad++: error: no '
         'space for x); mend cxx')
+    # g++ says where it is before it says what is wrong; the cause is shown.
+    script.write_text(u'#!/bin/sh\n[ "$1" = -v ] && exit 0\n'
+                      u'echo "$3: In function f:" >&2\n'
+                      u'echo "mod.cpp:1:1: error: compiledir, no x" >&2\n'
+                      u'exit 1\n')
+    out, _ = set_up(THEANO_FLAGS='cxx=%s,base_compiledir=%s' % (
+        script, tmp_path / 'cache'))
+    assert out.splitlines()[-1].startswith(
+        'the C++ compiler cannot make what Theano needs (mod.cpp:1:1: error: '
+        'compiledir, no x); mend cxx')
     code = ('x = theano.tensor.matrix()\n'
             '    try:\n        theano.function([x], theano.dot(x, x))\n'
             '    except EnvironmentError as error:\n'
@@ -199,15 +209,15 @@ def test_clang_is_used_where_there_is_no_gcc(tmp_path):
 
 @pytest.mark.parametrize('name', ['a b', u'a, [b] #\xfc\'"'])
 def test_blas_is_linked_whatever_the_paths_are(tmp_path, name):
-    """NumPy's, and the folder for compiled code."""
-    import numpy
-    package = os.path.dirname(numpy.__file__)
-    if not os.path.isdir(package + '.libs'):
-        pytest.skip("only NumPy's wheels for Linux carry the library there")
+    """That of NumPy or SciPy, and the folder for compiled code."""
     site = tmp_path / name
     site.mkdir()
-    for path in (package, package + '.libs'):
-        os.symlink(path, str(site / os.path.basename(path)))
+    for module in 'numpy', 'scipy':
+        package = os.path.dirname(pytest.importorskip(module).__file__)
+        if not os.path.isdir(package + '.libs'):
+            pytest.skip('only wheels for Linux carry the library there')
+        for path in (package, package + '.libs'):
+            os.symlink(path, str(site / os.path.basename(path)))
     code = (
         'import ctypes, numpy; from theano import tensor; '
         'print(numpy.__file__); x = tensor.fmatrix(); '
@@ -220,7 +230,8 @@ def test_blas_is_linked_whatever_the_paths_are(tmp_path, name):
     out, errors = set_up(code, PYTHONPATH=str(site), THEANO_FLAGS=flags)
     lines = out.splitlines()
     assert errors == '', errors  # no "Using NumPy C-API"
-    assert lines[0].startswith(str(site)) and lines[2:] == ['9.0', '-lm']
+    assert lines[0].startswith(str(site)) and lines[2] == '9.0'
+    assert lines[3].split()[0] == '-lm' and '-l:' not in lines[3]
     # The module calls sgemm_, which no library that it names has.
     modules = [os.path.join(folder, each) for folder, _, names in os.walk(
         str(site / 'cache') if ',' not in name else

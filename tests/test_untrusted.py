@@ -432,8 +432,11 @@ def test_arrays_of_other_kinds(tmp_path):
                          (numpy.array([b'a']), 'only integers'),
                          (numpy.array([True]), 'only integers'),
                          (numpy.zeros((2, 2), int), 'no plain list'),
-                         (numpy.zeros(1, 'M8[s]'), 'opcode EMPTY_DICT'),
-                         (numpy.zeros(1, [('a', 'i4')]), 'opcode EMPTY_DICT')):
+                         # Some versions of NumPy pickle more of these two.
+                         (numpy.zeros(1, 'M8[s]'),
+                          'opcode EMPTY_DICT|only integers'),
+                         (numpy.zeros(1, [('a', 'i4')]),
+                          'opcode EMPTY_DICT|only integers')):
         refused(load_data, tmp_path / 'x', pickle.dumps(
             (TRAIN[0], array), 2) + pickle.dumps(TEST, 2), words)
     data = pickle.dumps((TRAIN[0], numpy.array([1, 0, 1], '<i8')), 2)
