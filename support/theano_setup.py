@@ -327,8 +327,10 @@ def _headers(preargs):
         try:
             with open(path, 'w') as header:
                 header.write(_HEADERS)
-            subprocess.check_call([config.cxx] + flags + [
-                '-x', 'c++-header', path, '-o', path + '.partial'])
+            with open(os.devnull, 'wb') as nowhere:  # Python 2's headers warn
+                subprocess.check_call([config.cxx] + flags + [
+                    '-x', 'c++-header', path, '-o', path + '.partial'],
+                    stdout=nowhere, stderr=nowhere)
             os.rename(path + '.partial', path + '.gch')
         except (EnvironmentError, subprocess.CalledProcessError):
             return []

@@ -26,15 +26,23 @@ sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2> /dev/null; then
 
 install() {
     # Into a folder: Python 2.7 has no venv, and uv no Python 2.7.
-    if [ "$2" = 2.7 ]; then  # the last versions for it, and no tokenizer
+    local to="$scratch/packages$2"
+    case "$2" in
+    2.7)  # the last versions for it, and no tokenizer
         "$1" -m pip install -q --no-warn-script-location \
-            --disable-pip-version-check --target "$scratch/packages$2" \
-            theano==1.0.5 numpy==1.16.6 scipy==1.2.3 six==1.17.0 \
-            setuptools==44.1.1
-    else  # in the project's folder, where uv finds what a build needs
-        (cd "$root" && uv pip install -q --python "$1" --compile-bytecode \
-            --target "$scratch/packages$2" -r requirements.txt)
-    fi > "$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }
+            --disable-pip-version-check --target "$to" theano==1.0.5 \
+            numpy==1.16.6 scipy==1.2.3 six==1.17.0 setuptools==44.1.1
+        ;;
+    3.12|3.13)  # where Theano is installed as the README says
+        "$1" -m venv "$to.build"
+        "$to.build/bin/pip" install -q setuptools "$root/support/theano_build"
+        "$to.build/bin/pip" install -q --no-build-isolation --target "$to" \
+            -r "$root/requirements.txt"
+        ;;
+    *)
+        uv pip install -q --python "$1" --compile-bytecode --target "$to" \
+            -r "$root/requirements.txt"
+    esac > "$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }
 }
 
 run() {
