@@ -240,8 +240,10 @@ def normalize(text):
         text = unicodedata.normalize('NFC', text)
     text = text.translate(_CHARACTERS)
     if not _is_ascii(text):
-        # Again, for letters and accents that had something between them.
-        text = _JOINER.sub(u'', unicodedata.normalize('NFC', text))
+        # Again, for letters and accents that had something between them, and
+        # for those that had a joiner.
+        text = unicodedata.normalize('NFC', _JOINER.sub(
+            u'', unicodedata.normalize('NFC', text)))
     text = _QUOTE.sub(u'"', _ACCENT.sub(u"'", text))
     text = _DASHES.sub(u' - ', text)     # word--word, as a dash is typed
     return _RUN.sub(u'\\1\\1\\1', text)  # !!!!!!!! is !!!

@@ -63,8 +63,6 @@ def load(names):
     # Python 2.7 has no sacremoses.
     imdb.tokenize = lambda text, tokenizer: text.split()
     for name in names:
-        numpy.testing.assert_allclose(
-            predict(name + '.npz'), numpy.load(name + '.npy'), 1e-5)
         assert imdb.load_dictionary(name + '.dict.pkl') == WORDS
         assert imdb.load_data(name + '.pkl') == imdb.load_data(
             names[0] + '.pkl')
@@ -77,13 +75,17 @@ def load(names):
         numpy.testing.assert_allclose(
             model.probabilities_of_ids(PREDICTED), numpy.load(name + '.npy'),
             1e-5)
+        checkpoint.read_progress(checkpoint.path_of(name + '.npz'), {})
+        if name != names[0]:  # compiling again would show nothing new
+            continue
+        numpy.testing.assert_allclose(
+            predict(name + '.npz'), numpy.load(name + '.npy'), 1e-5)
         explanation = model.explain(u'good caf\xe9 x')
         assert explanation.known == [True, True, False]
         p_0, p_1 = explanation.probs
         numpy.testing.assert_allclose(
             explanation.parts.sum() + explanation.bias, numpy.log(p_1 / p_0),
             1e-3, 1e-5)
-        checkpoint.read_progress(checkpoint.path_of(name + '.npz'), {})
 
 
 if __name__ == '__main__':

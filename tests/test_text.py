@@ -4,7 +4,7 @@ import sys
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from sacremoses import MosesTokenizer
 
@@ -292,6 +292,7 @@ def test_capitals_do_not_matter(pieces):
     [u'-', u'--', u' ', u'.', u'\u0301', u'\u200d', u'e', u'\x85', u'<br>',
      u'\u2014', u'`', u'\ufeff', u'\u1100', u'\u1161', u'<', u'>', u'i']
 )), max_size=16))
+@example(pieces=[u'i', u'\u200d', u'\u0301'])
 def test_normal_texts_stay_as_they_are(pieces):
     review = u''.join(pieces).replace(u'&', u'')
     once = text.normalize(review)
