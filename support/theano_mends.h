@@ -24,7 +24,8 @@ static inline npy_intp *mended_strides(PyArrayObject *a) {
 #undef NPY_MAXDIMS
 #define NPY_MAXDIMS NPY_RAVEL_AXIS
 
-// These were in NumPy's headers; a few releases of NumPy 2 have some of them.
+#ifdef MEND_3KCOMPAT
+// These were in this header; a few releases of NumPy 2 have some of them.
 #include <numpy/npy_3kcompat.h>
 #define NPY_PY3K 1
 #define PyInt_Check PyLong_Check
@@ -33,6 +34,7 @@ static inline npy_intp *mended_strides(PyArrayObject *a) {
 #define NpyCapsule_Check PyCapsule_CheckExact
 #define NpyCapsule_AsVoidPtr(p) PyCapsule_GetPointer(p, PyCapsule_GetName(p))
 #define NpyCapsule_GetDesc PyCapsule_GetContext
+#endif
 
 #ifdef MEND_INPLACE_INCREMENT
 // to += from, or to = from if not `add`, for arrays of one shape.

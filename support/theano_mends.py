@@ -96,9 +96,11 @@ def mended_c(name, code):
     """Return the C code of a module, such that it compiles here."""
     if name == 'scan_perform':
         return _replace(code, _SCAN, name)
-    return '%s%s\n#line 1 "mod.cpp"\n%s' % (
-        '#define MEND_INPLACE_INCREMENT\n'
-        if 'inplace_increment(' in code else '', _HEADER, code)
+    # The longer parts of the header are for few modules, and take g++ time.
+    parts = ['#define %s\n' % part for word, part in (
+        ('npy_3kcompat.h', 'MEND_3KCOMPAT'),
+        ('inplace_increment(', 'MEND_INPLACE_INCREMENT')) if word in code]
+    return '%s%s\n#line 1 "mod.cpp"\n%s' % (''.join(parts), _HEADER, code)
 
 
 # ---- The mends --------------------------------------------------------------

@@ -28,9 +28,9 @@ RUN_BY = {
     'python3 -m venv tools && tools/bin/pip install uv':
         ('.ci/run', 'python3 -m venv "$scratch/tools"'),
     'pip install setuptools ./support/theano_build':
-        ('.ci/run', 'pip install -q setuptools ./support/theano_build'),
+        ('tests/matrix.sh', 'setuptools "$root/support/theano_build"'),
     'pip install --no-build-isolation -r requirements.txt':
-        ('.ci/run', 'pip install -q --no-build-isolation -r requirements.txt'),
+        ('tests/matrix.sh', 'pip" install -q --no-build-isolation'),
     'THEANO_FLAGS="floatX=float32" python lstm.py':
         ('tests/test_training.py', "[sys.executable, 'lstm.py']"),
     'THEANO_FLAGS="floatX=float32,fused_lstm=False" python lstm.py '
