@@ -5,7 +5,9 @@
 
 // Since NumPy 1.23, arrays without elements have strides of 0, which BLAS and
 // Theano refuse. Such an array gets the strides that it had before.
-static inline npy_intp *mended_strides(PyArrayObject *a) {
+// It is not inlined: Theano's code has dozens of calls, none of them in a loop.
+static __attribute__((noinline, unused)) npy_intp *mended_strides(
+        PyArrayObject *a) {
     npy_intp *strides = PyArray_STRIDES(a);
     if (PyArray_SIZE(a) == 0) {
         npy_intp stride = PyArray_ITEMSIZE(a);

@@ -93,7 +93,8 @@ def test_an_integer_gets_the_smallest_type_that_holds_it(number, dtype):
 @pytest.mark.parametrize('number', [0.9, 1e-300, 1. / 3])
 def test_a_number_keeps_the_bits_of_float64_in_a_graph_of_float64(number):
     x = tensor.dscalar()
-    product = theano.function([x], x * number)
+    with theano.configparser.change_flags(floatX='float64'):
+        product = theano.function([x], x * number)
     assert product(1.) == number and product(1.).dtype == 'float64'
     assert theano.scalar.constant(0.5).dtype in ('float32', 'float64')
 
