@@ -11,11 +11,11 @@ import os
 import sys
 import time
 
-import numpy
-
+# BLAS reads these when NumPy is imported.
 THREADS = int(os.environ.get('THREADS', 1))
 for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
     os.environ[_name] = str(THREADS)
+import numpy  # noqa: E402
 
 
 def plain_model(lstm, tparams):

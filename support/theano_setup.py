@@ -267,12 +267,8 @@ def _explain_compiler():
             sys.stderr.write('Compiling %s for this machine, which is done '
                              'once; the code is kept in %s\n' % (
                                  _announcements.pop(), config.compiledir))
-        # Theano asks for what debuggers need, a fifth of the time; the user's
-        # own flags, such as -g, come after and win.
-        flags = ['-g0'] + list(kwargs.get('preargs') or [])
         if src_code.startswith(_FIRST_LINES):
-            flags += _headers(flags)
-        kwargs['preargs'] = flags
+            kwargs['preargs'] = kwargs['preargs'] + _headers(kwargs['preargs'])
         try:
             return compile_str(module_name, src_code, *args, **kwargs)
         except Exception as error:
