@@ -11,6 +11,7 @@ import textwrap
 import numpy
 import pytest
 
+import imdb
 import lstm
 from conftest import ROOT
 from support import fused_lstm, options
@@ -24,7 +25,7 @@ RUN_BY = {
     'pip install uv && uv run pytest': ('.ci/run', 'readme_command'),
     'pip install uv && THEANO_FLAGS="floatX=float32" uv run lstm.py':
         ('.ci/run', 'first_command'),
-    'pip install -r requirements.txt': ('.ci/run', 'requirements.txt'),
+    'pip install -r requirements.txt': ('.ci/run', 'requirements-dev.txt'),
     'python3 -m venv tools && tools/bin/pip install uv':
         ('.ci/run', 'python3 -m venv "$scratch/tools"'),
     'pip install setuptools ./support/theano_build':
@@ -183,8 +184,15 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
     shutil.copytree(os.path.join(ROOT, 'data'), str(tmp_path / 'data'),
                     ignore=shutil.ignore_patterns('*.pkl', '*.gz'))
     # The reader has a model by then, word vectors, reviews, and texts of
-    # three classes.
+    # three classes. Few reviews are in place of IMDB's.
     (tmp_path / 'data' / 'imdb64.txt').write_text('film' + 64 * ' 0.1')
+    for part, label, text in imdb.read_reviews(
+            os.path.join(ROOT, 'data', 'sample'))[::5]:
+        path = tmp_path / 'few' / part / (label + '.txt')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open('a', encoding='utf-8') as f:
+            f.write(' '.join(text.split()) + '\n')
+    imdb.preprocess(str(tmp_path / 'few'), str(tmp_path / 'data' / 'imdb.pkl'))
     env = dict(os.environ, THEANO_FLAGS='floatX=float32',
                PATH=os.path.dirname(sys.executable) + os.pathsep
                + os.environ['PATH'])
