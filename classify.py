@@ -27,7 +27,7 @@ from xml.sax.saxutils import escape
 
 if __name__ == '__main__':
     from support import terminal
-    terminal.exit_quietly_on_interrupt()
+    terminal.start_script()
 try:
     from support import theano_setup  # noqa: F401  before Theano
 except ImportError as error:

@@ -31,7 +31,7 @@ import time
 
 if __name__ == '__main__':
     from support import terminal
-    terminal.exit_quietly_on_interrupt()
+    terminal.start_script()
 try:
     from support import theano_setup  # noqa: F401  checks, and a BLAS
 except ImportError as error:
@@ -41,13 +41,12 @@ except ImportError as error:
 import numpy
 import theano
 from theano import tensor
-from theano.sandbox.rng_mrg import MRG_RandomStreams
 
 import imdb
 from imdb import get_minibatches_idx
 from support import (
-    checkpoint, fused_lstm, memory, metrics, options as opt, sparse, terminal,
-    vectors)
+    checkpoint, fused_lstm, memory, metrics, options as opt, parallel, sparse,
+    terminal, vectors)
 from support.checkpoint import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
 from support.metrics import pred_error, pred_probs  # noqa: F401  as well
@@ -317,7 +316,7 @@ def build_model(tparams, options, mode=None):
         Symbolic mean negative log likelihood, in nats. With class weights,
         the mean of ``-w[y] log p[y]``.
     """
-    trng = MRG_RandomStreams(options.get('seed', SEED))
+    trng = parallel.random_streams(options.get('seed', SEED))
     use_noise = theano.shared(numpy_floatX(0.), name='use_noise')
     x = tensor.matrix('x', dtype='int64')
     mask = tensor.matrix('mask')
@@ -580,6 +579,8 @@ OPTIONS = [opt.Option(*row) for row in (
      'none is in training and validation; random: as in 2014'),
     ('valid_portion', opt.number(above=0, below=1),
      'share of the training reviews to validate on'),
+    ('train_eval_size', opt.integer(1, also=(-1, 'all')),
+     'training reviews, chosen at random, that a validation evaluates'),
     ('resume', opt.boolean, 'continue the training that wrote saveto'))]
 
 
@@ -592,7 +593,8 @@ def train_lstm(
         use_dropout=True, reload_model=None, test_size=-1, seed=SEED,
         pool_lengths=True, word_dropout=0., clip_c=0., class_weight=None,
         vectors=None, pooling='mean', average=0., schedule='constant',
-        split='group', valid_portion=0.05, resume=False, **unknown):
+        split='group', valid_portion=0.05, train_eval_size=-1, resume=False,
+        **unknown):
     """Train the model, keep its best parameters and save them.
 
     Parameters
@@ -625,47 +627,46 @@ def train_lstm(
     if options['resume'] and not options['saveto']:
         raise ValueError('resume=True needs the saveto of the training that '
                          'is to be continued')
-    with terminal.guarded_output(), checkpoint.sole_writer(options['saveto']):
-        training = Training(options)
+    with terminal.guarded_output(), parallel.processes() as group, (
+            checkpoint.sole_writer(group.first and options['saveto'])):
+        training = Training(options, group)
         fault = None
         with terminal.Signals() as signals:
             try:
                 training.run(signals)
             except (FloatingPointError, MemoryError) as error:
-                fault = error
+                fault = group.common(error)
             errors = training.finish(fault)
-    if signals.received:
-        raise SystemExit(128 + signals.received)
+        group.exit_after(signals)
     return errors
 
 
 class Training(object):
     """The data, compiled functions and state of a :func:`train_lstm`."""
 
-    def __init__(self, options):
-        self.options = options
+    def __init__(self, options, group):
+        self.options, self.group = options, group
         optimizer = options['optimizer']
-        options['optimizer'] = getattr(
-            getattr(optimizer, 'func', optimizer), '__name__',
-            type(optimizer).__name__)
+        options['optimizer'] = opt.name_of(optimizer)
         print('Options:', ', '.join('%s=%s' % item
                                     for item in options.items()))
         self.rng = numpy.random.RandomState(options['seed'])
-        self.load_data()
-        # The run configuration, which resuming compares.
-        config = dict(
-            options, floatX=theano.config.floatX, data=checkpoint.fingerprint(
-                (self.train, self.valid, self.test)))
-        self.saver = checkpoint.Saver(options['saveto'], options['resume'],
-                                      config)
-        params = init_params(options)
-        if not self.saver.resumed:
-            self.initialize(params)
-        memory.check_update(self.train[0], options['batch_size'],
-                            n_units(options) * params['Wemb'].itemsize)
-        self.compile(init_tparams(params), optimizer)
-        self.saver.restore(self.state)
-        self.first = self.state.update
+        with group.agreed():
+            self.load_data()
+            data = checkpoint.fingerprint([self.train, self.valid, self.test])
+            # The run configuration, which resuming compares.
+            config = dict(options, floatX=theano.config.floatX, data=data)
+            self.saver = checkpoint.Saver(group.first and options['saveto'],
+                                          options['resume'], config)
+            params = init_params(options)
+            if group.first and not self.saver.resumed:
+                self.initialize(params)
+            memory.check_update(self.train[0], options['batch_size'],
+                                n_units(options) * params['Wemb'].itemsize)
+        group.check_equal(data=[data], options=sorted(config.items()))
+        with group.first_compiles():
+            self.compile(init_tparams(params), optimizer)
+        self.saver.restore(self.state, group)
 
     def load_data(self):
         """Load the data; add what is known of it to the options."""
@@ -681,10 +682,10 @@ class Training(object):
         options['n_train'] = len(self.train[0])
         if options['class_weight']:
             options['class_weights'] = metrics.balanced(self.train[1])
-        size, n = options['test_size'], len(self.test[0])
-        if 0 < size < n:  # in their old order, which is that of lengths
-            chosen = sorted(self.rng.permutation(n)[:size])
-            self.test = [[part[k] for k in chosen] for part in self.test]
+        self.test = metrics.sample(self.test, options['test_size'], self.rng)
+        self.train_sample = metrics.sample(
+            self.train, options['train_eval_size'],
+            numpy.random.RandomState(options['seed']))
         options['classes'] = imdb.class_names(known.classes, options['ydim'],
                                               name)
         if known.fingerprint:
@@ -713,10 +714,13 @@ class Training(object):
             cost += numpy_floatX(options['decay_c']) * (
                 tparams['U'] ** 2).sum()
         grads = tensor.grad(cost, wrt=list(tparams.values()))
+        cost, grads = self.group.summed([x, mask, y], tparams, cost, grads)
         if options['clip_c'] > 0.:
             grads = sparse.clip_gradients(grads, options['clip_c'])
         self.f_grad_shared, self.f_update = optimizer(
             tensor.scalar('lr'), tparams, grads, x, mask, y, cost)
+        self.f_grad_shared = self.group.divided(self.f_grad_shared)
+        self.f_pred = self.group.prediction(self.f_pred)
         print('Compiled in %.1f s' % (time.time() - start))
         self.average = options['average'] and sparse.Average(
             tparams, grads, [x, mask, y], options['average'],
@@ -759,10 +763,10 @@ class Training(object):
             for name in ('validFreq', 'saveFreq')]
         print('%d training, %d validation and %d test reviews' % (
             len(self.train[0]), len(self.valid[0]), len(self.test[0])))
-        self.status, self.start = terminal.Status(
-            self.epoch_size, options['dispFreq']), time.time()
+        self.status = terminal.Status(self.epoch_size, options['dispFreq'],
+                                      state.update)
         for x, mask, y in self.minibatches():
-            if self.stopping.done or signals.received:
+            if self.stopping.done or self.group.stops(signals):
                 break
             self.use_noise.set_value(numpy_floatX(1.))
             cost = self.f_grad_shared(x, mask, y)
@@ -797,10 +801,10 @@ class Training(object):
             return unzip(self.tparams)
         return self.average.values(self.state.update)
 
-    def errors(self):
-        """Return the error rates on the three sets, without dropout."""
+    def errors(self, train):
+        """Return the error rates on `train` and the other two sets."""
         self.use_noise.set_value(numpy_floatX(0.))
-        sets = self.train, self.valid, self.test
+        sets = train, self.valid, self.test
         iterators = [get_minibatches_idx(
             len(reviews), self.options['valid_batch_size'],
             lengths=[len(review) for review in reviews], max_words=MAX_WORDS)
@@ -814,8 +818,9 @@ class Training(object):
         self.state.check_finite()
         state = self.state
         now, averaged = unzip(self.tparams), self.averaged()
+        self.group.check_equal(parameters=now.values())
         zipp(averaged, self.tparams)
-        train_err, valid_err, test_err = self.errors()
+        train_err, valid_err, test_err = self.errors(self.train_sample)
         zipp(now, self.tparams)
         mean_cost, state.costs = state.costs[0] / state.costs[1], [0., 0]
         state.history.append([state.update, mean_cost, train_err, valid_err,
@@ -847,7 +852,6 @@ class Training(object):
 
         `fault` is the error that ended the training, or None.
         """
-        seconds = time.time() - self.start
         self.status.close()
         state = self.state
         if fault and state.best_params is None:
@@ -857,7 +861,7 @@ class Training(object):
             self.save()  # before the errors, which may take long
         state.best_params = state.best_params or self.averaged()
         zipp(state.best_params, self.tparams)
-        errors = self.errors()
+        errors = self.errors(self.train)
         for line in metrics.missing(self.options['classes'], self.test[1],
                                     self.predicted):
             print(line)
@@ -865,11 +869,7 @@ class Training(object):
               '%.4f' % errors)
         saved = self.saver.save_final(self.model(**dict(
             zip(('train_err', 'valid_err', 'test_err'), errors))))
-        updates = state.update - self.first
-        print('%d updates in %d epochs, %.1f s (%.1f ms per update, '
-              'evaluation included)' % (
-                  updates, -(-updates // self.epoch_size), seconds,
-                  1000 * seconds / max(1, updates)))
+        self.status.summarize(state.update)
         if fault:
             raise opt.failure(
                 fault, self.options, state.update, 'training stopped' + (

@@ -6,13 +6,15 @@
     uv run benchmarks/accuracy.py unlabelled
     uv run benchmarks/accuracy.py model
     uv run benchmarks/accuracy.py few
+    uv run benchmarks/accuracy.py batches
 
 ``labelled`` learns from the labelled training reviews alone. ``unlabelled``
 uses the others of the archive, too: for word vectors, and with the labels that
 a first model gives them. ``model`` makes ``data/imdb_lstm.npz``: the first
 model of ``unlabelled``, in float16. ``few`` starts from it to learn the
-sample. ``search.py`` is where the settings come from. Models and vectors go to
-the folder that ``--folder`` names. Unfinished trainings there are continued.
+sample. ``batches`` trains ``labelled`` with larger minibatches. ``search.py``
+is where the settings come from. Models and vectors go to the folder that
+``--folder`` names. Unfinished trainings there are continued.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -62,7 +64,8 @@ def train(path, **how):
     if how.get('validFreq', 0) is None:  # validate at the end
         n_train = len(imdb.load_dataset(how.get('dataset', 'imdb'), seed=how[
             'seed'], valid_portion=0.05)[0][0])
-        how['validFreq'] = -(-n_train // 16) * how['max_epochs']
+        how['validFreq'] = how['max_epochs'] * -(
+            -n_train // how.get('batch_size', 16))
     lstm.train_lstm(saveto=path, resume=True, **how)
     with numpy.load(path, allow_pickle=False) as saved:
         return float(saved['valid_err']), float(saved['test_err'])
@@ -97,12 +100,36 @@ def defaults(folder, archive):
     five('defaults', folder, **DEFAULTS)
 
 
-def labelled(folder, archive):
+def labelled_vectors(folder):
+    """Return the path of vectors that the labelled reviews taught."""
     path = os.path.join(folder, 'labelled.txt')
     if not os.path.exists(path):
         skipgram.train(words_of(imdb.read_data('imdb.pkl')[0][0]), path,
                        LABELLED['dim_proj'], epochs=15)
-    five('labelled', folder, vectors=path, **LABELLED)
+    return path
+
+
+def labelled(folder, archive):
+    five('labelled', folder, vectors=labelled_vectors(folder), **LABELLED)
+
+
+def batches(folder, archive):
+    """Train with larger minibatches.
+
+    lrate stays, or grows with their square root. Then the average is over as
+    many reviews as before.
+    """
+    rows = ['reviews  lrate  average  updates  valid   test']
+    for size, root in (16, 1), (64, 1), (64, 2), (256, 1), (256, 4):
+        how = dict(LABELLED, batch_size=size, lrate=root * LABELLED['lrate'],
+                   average=LABELLED['average'] ** root ** 2)
+        path = os.path.join(folder, 'batches_%d_%d.npz' % (size, root))
+        errors = train(path, seed=SEEDS[0], vectors=labelled_vectors(folder),
+                       **how)
+        rows.append('%7d  %.3f  %.4f  %8d  %.4f  %.4f' % (
+            (size, how['lrate'], how['average'],
+             lstm.load_history(path)[-1, 0]) + errors))
+    say('Errors by the size of the minibatch', rows)
 
 
 def vectors(folder, archive):
@@ -191,7 +218,8 @@ def few(folder, archive):
 
 if __name__ == '__main__':
     commands = {'defaults': defaults, 'labelled': labelled,
-                'unlabelled': unlabelled, 'model': model, 'few': few}
+                'unlabelled': unlabelled, 'model': model, 'few': few,
+                'batches': batches}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('what', choices=sorted(commands))

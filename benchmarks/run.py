@@ -26,8 +26,9 @@ sys.path.insert(0, os.path.dirname(HERE))
 DEFAULTS = {'n_words': 10000, 'dim_proj': 128, 'batch_size': 16,
             'maxlen': 100, 'threads': 1, 'pooled': False, 'batches': 24,
             'busy': False, 'repeats': None,
-            'systems': ('ours', 'torch padded', 'torch packed')}
-EVERY = ('ours', 'scan', 'plain', 'torch padded', 'torch packed', 'flax')
+            'systems': ('ours', 'torch padded', 'torch packed', 'products')}
+EVERY = ('ours', 'scan', 'plain', 'torch padded', 'torch packed', 'flax',
+         'products')
 TWO = ('ours', 'torch padded')
 MORE = ('ours', 'ours, fewer words', 'torch padded', 'torch packed')
 CASES = [
@@ -85,9 +86,12 @@ def write_batches(case, path):
 class System(object):
     """A process of systems.py."""
 
-    def __init__(self, python, name, path, threads):
+    def __init__(self, python, name, path, threads, n_processes=1):
+        launcher = [] if n_processes == 1 else [
+            os.path.join(os.path.dirname(python), 'mpiexec'), '-n',
+            str(n_processes)]
         self.process = subprocess.Popen(
-            [python, os.path.join(HERE, 'systems.py'), name, path],
+            launcher + [python, os.path.join(HERE, 'systems.py'), name, path],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             universal_newlines=True,
             env=dict(os.environ, THREADS=str(threads)))
@@ -98,10 +102,16 @@ class System(object):
             if not line:
                 raise RuntimeError('%s did not start' % name)
 
-    def ask(self, *words):
+    def tell(self, *words):
         self.process.stdin.write(' '.join(map(str, words)) + '\n')
         self.process.stdin.flush()
+
+    def answer(self):
         return float(self.process.stdout.readline())
+
+    def ask(self, *words):
+        self.tell(*words)
+        return self.answer()
 
     def close(self):
         self.process.stdin.close()
@@ -150,6 +160,59 @@ def measure(label, changes, pythons, repeats):
                   result[name]['epoch_s'], result[name]['reviews_s'],
                   result[name]['peak_mb']))
     return result
+
+
+# What the processes of mpiexec share out. PyTorch has a thread for each.
+SHARED = [('defaults', {}), ('batch_size=64', {'batch_size': 64}),
+          ('batch_size=256', {'batch_size': 256, 'batches': 8}),
+          ('full length', {'maxlen': None}),
+          ('full length, batch_size=64', {
+              'maxlen': None, 'batch_size': 64, 'batches': 8})]
+
+
+def processes(label, changes, torch, repeats, n_processes=2):
+    """Compare processes of one training with one, and with two trainings.
+
+    Two independent trainings at once show what the cores can give: their
+    caches, their memory and their clock are shared.
+    """
+    case = dict(DEFAULTS, **changes)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'batches.npz')
+        n = write_batches(case, path)[0]
+        systems = [System(sys.executable, 'ours', path, 1)
+                   for _ in range(n_processes)]
+        shared = System(sys.executable, 'ours', path, 1, n_processes)
+        others = {'torch': System(torch, 'torch padded', path, n_processes)
+                  } if torch else {}
+        one, ms = systems[0], {}
+
+        def note(name, seconds):
+            ms.setdefault(name, []).append(1e3 * seconds / n)
+        for each in systems + [shared] + list(others.values()):
+            each.ask('train', 0, n)  # warm up
+        for _ in range(repeats):
+            cpu = one.ask('cpu')
+            note('one', one.ask('train', 0, n))
+            note('cpu of one', one.ask('cpu') - cpu)
+            for each in systems:
+                each.tell('train', 0, n)
+            note('independent', max(each.answer() for each in systems))
+            cpu = shared.ask('cpu')
+            note('shared', shared.ask('train', 0, n))
+            note('cpu of shared', shared.ask('cpu') - cpu)
+            note('exchange', shared.ask('exchange', 0, n))
+            for name, each in others.items():
+                note(name, each.ask('train', 0, n))
+        for each in systems + [shared] + list(others.values()):
+            each.close()
+    result = {name: float(numpy.median(each)) for name, each in ms.items()}
+    limit = n_processes * result['one'] / result['independent']
+    print('%s: %s; limit of the machine %.2f, reached %.2f%s' % (
+        label, ', '.join('%s %.1f' % item for item in result.items()), limit,
+        result['one'] / result['shared'], '; / PyTorch %.2f' % (
+            result['shared'] / result['torch']) if torch else ''))
+    return dict(result, limit=limit)
 
 
 def start_up():
@@ -218,8 +281,9 @@ def main():
     parser.add_argument('--jax', help='a Python that has jax, flax, optax')
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--only', default='',
-                        help='the cases with this text in their names, or '
-                             'start-up; the other results stay')
+                        help='the cases with this text in their names, such '
+                             'as "2 processes", or start-up; the other '
+                             'results stay')
     args = parser.parse_args()
     pythons = {'torch': args.torch, 'flax': args.jax}
     path = os.path.join(HERE, 'results.json')
@@ -231,6 +295,10 @@ def main():
         if args.only in label:
             results['cases'][label] = measure(label, changes, pythons,
                                               args.repeats)
+    for label, changes in SHARED:
+        if args.only in label + ', 2 processes':
+            results.setdefault('processes', {})[label] = processes(
+                label, changes, args.torch, args.repeats)
     if args.only in 'start-up':
         results['start_up'] = start_up()
     with open(path, 'w') as f:

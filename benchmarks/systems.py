@@ -5,8 +5,11 @@
 The file holds x, mask and y of every minibatch, and the sizes of the model.
 Then, a line at a time on standard input: ``train A B`` or ``predict A B`` runs
 minibatches A to B - 1 and prints the seconds; ``memory`` prints the peak in
-MB. THREADS in the environment is the number of threads.
+MB, and ``cpu`` the CPU seconds so far. THREADS in the environment is the
+number of threads. mpiexec may start 'ours': then the first process is told and
+prints, and ``exchange A B`` trains and prints the seconds of messages alone.
 """
+import contextlib
 import os
 import sys
 import time
@@ -16,6 +19,8 @@ THREADS = int(os.environ.get('THREADS', 1))
 for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
     os.environ[_name] = str(THREADS)
 import numpy  # noqa: E402
+
+GROUP = None  # the processes, if this is one of several
 
 
 def plain_model(lstm, tparams):
@@ -42,8 +47,6 @@ def plain_model(lstm, tparams):
 
 def theano_system(sizes, kind):
     """lstm.py ('ours'), with forced scan ('scan'), or the tutorial's graph."""
-    sys.path.insert(0, os.path.dirname(os.path.dirname(
-        os.path.abspath(__file__))))
     import lstm
     import theano
     from theano import tensor
@@ -51,23 +54,62 @@ def theano_system(sizes, kind):
     tparams = lstm.init_tparams(lstm.init_params(sizes))
     if kind == 'plain':
         x, mask, y, use_noise, prob, cost = plain_model(lstm, tparams)
-        f_pred_prob = theano.function([x, mask], prob)
+        f_pred_prob = f_pred = theano.function([x, mask], prob)
     else:
-        use_noise, x, mask, y, f_pred_prob, _, cost = lstm.build_model(
+        use_noise, x, mask, y, f_pred_prob, f_pred, cost = lstm.build_model(
             tparams, sizes)
         use_noise.set_value(lstm.numpy_floatX(1.))
     grads = tensor.grad(cost, list(tparams.values()))
     if kind == 'plain':  # a product is a dense gradient to the optimizers
         grads = [1. * grad for grad in grads]
+    cost, grads = GROUP.summed([x, mask, y], tparams, cost, grads)
     f_grad_shared, f_update = lstm.adadelta(
         tensor.scalar(), tparams, grads, x, mask, y, cost)
+    f_grad_shared = GROUP.divided(f_grad_shared)
+    f_pred = GROUP.prediction(f_pred_prob if GROUP.size == 1 else f_pred)
 
     def train(batch):
         f_grad_shared(*batch)
         f_update(0.)
 
     def predict(batch):
-        f_pred_prob(*batch[:2])
+        f_pred(*batch[:2])
+    return train, predict
+
+
+def products_system(sizes):
+    """The products of an update alone, by NumPy's BLAS: the least time.
+
+    Padding is left out, and each word of a minibatch is multiplied once.
+    """
+    dim = sizes['dim_proj']
+    W = numpy.random.rand(dim, 4 * dim).astype('float32')
+    plans = {}
+
+    def plan(batch):
+        x, mask, _ = batch
+        if id(mask) not in plans:
+            counts = mask.sum(1).astype(int).tolist()
+            n_words, n_rows = sum(counts), len(numpy.unique(x[mask > 0]))
+            plans[id(mask)] = counts, [
+                numpy.random.rand(n, width).astype('float32')
+                for n in (n_words, n_rows) for width in (dim, 4 * dim)]
+        return plans[id(mask)]
+
+    def predict(batch):
+        counts, (h, gates, rows, row_gates) = plan(batch)
+        numpy.dot(rows, W, out=row_gates)
+        for n in counts:
+            numpy.dot(h[:n], W, out=gates[:n])
+
+    def train(batch):
+        predict(batch)
+        counts, (h, gates, rows, row_gates) = plan(batch)
+        for n in counts:
+            numpy.dot(gates[:n], W.T, out=h[:n])
+        numpy.dot(h.T, gates)
+        numpy.dot(row_gates, W.T, out=rows)
+        numpy.dot(rows.T, row_gates)
     return train, predict
 
 
@@ -190,7 +232,7 @@ SYSTEMS = {'ours': lambda sizes: theano_system(sizes, 'ours'),
            'scan': lambda sizes: theano_system(sizes, 'scan'),
            'torch padded': lambda sizes: torch_system(sizes, False),
            'torch packed': lambda sizes: torch_system(sizes, True),
-           'flax': flax_system}
+           'flax': flax_system, 'products': products_system}
 
 
 def peak_mb():
@@ -211,18 +253,72 @@ def main():
         sizes['n_words'] = 10000
         for x, _, _ in batches:
             x[x >= 10000] = 1
-    train, predict = SYSTEMS[name](dict(sizes, ydim=2))
-    print('ready', flush=True)
-    for line in sys.stdin:
-        what = line.split()
-        if what[0] == 'memory':
-            print(peak_mb(), flush=True)
-            continue
-        run = {'train': train, 'predict': predict}[what[0]]
-        start = time.perf_counter()
-        for batch in batches[int(what[1]):int(what[2])]:
-            run(batch)
-        print(time.perf_counter() - start, flush=True)
+    with processes(name):
+        train, predict = SYSTEMS[name](dict(sizes, ydim=2))
+        runs = {'train': train, 'exchange': train, 'predict': predict}
+        print('ready', flush=True)
+        for what in commands():
+            if what[0] in ('memory', 'cpu'):
+                print(peak_mb() if what[0] == 'memory'
+                      else time.process_time(), flush=True)
+                continue
+            if GROUP is not None and GROUP.size > 1:
+                GROUP.meet(GROUP.comm)
+            timed = what[0] == 'exchange' and Timed(GROUP.comm)
+            if timed:
+                GROUP.comm = timed
+            start = time.perf_counter()
+            for batch in batches[int(what[1]):int(what[2])]:
+                runs[what[0]](batch)
+            seconds = time.perf_counter() - start
+            if timed:
+                GROUP.comm, seconds = timed.comm, timed.seconds
+            print(seconds, flush=True)
+
+
+def processes(name):
+    """Set GROUP to the processes of this job, of which 'ours' may have some.
+    """
+    global GROUP
+    if name.split()[0] not in ('ours', 'scan', 'plain'):
+        return contextlib.nullcontext()
+    sys.path.insert(0, os.path.dirname(os.path.dirname(
+        os.path.abspath(__file__))))
+    from support import parallel
+    GROUP = parallel.processes()
+    return GROUP
+
+
+def commands():
+    """Yield the words of each line of input, which the first process reads."""
+    if GROUP is None or GROUP.size == 1:
+        for line in sys.stdin:
+            yield line.split()
+        return
+    while True:
+        words = sys.stdin.readline().split() if GROUP.first else None
+        GROUP.meet(GROUP.comm)  # sleeps; bcast would keep a core busy
+        words = GROUP.comm.bcast(words)
+        if not words:
+            return
+        yield words
+
+
+class Timed(object):
+    """MPI's messages, timed from when all processes are there."""
+
+    def __init__(self, comm):
+        self.comm, self.seconds = comm, 0.
+
+    def __getattr__(self, name):
+        send = getattr(self.comm, name)
+
+        def timed(*args):
+            self.comm.Barrier()
+            start = time.perf_counter()
+            send(*args)
+            self.seconds += time.perf_counter() - start
+        return timed
 
 
 if __name__ == '__main__':

@@ -614,14 +614,27 @@ class Progress(object):
                     for name, variable in self.tparams.items())
             keys = _read_like(archive, 'shuffle', numpy.zeros(624, 'uint32'))
             history = files.read_array(archive, 'history', check_history)
+        self.contents = (
+            values, progress['counters'], progress['best_err'], best,
+            history.tolist(), progress['costs'],
+            ('MT19937', keys) + tuple(progress['shuffle']))
+
+    @property
+    def contents(self):
+        """All values of the state, as a tuple. Set it to copy a state."""
+        return ([variable.get_value() for variable in self.shared.values()],
+                [self.update, self.epoch, self.batch,
+                 self.stopping.bad_counter], self.stopping.best_err,
+                self.best_params, self.history, self.costs, self.epoch_rng)
+
+    @contents.setter
+    def contents(self, contents):
+        (values, counters, self.stopping.best_err, self.best_params,
+         self.history, self.costs, self.epoch_rng) = contents
+        self.update, self.epoch, self.batch, self.stopping.bad_counter = (
+            counters)
         for variable, value in zip(self.shared.values(), values):
             variable.set_value(value)
-        self.update, self.epoch, self.batch, self.stopping.bad_counter = (
-            progress['counters'])
-        self.stopping.best_err = progress['best_err']
-        self.best_params = best
-        self.history, self.costs = history.tolist(), progress['costs']
-        self.epoch_rng = ('MT19937', keys) + tuple(progress['shuffle'])
         self.rng.set_state(self.epoch_rng)
 
 
@@ -674,7 +687,7 @@ class Saver(object):
     def __init__(self, saveto, resume, config):
         self.saveto, self.config, self.progress = saveto, config, None
         self.path = saveto and path_of(saveto)
-        self.resumed = bool(resume) and os.path.isfile(self.path)
+        self.resumed = bool(resume and saveto) and os.path.isfile(self.path)
         self.kept_previous = self.resumed
         if self.resumed:
             self.progress = read_progress(self.path, config)
@@ -682,13 +695,20 @@ class Saver(object):
             print('There is no %s to continue from: training starts from the '
                   'beginning' % self.path)
 
-    def restore(self, state):
-        """Load the state to continue from, and check the space to save."""
-        if self.resumed:
-            state.load(self.path, self.progress)
-            print('Continuing %s after update %d' % (self.path, state.update))
-        if self.saveto:
-            check_space(self.saveto, state.nbytes())
+    def restore(self, state, group):
+        """Load the state to continue from, and check the space to save.
+
+        Then all processes of `group` have the state of the first.
+        """
+        self.group = group
+        with group.agreed():
+            if self.resumed:
+                state.load(self.path, self.progress)
+                print('Continuing %s after update %d' % (
+                    self.path, state.update))
+            if self.saveto:
+                check_space(self.saveto, state.nbytes())
+        group.share(state, 'contents')
 
     def save(self, state, model):
         """Save the state, and the arguments of :func:`save_model`.
@@ -714,13 +734,14 @@ class Saver(object):
         Returns its path, or None if nothing is saved.
         """
         path = self.saveto or None
-        if path:
-            try:
-                save_model(path, **model)
-            except (IOError, OSError) as error:
-                print('%s cannot be saved (%s)' % (path, error))
-                path = os.path.join(tempfile.mkdtemp(),
-                                    os.path.basename(path))
-                save_model(path, **model)
-            print('Saved %s' % path)
+        with self.group.agreed():
+            if path:
+                try:
+                    save_model(path, **model)
+                except (IOError, OSError) as error:
+                    print('%s cannot be saved (%s)' % (path, error))
+                    path = os.path.join(tempfile.mkdtemp(),
+                                        os.path.basename(path))
+                    save_model(path, **model)
+                print('Saved %s' % path)
         return path

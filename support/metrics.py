@@ -13,6 +13,18 @@ def balanced(labels):
     return (counts.sum() / (len(counts) * counts.astype('float64'))).tolist()
 
 
+def sample(data, size, rng):
+    """Return `size` examples of a data set, chosen at random; -1 or 0: all.
+
+    They stay in their order, which may be that of lengths.
+    """
+    n = len(data[0])
+    if not 0 < size < n:
+        return data
+    chosen = sorted(rng.permutation(n)[:size])
+    return [[part[k] for k in chosen] for part in data]
+
+
 def missing(classes, labels, predicted):
     """Return a warning for each class without reviews, or never predicted.
 

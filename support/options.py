@@ -60,6 +60,12 @@ def call(function, *args, **kwargs):
     return function(*args, **kwargs)
 
 
+def name_of(function):
+    """Return the name of a function, a functools.partial or an object."""
+    function = getattr(function, 'func', function)
+    return getattr(function, '__name__', type(function).__name__)
+
+
 def defaults(function):
     """Return the default of each argument of a function that has one."""
     signature = _signature(function)

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 
 # ---- Output -----------------------------------------------------------------
@@ -167,8 +168,26 @@ def guarded_output(may_end=False):
         sys.stdout, sys.stderr = before
 
 
-def exit_quietly_on_interrupt():
-    """End without a traceback after Ctrl-C, and tell the shell of it."""
+def mpi_size_and_rank():
+    """Return the number of processes of mpiexec, and of this one; or zeros.
+    """
+    # MPICH and Intel MPI set the first two, Open MPI the other two.
+    return [max(int(os.environ.get(name) or 0) for name in names)
+            for names in (('PMI_SIZE', 'OMPI_COMM_WORLD_SIZE'),
+                          ('PMI_RANK', 'OMPI_COMM_WORLD_RANK'))]
+
+
+def nowhere():
+    """Return a stream that drops what is written to it."""
+    return _Guarded(io.open(os.devnull, 'w', encoding='utf-8'))
+
+
+def start_script():
+    """Prepare the output of a script.
+
+    After Ctrl-C it ends without a traceback, and tells the shell of it. Of the
+    processes of mpiexec, the first one alone prints.
+    """
     def hook(kind, value, traceback):
         if not issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, value, traceback)
@@ -177,6 +196,8 @@ def exit_quietly_on_interrupt():
             os.kill(os.getpid(), signal.SIGINT)
 
     sys.excepthook = hook
+    if mpi_size_and_rank()[1] > 0:
+        sys.stdout = sys.stderr = nowhere()
 
 
 # ---- Status line ------------------------------------------------------------
@@ -196,6 +217,8 @@ class Status(object):
         Updates per epoch.
     every : int
         Updates between two lines of the log.
+    first : int, optional
+        Updates that were done before.
 
     Attributes
     ----------
@@ -203,8 +226,9 @@ class Status(object):
         Whether there is a status line.
     """
 
-    def __init__(self, total, every):
-        self.every = every
+    def __init__(self, total, every, first=0):
+        self.total, self.every, self.first = total, every, first
+        self.start = time.time()
         self.on = bool(tqdm and hasattr(sys.stdout, 'isatty')
                        and sys.stdout.isatty())
         if not self.on:
@@ -236,8 +260,18 @@ class Status(object):
             self.bar.clear()
 
     def close(self):
+        """Remove the line; the time of training ends."""
+        self.seconds = time.time() - self.start
         if self.on:
             self.bar.close()
+
+    def summarize(self, update):
+        """Print how long the updates took, up to this one."""
+        updates = update - self.first
+        print('%d updates in %d epochs, %.1f s (%.1f ms per update, '
+              'evaluation included)' % (
+                  updates, -(-updates // self.total), self.seconds,
+                  1000 * self.seconds / max(1, updates)))
 
 
 # ---- Signals ----------------------------------------------------------------

@@ -441,6 +441,20 @@ def _import_theano():
             theano.config.blas.ldflags = blas
 
 
+@contextlib.contextmanager
+def _without(package):
+    """Hide a package that Theano imports if it is there.
+
+    To import mpi4py starts MPI, which fails where its library is missing.
+    """
+    hidden = sys.modules.setdefault(package, None) is None
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules[package]
+
+
 def _asks_for_help():
     """Return whether one of the two scripts has to print its help only."""
     words = list(getattr(sys, 'argv', None) or [''])
@@ -532,17 +546,18 @@ if sys.version_info >= (3, 11):
     from support import theano_mends
     theano_mends.install()
 try:
-    if _asks_for_help():
-        _import_for_help()
-    else:
-        _user.read()
-        _check_compiler()
-        _keep_memory()
-        _import_theano()
-        _check_config()
-        _explain_compiler()
-        _no_debug_info()
-    _leave_out_gpu()
+    with _without('mpi4py'):
+        if _asks_for_help():
+            _import_for_help()
+        else:
+            _user.read()
+            _check_compiler()
+            _keep_memory()
+            _import_theano()
+            _check_config()
+            _explain_compiler()
+            _no_debug_info()
+        _leave_out_gpu()
     _cache_all_ops()
 except SetupError:
     raise

@@ -30,9 +30,13 @@ def read(name):
 def pins():
     """The pins of pyproject.toml: to run, to develop, and of benchmarks."""
     run, groups = read('pyproject.toml').split('[dependency-groups]')
+    run, mpi = run.split('[project.optional-dependencies]')
     dev, benchmarks = groups.split('benchmarks = [')
-    return [re.findall(r'^ +"([^"]+)",', text, re.M)
-            for text in (run, dev, benchmarks)]
+    run, mpi, dev, benchmarks = [
+        re.findall(r'^ +"([^"]+)",', text, re.M)
+        for text in (run, mpi, dev, benchmarks)]
+    assert len(mpi) == 2 and set(mpi) < set(dev)
+    return run, dev, benchmarks
 
 
 PYTHONS = [(3, minor) for minor in range(8, 14)]

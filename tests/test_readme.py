@@ -39,6 +39,11 @@ RUN_BY = {
     'pip install uv && uv run classify.py predict '
     '"A dull, endless film." "Lovely."': ('.ci/run', 'first_prediction'),
     'pip install gensim': ('.ci/run', 'requirements-dev.txt'),
+    'pip install mpi4py mpich': ('.ci/run', 'requirements-dev.txt'),
+    'mpiexec -n 2 python lstm.py':
+        ('tests/test_parallel.py', "'lstm.py', '--max_epochs'"),
+    'uv run --extra mpi mpiexec -n 2 python lstm.py':
+        ('tests/test_parallel.py', "'lstm.py', '--max_epochs'"),
     'python imdb.py aclImdb_v1.tar.gz --vectors data/imdb64.txt --dim 64':
         ('tests/test_groups.py', "'--vectors'"),
     './download.sh': ('tests/test_download.py', 'download.sh'),
@@ -65,9 +70,9 @@ def read(name):
 
 def commands():
     """The lines of the README's literal blocks that a shell is to run."""
+    starts = r'    (pip|uv|python|mpiexec|theano-cache|\./|[A-Z_]+=")'
     return [line.strip() for line in read('README.rst').splitlines()
-            if re.match(r'    (pip|uv|python|theano-cache|\./|[A-Z_]+=")',
-                        line)]
+            if re.match(starts, line)]
 
 
 @pytest.mark.parametrize('name', FILES)

@@ -1036,3 +1036,29 @@ def test_a_long_review_is_evaluated_alone():
     assert [list(index) for _, index in lstm.get_minibatches_idx(
         10, 10, lengths=lengths, max_words=12)] == [
             [0, 1, 2, 3], [4, 6, 7], [8, 9], [5]]
+
+
+def test_validations_evaluate_a_sample_of_the_training_reviews(
+        dataset, monkeypatch):
+    def evaluated(**changes):
+        sets, error_rates = [], lstm.metrics.error_rates
+
+        def noting(f_pred, prepare_data, data, iterators):
+            sets.append(data[0])
+            return error_rates(f_pred, prepare_data, data, iterators)
+        monkeypatch.setattr(lstm.metrics, 'error_rates', noting)
+        lstm.train_lstm(**dict(TINY, dataset=dataset, saveto=None, **changes))
+        monkeypatch.undo()
+        return sets
+
+    everything = evaluated()
+    assert [len(labels) for _, labels in everything] == 6 * [76]
+    some = evaluated(train_eval_size=20)
+    # The last evaluation, of the best parameters, is of all reviews.
+    assert some[-1] == everything[-1]
+    pairs = list(zip(*everything[-1]))
+    for reviews, labels in some[:-1]:
+        assert len(labels) == 20 and (reviews, labels) == tuple(some[0])
+        assert all(pair in pairs for pair in zip(reviews, labels))
+    assert evaluated(train_eval_size=20, seed=5)[0] != some[0]
+    assert evaluated(train_eval_size=76)[0] == everything[0]
