@@ -221,8 +221,8 @@ def test_a_killed_process_ends_the_others(dataset, tmp_path):
 
 @needs_mpi
 @pytest.mark.parametrize('number, whom', [
-    (signal.SIGINT, 'mpiexec'), (signal.SIGINT, 'all'),
-    (signal.SIGTERM, 'mpiexec'), (signal.SIGTERM, 'one')])
+    (signal.SIGINT, 'all'), (signal.SIGTERM, 'mpiexec'),
+    (signal.SIGTERM, 'one')])
 def test_a_signal_lets_all_finish_and_save(dataset, tmp_path, number, whom):
     job = start_and_wait(2, dataset, tmp_path)
     if whom == 'all':  # as a terminal does
