@@ -44,12 +44,12 @@ from theano import tensor
 
 import imdb
 from imdb import get_minibatches_idx
-from support import (
-    checkpoint, fused_lstm, memory, metrics, options as opt, parallel, sparse,
-    terminal, vectors)
+from support import (checkpoint, fused_lstm, memory, metrics, options as opt,
+                     parallel, sparse, terminal, vectors)
 from support.checkpoint import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
 from support.metrics import pred_error, pred_probs  # noqa: F401  as well
+from support.parallel import MRG_RandomStreams
 
 SEED = 123
 MAX_WORDS = 2 ** 18  # per minibatch in evaluation, padding included
@@ -316,7 +316,7 @@ def build_model(tparams, options, mode=None):
         Symbolic mean negative log likelihood, in nats. With class weights,
         the mean of ``-w[y] log p[y]``.
     """
-    trng = parallel.random_streams(options.get('seed', SEED))
+    trng = MRG_RandomStreams(options.get('seed', SEED))
     use_noise = theano.shared(numpy_floatX(0.), name='use_noise')
     x = tensor.matrix('x', dtype='int64')
     mask = tensor.matrix('mask')

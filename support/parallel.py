@@ -23,7 +23,7 @@ from support import theano_setup  # noqa: F401  before Theano
 import numpy
 import theano
 from theano import tensor
-from theano.sandbox.rng_mrg import MRG_RandomStreams
+from theano.sandbox import rng_mrg
 
 from support import sparse, terminal
 
@@ -59,11 +59,6 @@ def processes():
         raise SystemExit(1)
     raise ValueError('mpiexec started %d processes, but mpi4py cannot join '
                      'them: %s' % (size, problem))
-
-
-def random_streams(seed):
-    """Return random numbers that do not depend on the number of processes."""
-    return _Streams(seed, _current) if _current else MRG_RandomStreams(seed)
 
 
 def deal(lengths, n_processes):
@@ -401,19 +396,34 @@ class _Divided(object):
         return self.f_grad_shared(x[:1, :1], mask[:1, :1], y[:1])
 
 
-class _Streams(MRG_RandomStreams):
-    """Random numbers for the reviews of this process.
+def _for_one_process(name):
+    """Return a method of MRG_RandomStreams that several processes refuse."""
+    method = getattr(rng_mrg.MRG_RandomStreams, name)
 
-    They are drawn for the whole minibatch, whose reviews are the axis before
-    the last, so that they are those of one process.
+    def draw(self, *args, **kwargs):
+        if self.order is not None:
+            raise ValueError('with mpiexec, random numbers can be uniform or '
+                             'binomial')
+        return method(self, *args, **kwargs)
+
+    return draw
+
+
+class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
+    """Theano's random numbers, whatever the number of processes.
+
+    Several processes draw them for a whole minibatch and keep those of their
+    reviews. Reviews are the axis before the last.
     """
 
-    def __init__(self, seed, group):
-        MRG_RandomStreams.__init__(self, seed)
-        self.order = group.order
+    def __init__(self, *args, **kwargs):
+        super(MRG_RandomStreams, self).__init__(*args, **kwargs)
+        self.order = _current and _current.order
 
     def uniform(self, size, *args, **kwargs):
-        draw = super(_Streams, self).uniform
+        draw = super(MRG_RandomStreams, self).uniform
+        if self.order is None:
+            return draw(size, *args, **kwargs)
         if isinstance(size, (tuple, list)):
             if not any(isinstance(k, theano.Variable) for k in size):
                 return draw(size, *args, **kwargs)
@@ -426,8 +436,6 @@ class _Streams(MRG_RandomStreams):
         drawn = draw(tensor.stack(lengths), *args, **kwargs)
         return drawn.take(self.order[:n], axis=drawn.ndim - 2)
 
-    def normal(self, *args, **kwargs):
-        raise ValueError('with mpiexec, random numbers can be uniform or '
-                         'binomial')
-
-    multinomial = normal
+    normal, multinomial, multinomial_wo_replacement, choice = map(
+        _for_one_process, ('normal', 'multinomial',
+                           'multinomial_wo_replacement', 'choice'))

@@ -208,9 +208,9 @@ class Course(object):
             self.rates.append(real['rate'](training))
             return self.rates[-1]
 
-        def errors(training):
+        def errors(training, train):
             self.evaluated.append(lstm.unzip(training.tparams))
-            return real['errors'](training)
+            return real['errors'](training, train)
 
         def run(training, signals):
             self.training = training

@@ -164,7 +164,8 @@ def test_all_functions_of_a_training_run_layers_in_c(dataset, monkeypatch,
     options = dict(lstm.opt.defaults(lstm.train_lstm), **dict(
         TINY, dataset=dataset, encoder='bilstm', optimizer=lstm.adam,
         saveto=None, **options))
-    training = lstm.Training(lstm.opt.check(lstm.OPTIONS, options, ''))
+    training = lstm.Training(lstm.opt.check(lstm.OPTIONS, options, ''),
+                             lstm.parallel.Alone())
     in_use, in_training = models[0].f_pred_prob, training.f_grad_shared
     assert nodes_of(in_use, LSTM) == [LSTM(keep_state=False)] * 2
     assert nodes_of(in_training, LSTM) == [LSTM(keep_state=True)] * 2

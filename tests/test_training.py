@@ -377,6 +377,7 @@ BAD = [
     ('split', 'film', "'group' or 'random'"),
     ('valid_portion', 0, 'a number above 0 and below 1'),
     ('valid_portion', 1, 'a number above 0 and below 1'),
+    ('train_eval_size', 0, 'an integer of 1 or more, or -1: all'),
     ('resume', 'm.npz', 'True or False'),
 ]
 
@@ -565,7 +566,7 @@ GOOD = [
     ('vectors', 'v.txt', 'v.txt'), ('pooling', 'both', 'both'),
     ('average', '0.999', 0.999), ('schedule', 'linear', 'linear'),
     ('split', 'random', 'random'), ('valid_portion', '0.2', 0.2),
-    ('resume', 'True', True)]
+    ('train_eval_size', '9', 9), ('resume', 'True', True)]
 
 
 @pytest.fixture
