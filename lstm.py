@@ -49,7 +49,7 @@ from support import (checkpoint, fused_lstm, memory, metrics, options as opt,
 from support.checkpoint import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
 from support.metrics import pred_error, pred_probs  # noqa: F401  as well
-from support.parallel import MRG_RandomStreams
+from support.random_streams import MRG_RandomStreams
 
 SEED = 123
 MAX_WORDS = 2 ** 18  # per minibatch in evaluation, padding included

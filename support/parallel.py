@@ -23,15 +23,13 @@ from support import theano_setup  # noqa: F401  before Theano
 import numpy
 import theano
 from theano import tensor
-from theano.sandbox import rng_mrg
 
 from support import sparse, terminal
+from support.random_streams import MRG_RandomStreams
 
 PATIENCE = 5.  # seconds until a process that failed ends the others
 EXPECTED = (IOError, OSError, TypeError, ValueError, FloatingPointError,
             MemoryError)
-
-_current = None  # the Group of the training that is going on
 
 
 def processes():
@@ -166,16 +164,15 @@ class Group(Alone):
         self.signals, self.signalled, self.exiting = None, False, False
 
     def __enter__(self):
-        global _current
-        _current, self.streams = self, (sys.stdout, sys.stderr)
+        MRG_RandomStreams.order = self.order
+        self.streams = sys.stdout, sys.stderr
         if not self.first:
             sys.stdout = sys.stderr = terminal.nowhere()
         print('%d processes compute a part of each minibatch' % self.size)
         return self
 
     def __exit__(self, kind, error, trace):
-        global _current
-        _current = None
+        MRG_RandomStreams.order = None
         sys.stdout, sys.stderr = self.streams
         if kind is not None and not self.exiting:
             second_signal = isinstance(error, SystemExit)
@@ -394,48 +391,3 @@ class _Divided(object):
     def __call__(self, x, mask, y):
         self.group.sum_gradients(x, mask, y)
         return self.f_grad_shared(x[:1, :1], mask[:1, :1], y[:1])
-
-
-def _for_one_process(name):
-    """Return a method of MRG_RandomStreams that several processes refuse."""
-    method = getattr(rng_mrg.MRG_RandomStreams, name)
-
-    def draw(self, *args, **kwargs):
-        if self.order is not None:
-            raise ValueError('with mpiexec, random numbers can be uniform or '
-                             'binomial')
-        return method(self, *args, **kwargs)
-
-    return draw
-
-
-class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
-    """Theano's random numbers, whatever the number of processes.
-
-    Several processes draw them for a whole minibatch and keep those of their
-    reviews. Reviews are the axis before the last.
-    """
-
-    def __init__(self, *args, **kwargs):
-        super(MRG_RandomStreams, self).__init__(*args, **kwargs)
-        self.order = _current and _current.order
-
-    def uniform(self, size, *args, **kwargs):
-        draw = super(MRG_RandomStreams, self).uniform
-        if self.order is None:
-            return draw(size, *args, **kwargs)
-        if isinstance(size, (tuple, list)):
-            if not any(isinstance(k, theano.Variable) for k in size):
-                return draw(size, *args, **kwargs)
-            size = tensor.stack(size)
-        lengths = [size[k] for k in range(tensor.get_vector_length(size))]
-        if len(lengths) < 2:
-            raise ValueError('with mpiexec, random numbers need an axis of '
-                             'reviews and one of units')
-        n, lengths[-2] = lengths[-2], self.order.shape[0]
-        drawn = draw(tensor.stack(lengths), *args, **kwargs)
-        return drawn.take(self.order[:n], axis=drawn.ndim - 2)
-
-    normal, multinomial, multinomial_wo_replacement, choice = map(
-        _for_one_process, ('normal', 'multinomial',
-                           'multinomial_wo_replacement', 'choice'))

@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import importlib
 import io
+import itertools
 import logging
 import os
 import re
@@ -274,6 +275,49 @@ def _explain_compiler():
         except Exception as error:
             raise CompilerError(_sentence(error))
     GCC_compiler.compile_str = staticmethod(explained)
+
+
+def _remember_cpu():
+    """Start faster: spare Theano what it asks the compiler at every start.
+
+    It asks for the flags of this kind of CPU. We keep the answer beside the
+    compiled code. It also compiles a test of the BLAS, which has a syntax
+    error and so always ends with the same answer.
+    """
+    from theano import config
+    from theano.gof import cmodule
+    from theano.tensor import blas_c
+    GCC_compiler = cmodule.GCC_compiler
+    blas_c.check_force_gemv_init._force_init_beta = False
+    try:
+        with open('/proc/cpuinfo') as lines:  # of the first core
+            cpu = [line for line in itertools.takewhile(str.strip, lines)
+                   if not re.search('MHz|bogomips', line, re.I)]
+    except (EnvironmentError, UnicodeError):
+        return
+    compile_args = GCC_compiler.compile_args
+
+    def first_compile_args(march_flags=True):
+        if not march_flags:
+            return compile_args(march_flags)
+        GCC_compiler.compile_args = staticmethod(compile_args)
+        path = os.path.join(config.compiledir, 'cpu_%08x.txt' % (zlib.crc32(
+            repr((cpu, config.cxx, cmodule.gcc_version_str,
+                  config.gcc.cxxflags)).encode('utf-8')) & 0xffffffff))
+        known = os.path.exists(path)
+        if known and GCC_compiler.march_flags is None:
+            with open(path) as text:
+                GCC_compiler.march_flags = text.read().split()
+        args = compile_args()
+        if not known:
+            try:
+                with open('%s.%d' % (path, os.getpid()), 'w') as text:
+                    text.write(' '.join(GCC_compiler.march_flags or []))
+                os.rename(text.name, path)
+            except EnvironmentError:  # a full disk: the next start asks again
+                pass
+        return args
+    GCC_compiler.compile_args = staticmethod(first_compile_args)
 
 
 _announcements = []
@@ -557,6 +601,7 @@ try:
             _check_config()
             _explain_compiler()
             _no_debug_info()
+            _remember_cpu()
         _leave_out_gpu()
     _cache_all_ops()
 except SetupError:

@@ -12,6 +12,7 @@ import numpy
 import pytest
 import theano
 from theano import tensor
+from theano.sandbox import rng_mrg
 from theano.scan_module.scan_op import Scan
 from theano.tensor import extra_ops
 
@@ -915,6 +916,22 @@ def test_words_outside_the_vocabulary_are_refused(model):
 # --------------------------------------------------------------------------
 # Dropout
 # --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('seed', [
+    1, lstm.SEED, 2147462578, [1, 0, 2147483646, 7, 2147462578, 0]])
+def test_random_numbers_are_those_of_theano(seed):
+    ours, of_theano = lstm.MRG_RandomStreams(seed), rng_mrg.MRG_RandomStreams(
+        seed)
+    for n_streams in (1, 2, 5, 1000):
+        states, expected = [streams.get_substream_rstates(n_streams, 'float32')
+                            for streams in (ours, of_theano)]
+        assert states.dtype == expected.dtype
+        assert states.tolist() == expected.tolist()
+    drawn = [theano.function([], streams.uniform((30, 40)))
+             for streams in (ours, of_theano)]
+    for _ in range(2):
+        assert drawn[0]().tobytes() == drawn[1]().tobytes()
+
 
 def test_dropout_zeroes_half_in_training_and_halves_in_use():
     use_noise = theano.shared(lstm.numpy_floatX(1.))

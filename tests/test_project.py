@@ -320,10 +320,31 @@ def precompiled(folder):
 
 def test_a_second_start_compiles_nothing(tmp_path):
     # It is an error if headers that were precompiled cannot be used.
-    compiler = 'exec "$GXX" -Winvalid-pch -Werror=invalid-pch "$@"'
+    compiler = ('echo "$*" >> "$0.calls"\n'
+                'exec "$GXX" -Winvalid-pch -Werror=invalid-pch "$@"')
+    calls = tmp_path / 'bin' / 'g++.calls'
     assert n_compiled(TRAINING, tmp_path, compiler) > 5
     assert precompiled(tmp_path) == ['.gch']
+    assert '-march=native' in calls.read_text()
+    calls.unlink()
     assert n_compiled(TRAINING, tmp_path, compiler) == 0
+    assert calls.read_text().split() == ['-v', '-dumpversion']
+
+
+def test_code_is_compiled_for_this_kind_of_cpu_at_every_start(tmp_path):
+    def flags(*user_flags):
+        return subprocess.check_output(
+            [sys.executable, '-c', 'import lstm\n'
+             'from theano.gof.cmodule import GCC_compiler\n'
+             'print(*GCC_compiler.compile_args())'], cwd=ROOT,
+            env=dict(os.environ, THEANO_FLAGS=','.join(
+                ('base_compiledir=%s' % tmp_path,) + user_flags)))
+    first = flags()
+    assert b'-march=' in first and flags() == first
+    for _ in range(2):
+        of_user = flags('gcc.cxxflags=-march=x86-64')
+        assert of_user.count(b'-march=') == 1
+        assert b'-march=x86-64' in of_user
 
 
 def test_a_compiler_without_precompiled_headers_compiles(tmp_path):
