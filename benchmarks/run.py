@@ -215,6 +215,66 @@ def processes(label, changes, torch, repeats, n_processes=2):
     return dict(result, limit=limit)
 
 
+def network_seconds(n_machines, dense, rows):
+    """Return the seconds that machines need to sum their gradients.
+
+    A network of 1.25 GB/s (10 Gbit Ethernet) whose messages take 50 us. A ring
+    sums `dense` bytes; `rows` bytes of all machines together go to each of
+    them. One sum, and row indices and rows of one parameter: three collective
+    operations, with log2(n_machines) rounds each.
+    """
+    share = (n_machines - 1) / n_machines
+    return share * (2 * dense + rows) / 1.25e9 + (
+        3 * 50e-6 * numpy.log2(n_machines))
+
+
+def machines(repeats):
+    """Estimate the speed of many machines from measurements on this one.
+
+    Each machine computes the gradients of its part of a minibatch. Then all
+    exchange them and make the same update. Reviews have their full length.
+    """
+    from support import parallel
+    seconds, batches = {}, {}
+    for size in (1, 4, 16, 64, 256):
+        case = dict(DEFAULTS, maxlen=None, batch_size=size)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'batches.npz')
+            case['batches'] = max(8, 64 // size)
+            n = write_batches(case, path)[0]
+            with numpy.load(path) as saved:
+                batches[size] = [[saved[name + str(k)] for name in (
+                    'x', 'mask')] for k in range(n)]
+            system = System(sys.executable, 'ours', path, 1)
+            for what in ('train', 'gradients'):
+                system.ask(what, 0, n)  # warm up
+                seconds[what, size] = numpy.median([
+                    system.ask(what, 0, n) / n for _ in range(repeats)])
+            system.close()
+    dim, result = DEFAULTS['dim_proj'], {}
+    dense = 4 * (8 * dim * dim + 4 * dim + 2 * dim + 2)
+    for size in (16, 64, 256):
+        update = seconds['train', size] - seconds['gradients', size]
+        for number in (4, 16, 64):
+            if number > size:
+                continue
+            n_rows = numpy.mean([
+                sum(len(numpy.unique(x[:, part][mask[:, part] > 0]))
+                    for part in parallel.deal(mask.sum(axis=0), number))
+                for x, mask in batches[size]])
+            network = network_seconds(number, dense, n_rows * (4 * dim + 8))
+            shared = seconds['gradients', size // number] + update + network
+            result['%d reviews, %d machines' % (size, number)] = case = dict(
+                one=1e3 * seconds['train', size], update=1e3 * update,
+                part=1e3 * seconds['gradients', size // number],
+                network=1e3 * network, megabytes=1e-6 * (
+                    dense + n_rows * (4 * dim + 8)),
+                speedup=seconds['train', size] / shared)
+            print('%d reviews, %d machines: %s' % (size, number, ', '.join(
+                '%s %.1f' % item for item in sorted(case.items()))))
+    return result
+
+
 def start_up():
     """Return seconds from start to first update, with and without cache."""
     code = ('import time, sys; start = time.time(); import lstm\n'
@@ -282,8 +342,8 @@ def main():
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--only', default='',
                         help='the cases with this text in their names, such '
-                             'as "2 processes", or start-up; the other '
-                             'results stay')
+                             'as "2 processes", or machines, or start-up; the '
+                             'other results stay')
     args = parser.parse_args()
     pythons = {'torch': args.torch, 'flax': args.jax}
     path = os.path.join(HERE, 'results.json')
@@ -299,6 +359,8 @@ def main():
         if args.only in label + ', 2 processes':
             results.setdefault('processes', {})[label] = processes(
                 label, changes, args.torch, args.repeats)
+    if args.only in 'machines':
+        results['machines'] = machines(args.repeats)
     if args.only in 'start-up':
         results['start_up'] = start_up()
     with open(path, 'w') as f:

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import types
 import warnings
 import zlib
 
@@ -288,7 +289,7 @@ def _remember_cpu():
     from theano.gof import cmodule
     from theano.tensor import blas_c
     GCC_compiler = cmodule.GCC_compiler
-    blas_c.check_force_gemv_init._force_init_beta = False
+    setattr(blas_c.check_force_gemv_init, '_force_init_beta', False)
     try:
         with open('/proc/cpuinfo') as lines:  # of the first core
             cpu = [line for line in itertools.takewhile(str.strip, lines)
@@ -499,6 +500,33 @@ def _without(package):
             del sys.modules[package]
 
 
+class _SciPy(object):
+    """Stands in for SciPy: imports a module of it when that is read."""
+
+    def __getattr__(self, name):
+        return importlib.import_module('scipy.' + name)
+
+
+@contextlib.contextmanager
+def _without_statistics():
+    """Import Theano without ``scipy.stats``, which takes 0.2 s.
+
+    One Op needs it, the chi-squared distribution. It is imported then.
+    """
+    name = 'scipy.stats'
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = types.ModuleType(name)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+    from theano.scalar import basic_scipy
+    if basic_scipy.imported_scipy_special:
+        basic_scipy.scipy = _SciPy()
+
+
 def _asks_for_help():
     """Return whether one of the two scripts has to print its help only."""
     words = list(getattr(sys, 'argv', None) or [''])
@@ -590,7 +618,7 @@ if sys.version_info >= (3, 11):
     from support import theano_mends
     theano_mends.install()
 try:
-    with _without('mpi4py'):
+    with _without('mpi4py'), _without_statistics():
         if _asks_for_help():
             _import_for_help()
         else:

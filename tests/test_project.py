@@ -331,6 +331,20 @@ def test_a_second_start_compiles_nothing(tmp_path):
     assert calls.read_text().split() == ['-v', '-dumpversion']
 
 
+def test_statistics_of_scipy_are_imported_when_they_are_used():
+    code = ('import sys, lstm, theano\n'
+            'from theano import tensor\n'
+            'print("scipy.stats" in sys.modules)\n'
+            'x = tensor.dscalar()\n'
+            'f = theano.function([x], tensor.chi2sf(x, tensor.constant(2.)),\n'
+            '                    mode=theano.Mode(linker="py"))\n'
+            'value = f(1.5)\n'
+            'from scipy import stats\n'
+            'print(value == stats.chi2.sf(1.5, 2))')
+    out = subprocess.check_output([sys.executable, '-c', code], cwd=ROOT)
+    assert out.split() == [b'False', b'True']
+
+
 def test_code_is_compiled_for_this_kind_of_cpu_at_every_start(tmp_path):
     def flags(*user_flags):
         return subprocess.check_output(
