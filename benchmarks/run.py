@@ -246,15 +246,19 @@ def machines(repeats):
                 batches[size] = [[saved[name + str(k)] for name in (
                     'x', 'mask')] for k in range(n)]
             system = System(sys.executable, 'ours', path, 1)
-            for what in ('train', 'gradients'):
-                system.ask(what, 0, n)  # warm up
-                seconds[what, size] = numpy.median([
-                    system.ask(what, 0, n) / n for _ in range(repeats)])
+            times = {'gradients': [], 'update': []}
+            system.ask('train', 0, n)  # warm up
+            for k in list(range(n)) * repeats:
+                for what in ('gradients', 'update'):
+                    times[what].append(system.ask(what, k, k + 1))
+            for what in times:
+                seconds[what, size] = numpy.mean(times[what])
             system.close()
     dim, result = DEFAULTS['dim_proj'], {}
     dense = 4 * (8 * dim * dim + 4 * dim + 2 * dim + 2)
     for size in (16, 64, 256):
-        update = seconds['train', size] - seconds['gradients', size]
+        update = seconds['update', size]
+        one = seconds['gradients', size] + update
         for number in (4, 16, 64):
             if number > size:
                 continue
@@ -265,11 +269,11 @@ def machines(repeats):
             network = network_seconds(number, dense, n_rows * (4 * dim + 8))
             shared = seconds['gradients', size // number] + update + network
             result['%d reviews, %d machines' % (size, number)] = case = dict(
-                one=1e3 * seconds['train', size], update=1e3 * update,
+                one=1e3 * one, update=1e3 * update,
                 part=1e3 * seconds['gradients', size // number],
                 network=1e3 * network, megabytes=1e-6 * (
                     dense + n_rows * (4 * dim + 8)),
-                speedup=seconds['train', size] / shared)
+                speedup=one / shared)
             print('%d reviews, %d machines: %s' % (size, number, ', '.join(
                 '%s %.1f' % item for item in sorted(case.items()))))
     return result

@@ -4,9 +4,9 @@
 
 The file holds x, mask and y of every minibatch, and the sizes of the model.
 Then, a line at a time on standard input: ``train A B`` or ``predict A B`` runs
-minibatches A to B - 1 and prints the seconds; ``gradients A B`` trains without
-the updates; ``memory`` prints the peak in MB, and ``cpu`` the CPU seconds so
-far. THREADS in the environment is the
+minibatches A to B - 1 and prints the seconds; ``gradients A B`` leaves out the
+updates, and ``update A B`` repeats the last one; ``memory`` prints the peak in
+MB, and ``cpu`` the CPU seconds so far. THREADS in the environment is the
 number of threads. mpiexec may start 'ours': then the first process is told and
 prints, and ``exchange A B`` trains and prints the seconds of messages alone.
 """
@@ -76,6 +76,7 @@ def theano_system(sizes, kind):
     def predict(batch):
         f_pred(*batch[:2])
     train.gradients = lambda batch: f_grad_shared(*batch)
+    train.update = lambda batch: f_update(0.)
     return train, predict
 
 
@@ -258,7 +259,8 @@ def main():
     with processes(name):
         train, predict = SYSTEMS[name](dict(sizes, ydim=2))
         runs = {'train': train, 'exchange': train, 'predict': predict,
-                'gradients': getattr(train, 'gradients', None)}
+                'gradients': getattr(train, 'gradients', None),
+                'update': getattr(train, 'update', None)}
         print('ready', flush=True)
         for what in commands():
             if what[0] in ('memory', 'cpu'):
