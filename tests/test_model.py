@@ -651,8 +651,9 @@ def test_the_reshape_of_2014_is_looked_up():
                                          numpy.ones((5, 2))))
 
 
-def test_the_reversed_layer_of_the_readme_reads_padded_reviews_backwards():
-    with io.open(os.path.join(ROOT, 'README.rst'), encoding='utf-8') as f:
+def test_the_reversed_layer_of_the_walk_reads_padded_reviews_backwards():
+    path = os.path.join(ROOT, 'docs', 'walkthrough.rst')
+    with io.open(path, encoding='utf-8') as f:
         line, = re.findall(r'^    (h = lstm_layer\(.*\[::-1\])$', f.read(),
                            re.M)
     module = edited((

@@ -1,5 +1,6 @@
 """The README: it renders, its links are well-formed, its commands run."""
 import ast
+import doctest
 import io
 import os
 import re
@@ -10,13 +11,18 @@ import textwrap
 
 import numpy
 import pytest
+import theano
+from theano import tensor
 
 import imdb
 import lstm
 from conftest import ROOT
 from support import fused_lstm, options
 
-FILES = ['README.rst', os.path.join('benchmarks', 'README.rst'),
+FILES = ['README.rst', 'CONTRIBUTING.rst', 'CHANGELOG.rst',
+         os.path.join('docs', 'data.rst'),
+         os.path.join('docs', 'walkthrough.rst'),
+         os.path.join('benchmarks', 'README.rst'),
          os.path.join('data', 'README.rst'),
          os.path.join('tests', 'README.rst')]
 
@@ -34,8 +40,6 @@ RUN_BY = {
         ('tests/matrix.sh', '-q --no-compile --no-build-isolation'),
     'THEANO_FLAGS="floatX=float32" python lstm.py':
         ('tests/test_training.py', "[sys.executable, 'lstm.py']"),
-    'THEANO_FLAGS="floatX=float32,fused_lstm=False" python lstm.py '
-    '--saveto scan.npz': ('tests/test_model.py', 'fused_lstm=False'),
     'pip install uv && uv run classify.py predict '
     '"A dull, endless film." "Lovely."': ('.ci/run', 'first_prediction'),
     'pip install gensim': ('.ci/run', 'requirements-dev.txt'),
@@ -55,12 +59,8 @@ RUN_BY = {
         ('tests/test_readme.py', 'accuracy.labelled('),
     'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py unlabelled':
         ('tests/test_readme.py', 'accuracy.unlabelled(')}
-# Commands that run nowhere: there is no GPU, the second one would take the
-# lock of the tests, and the third one needs PyTorch and others.
-NOT_RUN = ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py',
-           'theano-cache unlock',
-           'THEANO_FLAGS="floatX=float32" uv run benchmarks/compare.py '
-           '--vectors labelled.txt']
+# A command that runs nowhere: there is no GPU.
+NOT_RUN = ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py']
 
 
 def read(name):
@@ -69,10 +69,17 @@ def read(name):
 
 
 def commands():
-    """The lines of the README's literal blocks that a shell is to run."""
-    starts = r'    (pip|uv|python|mpiexec|theano-cache|\./|[A-Z_]+=")'
-    return [line.strip() for line in read('README.rst').splitlines()
-            if re.match(starts, line)]
+    """The lines of literal blocks that a shell is to run."""
+    starts = r'    (pip|uv|python|mpiexec|\./|[A-Z_]+=")'
+    return [line.strip() for name in ('README.rst', 'docs/data.rst')
+            for line in read(name).splitlines() if re.match(starts, line)]
+
+
+def blocks(name, start):
+    """The literal blocks of a page that begin with these words."""
+    return [textwrap.dedent(block) for block in re.findall(
+        r'(?:(?:^    .*)?\n)+', read(name), re.M)
+        if block.strip().startswith(start)]
 
 
 @pytest.mark.parametrize('name', FILES)
@@ -107,7 +114,7 @@ def test_files_are_there():
 
 def test_every_line_of_code_quoted_is_in_lstm_py():
     text = read('README.rst')
-    table = text[text.index('equation ('):text.index('Change it\n---')]
+    table = text[text.index('equation ('):text.index('No gate sees')]
     quoted = [code for code in re.findall('``(.+?)``', table)
               if code not in ('lstm.py', 'Wemb')]
     assert len(quoted) > 10
@@ -162,8 +169,9 @@ def test_the_call_at_the_end_is_as_the_readme_says():
 
 
 def test_every_command_has_a_place_that_runs_it():
+    lines = read('benchmarks/README.rst').splitlines()
     for command, (path, words) in RUN_BY.items():
-        assert command in commands(), command
+        assert command in commands() or '    ' + command in lines, command
         assert words in read(path), (command, path)
     assert set(NOT_RUN) <= set(commands())
 
@@ -283,3 +291,51 @@ def test_accuracy_reports_what_its_trainings_saved(tmp_path, monkeypatch,
         assert 'lstm_U' in saved.files
     with numpy.load(str(tmp_path / 'unlabelled_5.npz')) as saved:
         assert 'bilstm_backward_U' in saved.files
+
+
+def test_the_minibatch_in_the_readme_is_what_prepare_data_makes():
+    block, = blocks('README.rst', '>>> import imdb')
+    examples = doctest.DocTestParser().get_doctest(block, {}, 'README', None,
+                                                   0)
+    with theano.configparser.change_flags(floatX='float64'):
+        assert doctest.DocTestRunner().run(examples) == (0, 4)
+
+
+def test_the_optimizer_in_the_readme_is_momentum():
+    code, = blocks('README.rst', 'def momentum')
+    names = dict(vars(lstm))
+    exec(code, names)
+    p, = lstm.init_tparams({'p': numpy.array([[1., -2.]])}).values()
+    x, mask, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
+    cost = (p ** 2).sum() + 0 * (x.sum() + mask.sum() + y.sum())
+    f_grad_shared, f_update = names['momentum'](
+        tensor.scalar(), {'p': p}, [tensor.grad(cost, p)], x, mask, y, cost)
+    value, velocity = p.get_value(), 0.
+    for _ in range(3):
+        f_grad_shared([[1]], [[1.]], [1])
+        f_update(0.1)
+        velocity = 0.9 * velocity - 0.1 * 2 * value
+        value = value + velocity
+        numpy.testing.assert_allclose(p.get_value(), value, 1e-5)
+
+
+def test_the_walk_names_what_is_there():
+    code = ''.join(read(name) for name in (
+        'lstm.py', 'imdb.py', 'support/fused_lstm.py', 'support/sparse.py'))
+    names = set(re.findall('``([A-Za-z_]+)``', read('docs/walkthrough.rst')))
+    assert len(names) > 40
+    parameters = {'lstm_%s' % letter for letter in 'WUb'}
+    for name in names - parameters:  # defined, or assigned
+        assert re.search(r'(def |class )%s\b|\b%s(, \w+)* = ' % (name, name),
+                         code), name
+
+
+def test_the_walk_is_in_the_order_of_the_file():
+    parts = re.findall(r'^\*\*(\w+)\.\*\*', read('docs/walkthrough.rst'),
+                       re.M)
+    assert parts == re.findall('^# ---- (\\w+) -', read('lstm.py'), re.M)
+    assert len(parts) == 5
+
+
+def test_the_readme_is_short_enough_to_read():
+    assert len(read('README.rst').split()) <= 2600
