@@ -1,4 +1,4 @@
-"""A saved model at work: predict, explain, evaluate, plot.
+"""Use a saved model: predict, explain, evaluate, plot.
 
 From a shell, where ``--model`` is ``lstm_model.npz`` by default::
 
@@ -49,10 +49,10 @@ from support.terminal import printable
 
 # ---- Models -----------------------------------------------------------------
 
-# It comes with the scripts, and answers where nothing was trained.
+# The model that comes with the scripts: the default before any training.
 OWN_MODEL = os.path.join(imdb.HERE, 'data', 'imdb_lstm.npz')
 
-# The arrays of a model file that are no parameters.
+# The arrays of a model file that are not parameters.
 _OTHERS = ('history', 'history_errs', 'train_err', 'valid_err', 'test_err',
            'options', 'words')
 
@@ -64,12 +64,12 @@ def load_model(path):
     ----------
     path : str or path
         A ``.npz`` file of :func:`lstm.train_lstm`, or of the tutorial of
-        2014. The latter has no options; sizes are those of its arrays.
+        2014. The latter has no options; its arrays give the sizes.
 
     Returns
     -------
     params : OrderedDict of str to ndarray
-        All parameters in the file, whichever model they are of.
+        All parameters in the file, whatever the model is.
     options : dict
         For :func:`lstm.build_model`; ``classes`` are the names of the
         classes.
@@ -92,7 +92,7 @@ def load_model(path):
     options = {'use_dropout': True}
     if has_options:
         options.update(lstm.load_options(path))
-    # A size that no array has is wrong, or missing as in files of 2014.
+    # The arrays give a size that is missing, as in files of 2014, or wrong.
     sizes = set(length for shape in shapes.values() for length in shape)
     for name, size in zip(('n_words', 'dim_proj', 'ydim'),
                           shapes['Wemb'] + shapes['U'][1:]):
@@ -104,14 +104,14 @@ def load_model(path):
     if classes is not None and not (
             isinstance(classes, list) and len(classes) == options['ydim']
             and all(isinstance(name, six.string_types) for name in classes)):
-        raise ValueError('%s names other classes than the %d it has'
-                         % (path, options['ydim']))
+        raise ValueError('%s has %d classes, but its list of class names does '
+                         'not fit' % (path, options['ydim']))
     options['classes'] = _fit_names(
         path, imdb.class_names(classes, options['ydim']))
     if options.get('tokenizer') is not None and not text_rules.is_known(
             options['tokenizer']):
-        raise ValueError('%s was trained on text split otherwise (%r) than '
-                         'this script can' % (path, options['tokenizer']))
+        raise ValueError('%s was trained with the tokenizer %r, which this '
+                         'script lacks' % (path, options['tokenizer']))
     if options.get('encoder', 'lstm') not in list(lstm.layers):
         raise ValueError('%s has the layer %r, which lstm.layers lacks'
                          % (path, options['encoder']))
@@ -122,7 +122,7 @@ def load_model(path):
 
 
 def _fit_names(path, names):
-    """Return names of classes fit to print, or raise a ValueError."""
+    """Return printable names of classes; raise a ValueError if two agree."""
     names = [corpus.one_line(name, None) for name in names]
     if len(set(names)) < len(names):
         raise ValueError('%s has two classes that look the same: %s'
@@ -131,9 +131,9 @@ def _fit_names(path, names):
 
 
 def _has_names(options, words):
-    """Return whether names of classes are known, not those by default.
+    """Return whether a model has names of classes other than default ones.
 
-    Models without words got names by default, until they had a fingerprint.
+    Models older than the fingerprint have default names if they lack words.
     """
     return ('fingerprint' in options or words is not None) and (
         options['classes'] != ['class %d' % n for n in range(options['ydim'])])
@@ -157,8 +157,8 @@ def _check_shapes(path, shapes):
         total += size
     if any(len(shapes[name]) != 2 or 0 in shapes[name]
            for name in ('Wemb', 'U')) or total > 4 * files.MAX_BYTES:
-        raise ValueError('%s holds no model of a size that this script makes; '
-                         'larger ones need a larger MAX_BYTES in '
+        raise ValueError('%s has arrays of the wrong shape, or is too large; '
+                         'a larger model needs a larger MAX_BYTES in '
                          'support/files.py' % path)
 
 
@@ -200,7 +200,7 @@ def build(path):
         x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
         shape = model[4](x, mask).shape
     except theano_setup.CompilerError:
-        raise  # it has nothing to do with the model
+        raise  # the model is not the cause
     except KeyError as error:
         raise ValueError('%s lacks the parameter %s, which build_model in '
                          'lstm.py uses' % (path, error))
@@ -215,7 +215,7 @@ def build(path):
     unused = [name for name, shared in tparams.items() if shared not in used]
     if unused:
         raise ValueError('%s has parameters which build_model in lstm.py does '
-                         'not use: %s; it is of another model'
+                         'not use: %s; they belong to another model'
                          % (path, ', '.join(unused)))
     return params, options, model
 
@@ -230,8 +230,8 @@ class Classifier(object):
     path : str or path
         See :func:`load_model`.
     dictionary : str or path, optional
-        Path of the dictionary, for a model that has no words in its file, as
-        those of the tutorial of 2014.
+        Path of the dictionary, for a model file without words, such as those
+        of the tutorial of 2014.
 
     Attributes
     ----------
@@ -242,20 +242,20 @@ class Classifier(object):
     dictionary : dict
         Word to id.
     tokenizer : str
-        How it splits text into words, see :func:`support.text.tokenize`.
+        Name of the tokenizer, see :func:`support.text.name`.
 
     Raises
     ------
     IOError, ValueError
-        See :func:`build`. Also if there is no dictionary, or another one than
-        that of the model.
+        See :func:`build`. Also if there is no dictionary, or it belongs to
+        another model.
     """
 
     def __init__(self, path, dictionary=None):
         path, words = files.as_path(path), lstm.load_words(path)
         known = dictionary and imdb.read_words(dictionary)
         if words is None and not known:
-            load_model(path)  # any other fault of the file comes first
+            load_model(path)  # reports other faults of the file first
             raise ValueError(
                 '%s holds no words, like the files of 2014; name its '
                 'dictionary: --dict imdb.dict.pkl' % path)
@@ -267,11 +267,11 @@ class Classifier(object):
         self.tokenizer = self.options.get('tokenizer') or (
             known.tokenizer if words is None else text_rules.OLD)
         self._f_parts = None  # compiled when an explanation is needed
-        # A compiled function keeps its intermediate results in one place.
+        # Calls of a compiled function share buffers: one thread at a time.
         self._lock = threading.RLock()
 
     def _check_dictionary(self, path, words, dictionary, known):
-        """Check that a dictionary is of this model; take names from it."""
+        """Check that a dictionary fits the model; take class names from it."""
         options = self.options
         if words is not None and not checkpoint.has_words(
                 words, known.dictionary, options['n_words']):
@@ -279,14 +279,14 @@ class Classifier(object):
                              'needs no dictionary: leave out --dict'
                              % (dictionary, path))
         if not text_rules.is_known(known.tokenizer):
-            raise ValueError('%s was made by another rule (%r) than this '
-                             'script has' % (dictionary, known.tokenizer))
+            raise ValueError('%s was made with the tokenizer %r, which this '
+                             'script lacks' % (dictionary, known.tokenizer))
         names = known.classes and _fit_names(dictionary, known.classes)
         if words is None and options.get('fingerprint') not in (
                 None, imdb.fingerprint(known.dictionary, known.classes or [])
         ) or names and len(names) != options['ydim']:
-            raise ValueError('%s is the dictionary of other data than the '
-                             'model %s' % (dictionary, path))
+            raise ValueError('%s is not the dictionary of the model %s'
+                             % (dictionary, path))
         if names and not _has_names(options, words):
             options['classes'] = names
 
@@ -302,7 +302,7 @@ class Classifier(object):
         ----------
         texts : iterable of str
         batch_size : int, optional
-            The most texts per minibatch.
+            Maximum number of texts per minibatch.
 
         Returns
         -------
@@ -320,7 +320,7 @@ class Classifier(object):
         """Compute probabilities from lists of word ids, see probabilities.
 
         Ids beyond the vocabulary count as 1, unknown. A TypeError or a
-        ValueError names the list that holds anything else.
+        ValueError names the first list that holds anything but word ids.
         """
         seqs = [_check_ids(n, seq, self.options['n_words']) for n, seq in
                 enumerate(inputs.as_list(seqs, 'lists of word ids'))]
@@ -352,10 +352,9 @@ class Classifier(object):
             log p_1 / p_0 = b_1 - b_0 + sum_t s h_t (U_1 - U_0) / n
 
         With more classes, the most probable one, p_k, is compared with the
-        others: the means of theirs replace U_0, b_0 and log p_0.
+        others: means over these replace U_0, b_0 and log p_0.
 
-        A maximum over the words belongs to the word that it comes from: the
-        others add nothing to it.
+        With max pooling, each maximum counts for the one word that has it.
 
         This is computed as gradient times output, for any model. If the model
         was edited so that its log-odds are not in proportion to the outputs,
@@ -398,8 +397,8 @@ class Classifier(object):
             note=_note(parts, from_half, bias, log_odds))
 
     def _compile_parts(self, mode):
-        """Compile h; the slope of the log-odds, there and at h / 2; and the
-        log-odds, there and at 0."""
+        """Compile h, the gradient of the log-odds at h and at h / 2, and the
+        log-odds at h and at 0."""
         h, prob = [getattr(self._model, name, None) for name in ('h', 'prob')]
         if h is None or prob is None or h.ndim != 3:
             raise ValueError('this model cannot be explained: build_model in '
@@ -425,27 +424,28 @@ class Classifier(object):
 
 
 def _check_ids(n, seq, n_words):
-    """Return a list of word ids, those outside of the vocabulary as 1."""
-    what = 'text %d is no list of word ids, which are integers of 0 or more'
+    """Check word ids; return them as a list, with 1 for unknown words."""
+    message = ('text %d is no list of word ids, which are integers of 0 or '
+               'more' % n)
     try:
         seq = inputs.as_list(seq, 'it')
     except TypeError:
-        raise TypeError(what % n)
+        raise TypeError(message)
     kinds = set(map(type, seq))
     if bool in kinds or not all(issubclass(kind, numbers.Integral)
                                 for kind in kinds):
-        raise TypeError(what % n)
+        raise TypeError(message)
     if seq and min(seq) < 0:
-        raise ValueError(what % n)
+        raise ValueError(message)
     return [word if word < n_words else imdb.UNKNOWN for word in seq]
 
 
 def _note(parts, from_half, bias, log_odds):
     """Return a sentence if the parts do not explain the log-odds, else ''.
 
-    They do if all that the log-odds have beyond the bias is in proportion to
-    the outputs, as a mean and a maximum are. Then parts add up, and the slope
-    at half the outputs gives the same parts, `from_half`.
+    They do if the log-odds without the bias are proportional to the outputs,
+    as with mean or max pooling. Then the parts add up, and the gradient at
+    half the outputs gives the same parts, `from_half`.
     """
     if not len(parts):
         return ''
@@ -566,11 +566,10 @@ span {border-radius: .2em; padding: .1em 0}
 </head>
 <body>
 <h1>Which words moved the decision</h1>
-<p class="note">Each word's colour is what it adds to the log-odds: <span
+<p class="note">A word's colour shows what it adds to the log-odds: <span
 style="background: rgba(31,119,200,.5)">for %(towards)s</span>, <span
-style="background: rgba(230,120,20,.5)">for %(other)s</span>; the deeper, the
-more. Point at a word to see the number. Dotted: a word that the model does not
-know.</p>
+style="background: rgba(230,120,20,.5)">for %(other)s</span>. A deeper colour is
+a larger number. Dotted: a word that the model does not know.</p>
 %(reviews)s
 </body>
 </html>
@@ -589,14 +588,19 @@ def explain_in_html(explanations):
     str
     """
     reviews = []
-    for each in explanations:
-        best = int(each.probs.argmax())
+    for explanation in explanations:
+        best = int(explanation.probs.argmax())
         reviews.append(
             u'<h2>%s, with probability %.4f</h2>\n'
-            u'<p class="text" dir="auto">%s</p>\n<p class="note">%s</p>' % (
-                escape(each.classes[best]), each.probs[best],
-                _marked(each).strip(), escape(_sum(each))))
-    # With more than two classes, each review has its own.
+            u'<p class="text" dir="auto">%s</p>\n<p class="note">%s</p>\n'
+            u'<details class="note"><summary>The numbers</summary>\n'
+            u'<ol dir="auto">%s</ol></details>' % (
+                escape(explanation.classes[best]), explanation.probs[best],
+                _marked(explanation).strip(), escape(_sum(explanation)),
+                u''.join(u'<li>%s %+.4f</li>' % (escape(printable(word)), part)
+                         for word, part in zip(explanation.words,
+                                               explanation.parts))))
+    # With more than two classes, reviews can favour different ones.
     towards = set(each.classes[each.towards] for each in explanations)
     return _PAGE % {
         'towards': escape(towards.pop() if len(towards) == 1
@@ -735,8 +739,8 @@ def evaluate(args, write):
         fits = checkpoint.has_words(words, known.dictionary,
                                     options['n_words'])
     else:
-        marks = known.fingerprint, options.get('fingerprint')
-        fits = None in marks or marks[0] == marks[1]
+        fingerprints = known.fingerprint, options.get('fingerprint')
+        fits = None in fingerprints or fingerprints[0] == fingerprints[1]
     if not fits:
         raise ValueError(
             '%s was trained with a different vocabulary than dataset %r, so '
@@ -777,7 +781,7 @@ def _matched(labels, theirs, ours, has_names, model, dataset):
 
 
 def plot(args, write):
-    """Draw the course of a training."""
+    """Draw the cost and the error rates of a training run."""
     try:
         import matplotlib
         matplotlib.use('Agg')
@@ -792,7 +796,7 @@ def plot(args, write):
     output = files.as_path(args.output) or os.path.splitext(
         args.model)[0] + '.png'
     update, cost, train, valid, test = history.T
-    best = len(valid) - 1 - int(valid[::-1].argmin())  # of equals, the last
+    best = len(valid) - 1 - int(valid[::-1].argmin())  # the last minimum
     figure, (upper, lower) = pyplot.subplots(
         2, 1, sharex=True, figsize=(8, 6), gridspec_kw={
             'height_ratios': (1, 2)})
@@ -819,7 +823,7 @@ def plot(args, write):
     form = os.path.splitext(output)[1][1:].lower()
     if form not in figure.canvas.get_supported_filetypes():
         raise ValueError('--output %s: name a .png or a .svg file' % output)
-    picture = io.BytesIO()  # a FIFO or a device takes no steps back
+    picture = io.BytesIO()  # since a FIFO or a device cannot seek
     figure.savefig(picture, format=form, dpi=120)
     with files.atomic_write(output) as f:
         f.write(picture.getvalue())
@@ -885,7 +889,7 @@ def _parse(arguments):
     if not args.command:
         parser.error('expected a command: predict, evaluate or plot')
     texts = getattr(args, 'texts', []) + others
-    for text in texts:  # argparse takes none that come after an option
+    for text in texts:  # argparse misses texts after an option
         if text.endswith('.npz') and os.path.isfile(text) and (
                 text in others or text is texts[0]):
             parser.error('name the model with --model %s' % text)
@@ -899,8 +903,8 @@ def _parse(arguments):
     if getattr(args, 'html', None) == '':
         parser.error('--html needs the name of a file')
     if args.command == 'predict':
-        args.texts, args.file = [[each.lstrip(_TEXT) for each in part]
-                                 for part in (texts, args.file)]
+        args.texts, args.file = [[word.lstrip(_TEXT) for word in words]
+                                 for words in (texts, args.file)]
         if args.text and not any(map(tables.is_table, args.file)):
             parser.error('--text names a column of a table; name the table '
                          'with --file')
@@ -912,23 +916,23 @@ def _parse(arguments):
     return args
 
 
-_TEXT = '\0'  # begins a text, for argparse; no argument can hold it
+_TEXT = '\0'  # marks a text for argparse; no argument can contain it
 
 
 def _marked_texts(arguments):
     """Mark the texts that argparse would take for options.
 
-    That is all after ``--``; what has a blank, but no name and value; and
-    numbers.
+    These are all arguments after ``--``, numbers, and arguments with a blank
+    unless they begin with ``--name=``.
     """
-    place = arguments.index('--') if '--' in arguments else len(arguments)
+    end = arguments.index('--') if '--' in arguments else len(arguments)
     return [_TEXT + word if re.match(r'-(?!-\w+=)\S*\s|-[.\d]', word)
-            else word for word in arguments[:place]] + [
-                _TEXT + word for word in arguments[place + 1:]]
+            else word for word in arguments[:end]] + [
+                _TEXT + word for word in arguments[end + 1:]]
 
 
 def _default_model(command):
-    """Return the path of the model that answers, and say which it is."""
+    """Return the path of the default model, and say which one it is."""
     path = 'lstm_model.npz'
     if command == 'plot':
         return path
@@ -986,11 +990,11 @@ def main(arguments):
         except (ImportError, IOError, OSError, MemoryError, UnicodeError,
                 ValueError) as error:
             sys.stderr.write('classify.py: %s\n' % (
-                str(error) or 'there is too little memory for this'))
+                str(error) or 'there is not enough memory'))
             return 1
         except KeyboardInterrupt:
             return 130
-        # A reader may end before the last text; a full disk loses some.
+        # A reader may end early, as head does; a full disk is an error.
         return int(sys.stdout.broken and getattr(
             sys.stdout.error, 'errno', None) != errno.EPIPE)
 

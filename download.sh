@@ -18,7 +18,7 @@ url=${IMDB_URL:-https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz}
 bytes=84125825
 sum=c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe
 if [ -n "${IMDB_SHA256:-}" ]; then
-    bytes=  # unknown, and the sum suffices
+    bytes=  # unknown; the SHA-256 suffices
     sum=$(echo "$IMDB_SHA256" | tr A-F a-f)
 fi
 archive=data/aclImdb_v1.tar.gz
@@ -61,7 +61,7 @@ verify() {
     [ "$got" = "$sum" ]
 }
 
-# Fetch what is missing of $part, in up to three attempts.
+# Download the missing rest of $part, in up to three attempts.
 fetch() {
     if have curl; then tool=curl
     elif have wget; then tool=wget
@@ -78,7 +78,7 @@ fetch() {
         case $tool-$code in
             *-0) return 0 ;;
             curl-33) rm -f "$part" ;;  # the server cannot resume: start over
-            curl-22)  # an HTTP error; 416 says that $part is as long already
+            curl-22)  # an HTTP error; 416 means that $part is not too short
                 [ -s "$part" ] || break
                 status=$(curl -sL -r "$(($(wc -c <"$part")))-" -o /dev/null \
                     -w '%{http_code}' "$url") || :
@@ -88,7 +88,7 @@ fetch() {
             *) break ;;
         esac
     done
-    kept="; $part keeps what there is: run this again to resume, or remove it"
+    kept="; $part has the bytes so far: run this again to resume, or remove it"
     [ -s "$part" ] || { rm -f "$part"; kept=; }
     fail "could not download $url ($tool ended with status $code)$kept"
 }
@@ -102,11 +102,11 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 
 if [ -f data/imdb.pkl ] && [ -f data/imdb.dict.pkl ]; then
     echo "Nothing to do: data/imdb.pkl and data/imdb.dict.pkl are there." \
-        "To make them anew, remove both and run this again."
+        "To make them again, remove both and run this again."
     exit
 fi
 
-# What is missing on this machine is better known before the download.
+# Look for all programs that are needed before the download starts.
 if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"
 elif have uv; then set -- uv run python
 elif have python; then set -- python

@@ -12,22 +12,23 @@ Or make a file of word vectors from all training texts, see ``--help``::
 
 A folder or an archive (tar, zip) has the layout ``{train,test}/CLASS/*.txt``,
 one review per file, or ``{train,test}/CLASS.txt``, one review per line. It may
-have a part for validation, ``valid/``, too. A table (CSV, TSV, JSON Lines) has
-a column of texts and one of labels; a folder or an archive may have one per
-part instead, ``train.csv`` and ``test.csv``. Classes are numbered in the order
-of their names, so ``neg`` is 0 and ``pos`` is 1.
+also have a validation part, ``valid/``. A table (CSV, TSV, JSON Lines) has a
+column of texts and one of labels. A folder or an archive may hold tables
+instead, ``train.csv`` and ``test.csv``. Classes are numbered in the order of
+their names, so ``neg`` is 0 and ``pos`` is 1.
 
 Training reviews can belong to groups, such as films; then validation takes
 whole groups. Line k + 1 of ``train/urls_CLASS.txt``, or ``groups_CLASS.txt``,
-names the group of ``train/CLASS/k_*.txt``; line n that of line n of
-``train/CLASS.txt``. A table has a column ``group``.
+names the group of ``train/CLASS/k_*.txt``. With one review per line, line n
+names the group of line n of ``train/CLASS.txt``. A table has a column
+``group``.
 
-The data file holds pickles: ``(train_x, train_y)``, ``(test_x, test_y)``,
-``(valid_x, valid_y)``, where x is a list of reviews, which are lists of word
-ids, and y a list of labels; and a list of pairs, which names the classes and
-numbers the groups of the training reviews, if they are known. The dictionary
-file holds ``{word: id}``, ``{class name: label}`` and how text was split into
-words. Files of 2014 have the first two, and the first.
+The data file holds the pickles ``(train_x, train_y)``, ``(test_x, test_y)``
+and ``(valid_x, valid_y)``: x is a list of reviews, each a list of word ids,
+and y is a list of labels. A fourth pickle, a list of pairs, has the class
+names and, if known, the group of each training review. The dictionary file
+holds ``{word: id}``, ``{class name: label}`` and the name of the tokenizer. In
+files of 2014, the data file has two pickles and the dictionary one.
 
 The data: A. L. Maas, R. E. Daly, P. T. Pham, D. Huang, A. Y. Ng and C. Potts,
 "Learning Word Vectors for Sentiment Analysis", ACL 2011.
@@ -55,7 +56,7 @@ FIRST_WORD = 2  # word id of the most frequent word
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# How text is split into words, by default. Files store it.
+# The default tokenizer. Dictionaries and models store the name of theirs.
 TOKENIZER = text.name('en')
 
 
@@ -77,7 +78,7 @@ def encode(review, dictionary, n_words=None, tokenizer=TOKENIZER):
     n_words : int, optional
         Size of the vocabulary: ids of `n_words` or more become 1.
     tokenizer : str, optional
-        The rule by which the words of the dictionary were found.
+        The tokenizer of the dictionary, see :func:`support.text.name`.
 
     Returns
     -------
@@ -102,33 +103,34 @@ def read_reviews(source, text_column=None, label_column=None,
         A folder, a tar or zip archive, in the layout that the module
         describes, or a table. Nothing is extracted.
     text_column, label_column : str, optional
-        Names of the columns of a table; by default those that are usual.
+        Names of the columns of a table; by default the usual names.
     test_portion : float, optional
         Share of the reviews of each class that is set apart for the test, if
         there is no test part. By default a tenth of a table.
     notes : corpus.Notes, optional
-        Counts what is left out.
+        Counts the texts and files that are left out.
     group_column : str, optional
         Name of the column of groups in a table; by default ``group``.
     unlabelled : list, optional
-        Takes the texts of ``train/unsup``, which are left out otherwise.
+        The texts of ``train/unsup`` are appended to it. By default they are
+        left out.
 
     Returns
     -------
     list of (split, label, text)
         `split` is 'train', 'valid' or 'test', `label` the name of the class.
         The list is sorted by file name, so that an archive and its extracted
-        folder agree; that of a table is in the order of its rows. Each is a
-        :class:`support.layout.Review`, with the attribute `group`.
+        folder agree; that of a table is in the order of its rows. Its items
+        are :class:`support.layout.Review`, with the attribute `group`.
 
     Raises
     ------
     ValueError
         If there are no training reviews of two or more classes, a split
-        lacks a class, a review is neither UTF-8 nor marked, or a member of
-        the archive is no regular file.
+        lacks a class, or a member of the archive is not a regular file. Also
+        if a review is not UTF-8 and has no byte order mark.
     IOError
-        If `source` does not exist, is neither of these, or is damaged.
+        If `source` does not exist, is of no supported kind, or is damaged.
     """
     if test_portion is not None and not 0 < test_portion < 1:
         raise ValueError('test_portion=%r: it must be a number between 0 and '
@@ -163,7 +165,7 @@ def read_reviews(source, text_column=None, label_column=None,
 
 def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
                    source='the corpus', more_words=()):
-    """Turn labelled reviews into word ids, and make their dictionary.
+    """Turn labelled reviews into word ids, and build their dictionary.
 
     Parameters
     ----------
@@ -174,23 +176,23 @@ def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
     tokenizer : str, optional
         See :func:`support.text.name`.
     notes : corpus.Notes, optional
-        Counts reviews without a word, which are left out, and reviews that
-        are there twice.
+        Counts reviews without words, which are left out, and duplicate
+        reviews.
     source : str, optional
         Name of the corpus, for errors.
     more_words : iterable of str, optional
-        Words that get ids, too, after those of the training reviews.
+        More words for the dictionary, after those of the training reviews.
 
     Returns
     -------
     Corpus
-        Ids are ranks by training frequency, ties in the order of the words,
-        plus 2. Classes have the numbers 0, 1 and so on.
+        The id of a word is 2 plus its rank by training frequency; equally
+        frequent words are sorted. Classes have the numbers 0, 1 and so on.
 
     Raises
     ------
     ValueError
-        If too few reviews have a word.
+        If too few reviews have words.
     """
     notes = corpus.Notes() if notes is None else notes
     first_seen = {}  # word -> number in order of appearance
@@ -253,8 +255,7 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
                group_column=None, model=None):
     """Write the data file and the dictionary of a corpus.
 
-    Prints the number of reviews in each split and class, and what was left
-    out.
+    Prints the number of reviews per split and class, and of texts left out.
 
     Parameters
     ----------
@@ -266,8 +267,8 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     lang : str, optional
         Code of the language, see :func:`support.text.name`.
     model : str or path, optional
-        A model whose words get ids, too. A training that starts from it then
-        keeps its knowledge of words that the training reviews lack.
+        A model whose words are added to the dictionary. A training that
+        starts from this model then keeps its embeddings of these words.
 
     Raises
     ------
@@ -294,9 +295,9 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     train = encoded.train
     print(layout.table_of_classes(encoded[:3], encoded.classes))
     if len(train[0]) < 200:
-        print('Warning: %d training reviews are few; some hundreds are needed '
-              'to learn and to validate by' % len(train[0]))
-    # Words that only the model has are in no training review.
+        print('Warning: %d training reviews are few; training and validation '
+              'need some hundreds' % len(train[0]))
+    # The dictionary may have words of the model that no training review has.
     distinct = len(encoded.dictionary) if not model else len(set(
         word for review in train[0] for word in review))
     print('%d training and %d test reviews; %d words in the training reviews, '
@@ -307,19 +308,19 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
               % (len(encoded.dictionary), model,
                  len(encoded.dictionary) + FIRST_WORD))
     if encoded.groups is not None:
-        print('The training reviews are of %d groups, such as films'
+        print('The training reviews belong to %d groups, such as films'
               % len(set(encoded.groups)))
     print('Wrote %s and %s' % (path, dictionary_path(path)))
 
 
 def _check_new(path, command):
     if os.path.exists(path):
-        raise IOError('%s is there already; remove it, or name another file '
-                      'to write: %s' % (path, command))
+        raise IOError('%s already exists; remove it, or name another file to '
+                      'write: %s' % (path, command))
 
 
 def _processes(texts):
-    """Return how many processes tokenize these texts."""
+    """Return the number of processes that should tokenize these texts."""
     return workers.processors() if len(texts) > 500 else 1
 
 
@@ -330,7 +331,7 @@ def _make_folder(path):
 
 
 def write_data(path, train, test):
-    """Write a data file, which replaces an old one when it is complete.
+    """Write a data file; it replaces an old one only when it is complete.
 
     Parameters
     ----------
@@ -348,11 +349,10 @@ def write_data(path, train, test):
 
 def read_texts(source, text_column=None, label_column=None,
                test_portion=None, notes=None, group_column=None):
-    """Read the training texts of a corpus, and those without a label.
+    """Read the labelled and the unlabelled training texts of a corpus.
 
-    Parameters are those of :func:`read_reviews`, and so are errors. Texts for
-    the test or for validation, in parts of their own or set apart, are left
-    out.
+    Parameters and errors are as for :func:`read_reviews`. Texts of the test
+    and validation parts are left out, as are texts set apart for the test.
 
     Returns
     -------
@@ -370,8 +370,9 @@ def write_vectors(source, path, dim=64, lang='en', text_column=None,
                   label_column=None, test_portion=None, group_column=None):
     """Write word vectors, learned from the texts of :func:`read_texts`.
 
-    With the options for the data file, its test reviews are not among them.
-    Reviews that :func:`load_data` holds back are, without their labels.
+    Pass the options with which the data file was made: its test reviews are
+    then left out. Reviews that :func:`load_data` later holds back for
+    validation are included, but not their labels.
 
     Parameters
     ----------
@@ -405,9 +406,9 @@ def write_vectors(source, path, dim=64, lang='en', text_column=None,
         len(labelled), len(unlabelled) or 'no'))
     texts, shared = labelled + unlabelled, {}
     with _tokenized(texts, tokenizer, _processes(texts)) as tokens:
-        # Each word is kept once: its copies would take a gigabyte.
-        words = [[shared.setdefault(word, word) for word in each]
-                 for each in tokens]
+        # Each distinct word is stored once: copies would take a gigabyte.
+        words = [[shared.setdefault(word, word) for word in review]
+                 for review in tokens]
     del texts, labelled, unlabelled
     _make_folder(path)
     skipgram.train(words, path, dim)
@@ -437,7 +438,7 @@ def find_file(path):
 
 
 def get_dataset_file(dataset, default_dataset=None, origin=None):
-    """Return what :func:`find_file` finds, or raise an IOError.
+    """Return the path from :func:`find_file`, or raise an IOError.
 
     It downloads nothing: ``./download.sh`` does. `default_dataset` and
     `origin`, from which the script of 2014 downloaded, have no effect.
@@ -453,7 +454,7 @@ def get_dataset_file(dataset, default_dataset=None, origin=None):
 def read_words(path='imdb.dict.pkl'):
     """Load a dictionary file, see :func:`support.datafile.read_words`.
 
-    `path` is explained at :func:`find_file`.
+    For `path`, see :func:`find_file`.
     """
     return datafile.read_words(get_dataset_file(path))
 
@@ -471,7 +472,7 @@ def load_classes(path='imdb.dict.pkl'):
 def read_data(path):
     """Read a data file as it is: nothing is split, cut or sorted.
 
-    Only lists, tuples and integers are read, and NumPy's arrays of integers.
+    Only lists, tuples, integers and NumPy arrays of integers are read.
 
     Parameters
     ----------
@@ -506,7 +507,7 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
         Size of the vocabulary: ids of `n_words` or more become 1, "unknown".
     valid_portion : float, optional
         Share of the training reviews that becomes the validation set, see
-        `split`. A validation set of the corpus itself is used in place of it.
+        `split`. If the corpus has a validation set, that is used instead.
     maxlen : int, optional
         Leave out training reviews of `maxlen` words or more. Test reviews
         are all kept.
@@ -516,14 +517,14 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     seed : int, optional
         Seed of the split.
     verbose : bool, optional
-        Whether to print what is left out or becomes unknown, and how groups
-        are split.
+        Whether to print how many reviews are left out, words are unknown and
+        groups are held back.
     split : str, optional
-        'group': where the file has groups, such as films, each is all in one
-        set, and each class comes as near to its share as that permits. Where
-        it has none, or they permit no split, as 'random', which takes reviews
-        at random: as in 2014, unless that leaves a class less than half of
-        its share; then class by class.
+        'group': no group, such as a film, is in both sets. Each class comes
+        as near to its share as the groups permit. Without groups, or if they
+        permit no split, reviews are split as by 'random'.
+        'random': reviews are drawn at random, as in 2014. If that leaves a
+        class less than half of its share, each class is split by itself.
 
     Returns
     -------
@@ -534,7 +535,7 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     ------
     IOError, ValueError
         As :func:`read_data`. Also if `maxlen` leaves no training review of a
-        class, or `split` has another value.
+        class, or `split` is invalid.
     """
     if split not in ('group', 'random'):
         raise ValueError("split=%r: it must be 'group' or 'random'"
@@ -568,7 +569,7 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
                        for word in reviews[n]] for n in chosen],
                      [labels[n] for n in chosen]))
     if verbose:
-        own = bool(valid[0])  # then no training review is in sets[1]
+        own = bool(valid[0])  # then sets[1] has no training reviews
         _print_losses(sum([reviews for reviews, _ in sets[:2 - own]], []),
                       len(train[0]), maxlen, n_words, len(sets[1][0]))
     return tuple(sets)
@@ -579,7 +580,7 @@ def _check_kept(train, kept, maxlen, classes):
     left = set(train[1][n] for n in kept)
     for label in sorted(set(train[1]) - left):
         if not left:
-            break  # check_sets says so
+            break  # check_sets reports it
         raise ValueError(
             'no training review of class %s is left: maxlen=%d leaves out %d '
             'of %d training reviews; raise maxlen, or set it to None'
@@ -588,9 +589,9 @@ def _check_kept(train, kept, maxlen, classes):
 
 
 def _print_losses(reviews, n_all, maxlen, n_words, n_valid):
-    """Print what maxlen leaves out and n_words makes unknown.
+    """Print how maxlen and n_words reduce the training reviews.
 
-    `reviews` are those that are left of `n_all` training reviews.
+    `reviews` are the `n_all` training reviews without those left out.
     """
     if len(reviews) < n_all:
         print('maxlen=%s leaves out %d of %d training reviews'
@@ -604,7 +605,7 @@ def _print_losses(reviews, n_all, maxlen, n_words, n_valid):
               'parameters are best' % n_valid)
 
 
-_sample = None  # made on first use, which takes a second
+_sample = None  # encoded on first use, which takes a second
 
 
 def encode_sample():
@@ -647,8 +648,7 @@ def data_path(name):
 def load_dataset(name, **kwargs):
     """Load a data set by its name, which :func:`data_path` explains.
 
-    Other parameters, the sets returned, and errors raised, are those of
-    :func:`load_data`.
+    Other parameters, the result and errors are as for :func:`load_data`.
     """
     path = data_path(name)
     if path is None and name == 'imdb':
@@ -659,7 +659,7 @@ def load_dataset(name, **kwargs):
 
 
 def dataset_words(name):
-    """Load what is known of the words of a data set, and of its classes.
+    """Load the words, classes and tokenizer of a data set, if known.
 
     Parameters
     ----------
@@ -674,7 +674,7 @@ def dataset_words(name):
     Raises
     ------
     IOError, ValueError
-        See :func:`read_words`. Also if the dictionary is of another data
+        See :func:`read_words`. Also if the dictionary belongs to another data
         file.
     """
     path = data_path(name)
@@ -685,26 +685,26 @@ def dataset_words(name):
                      sample.groups)
     path = get_dataset_file(path)
     known = datafile.words_of(path)
-    beside = [name for name in (dictionary_path(path),
-                                dictionary_path(path) + '.gz')
-              if os.path.isfile(name)]
-    if not beside:
+    paths = [name for name in (dictionary_path(path),
+                               dictionary_path(path) + '.gz')
+             if os.path.isfile(name)]
+    if not paths:
         return known
-    words = read_words(os.path.abspath(beside[0]))
+    words = read_words(os.path.abspath(paths[0]))
     if known.fingerprint and known.fingerprint != fingerprint(
             words.dictionary, words.classes or []):
         raise ValueError(
-            '%s is the dictionary of other data than %s; write both again '
-            'with python imdb.py, or remove it' % (beside[0], path))
+            '%s is not the dictionary of %s; write both again with python '
+            'imdb.py, or remove the dictionary' % (paths[0], path))
     return Words(words.dictionary, words.classes, words.tokenizer,
                  known.fingerprint, known.groups)
 
 
 def class_names(known, n_classes, name=None):
-    """Return the known names of the classes, or names by default.
+    """Return the names of the classes, or default names if none are known.
 
-    Those of the IMDB, and of models of 2014, are neg and pos; `name` is that
-    of the data set, if there is one.
+    The default is neg and pos for the IMDB and for models of 2014. `name` is
+    the name of the data set, or None for a model.
     """
     if known and len(known) >= n_classes:
         return list(known[:n_classes])
@@ -717,7 +717,7 @@ def class_names(known, n_classes, name=None):
 
 def get_minibatches_idx(n, minibatch_size, shuffle=False, rng=None,
                         lengths=None, max_words=None):
-    """Split the numbers 0 to n - 1 into minibatches.
+    """Split the indices 0 to n - 1 into minibatches.
 
     Parameters
     ----------
@@ -727,14 +727,14 @@ def get_minibatches_idx(n, minibatch_size, shuffle=False, rng=None,
     shuffle : bool, optional
         Whether the order is random.
     rng : numpy.random.RandomState, optional
-        Source of the order; NumPy's global generator by default.
+        Generator that shuffles; by default NumPy's global one.
     lengths : sequence of int, optional
         Words of each example, for length bucketing: shuffled examples are
         sorted by length within pools of 50 minibatches, and the minibatches
         are shuffled. This leaves little padding.
     max_words : int, optional
-        With `lengths`: the most words per minibatch, padding included, unless
-        one example has more. Larger minibatches are split.
+        With `lengths`: maximum number of words per minibatch, padding
+        included. Larger minibatches are split, single examples are not.
 
     Returns
     -------
@@ -762,7 +762,7 @@ def get_minibatches_idx(n, minibatch_size, shuffle=False, rng=None,
 
 
 def _split(batch, lengths, max_words):
-    """Split a minibatch: longest length * number <= max_words in each part."""
+    """Split a minibatch into parts of at most max_words, with padding."""
     parts, longest = [[]], 0
     for n in batch:
         longest = max(longest, lengths[n])
@@ -797,7 +797,7 @@ def prepare_data(seqs, labels, maxlen=None):
     If no review is left, all three are None. An empty review becomes a column
     of padding. There is at least one row.
     """
-    # Here, since preprocessing needs no Theano, which takes seconds to import.
+    # Here, since preprocessing needs no Theano, and its import takes seconds.
     from support import theano_setup  # noqa: F401  before Theano
     from theano import config
 
@@ -819,8 +819,8 @@ def prepare_data(seqs, labels, maxlen=None):
 def drop_words(x, mask, rate, seed):
     """Replace random words by UNKNOWN (word dropout).
 
-    So the model cannot rely on a few telltale words. A word is dropped from
-    all of a review or not at all: dropping occurrences independently would
+    The model then cannot rely on a few telltale words. All occurrences of a
+    word in a review are dropped, or none: dropping them independently would
     rarely remove a frequent word, such as a name. Y. Gal and Z. Ghahramani,
     "A Theoretically Grounded Application of Dropout in Recurrent Neural
     Networks", NIPS 2016, put zero in place of the word.

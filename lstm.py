@@ -10,7 +10,7 @@ Train it, on ``data/imdb.pkl`` or, without that file, on a small sample::
 The model: word embedding, one LSTM layer without peepholes, mean of its
 outputs over the words of a review, dropout, softmax.
 
-Dimensions, of which time is the first::
+Dimensions; the time axis comes first::
 
     T  time steps: words of the longest review of a minibatch
     n  reviews of a minibatch          D  hidden units (``dim_proj``)
@@ -33,7 +33,7 @@ if __name__ == '__main__':
     from support import terminal
     terminal.start_script()
 try:
-    from support import theano_setup  # noqa: F401  checks, and a BLAS
+    from support import theano_setup  # noqa: F401  before Theano
 except ImportError as error:
     if __name__ != '__main__':
         raise
@@ -63,7 +63,7 @@ def numpy_floatX(data):
 # ---- Data -------------------------------------------------------------------
 
 # Load and prepare a data set, as imdb.load_dataset and imdb.prepare_data do.
-# Your own: datasets['mine'] = (load, prepare); train_lstm(dataset='mine').
+# To add one: datasets['mine'] = (load, prepare); train_lstm(dataset='mine').
 datasets = {
     name: (functools.partial(imdb.load_dataset, name), imdb.prepare_data)
     for name in ('imdb', 'sample')}
@@ -76,7 +76,7 @@ def get_dataset(name):
 
 
 def dataset_words(name):
-    """Return :class:`imdb.Words` of a data set; of one's own, all None."""
+    """Return :class:`imdb.Words` of a data set; all None for your own."""
     if getattr(get_dataset(name)[0], 'func', None) is imdb.load_dataset:
         return imdb.dataset_words(name)
     return imdb.Words(None, None, None, None)
@@ -117,7 +117,7 @@ def param_init_bilstm(options, params, prefix='bilstm', rng=numpy.random):
 
 
 def n_units(options):
-    """Return the number of outputs of the layer for a word."""
+    """Return the number of outputs of the layer per time step."""
     return options['dim_proj'] * (
         2 if options.get('encoder') == 'bilstm' else 1)
 
@@ -134,10 +134,10 @@ def init_params(options):
     Returns
     -------
     OrderedDict of str to ndarray
-        ``Wemb`` (V, D) embedding, uniform in [0, 0.01); those of the layer,
-        see :func:`param_init_lstm`; ``U`` (F, C) classifier, 0.01 N(0, 1);
-        ``b`` (C,), 0. It has F = D inputs; two directions double them, and
-        two poolings.
+        ``Wemb`` (V, D) embedding, uniform in [0, 0.01); layer parameters, see
+        :func:`param_init_lstm`; classifier ``U`` (F, C), 0.01 N(0, 1), and
+        ``b`` (C,), 0. The classifier has F = D inputs. A second direction
+        doubles F, and so does a second pooling.
     """
     rng = numpy.random.RandomState(options.get('seed', SEED))
     dim, encoder = options['dim_proj'], options.get('encoder', 'lstm')
@@ -228,16 +228,16 @@ def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
         outputs_info=[zeros, zeros],
         non_sequences=[tparams[_p(prefix, 'U')]],
         name=_p(prefix, 'layers'))
-    # On a CPU, C++ replaces exactly this scan. If you change it, it runs.
+    # On a CPU, C++ code replaces this scan, unless you edit it.
     return fused_lstm.substitute(h, dim)
 
 
 def bilstm_layer(tparams, state_below, options, prefix='bilstm', mask=None):
-    """Two LSTM layers, of which the second reads from the last word.
+    """Two LSTM layers; the second reads each review backwards.
 
     M. Schuster and K. K. Paliwal, "Bidirectional Recurrent Neural Networks",
-    IEEE Transactions on Signal Processing 45(11), 1997. Arguments are those
-    of :func:`lstm_layer`. The result has shape (T, n, 2D).
+    IEEE Transactions on Signal Processing 45(11), 1997. Arguments are as for
+    :func:`lstm_layer`. The result has shape (T, n, 2D).
     """
     forward = lstm_layer(tparams, state_below, options,
                          _p(prefix, 'forward'), mask)
@@ -247,8 +247,8 @@ def bilstm_layer(tparams, state_below, options, prefix='bilstm', mask=None):
     return tensor.concatenate([forward, backward[::-1]], axis=2)
 
 
-# Initialize and apply a layer, with the arguments of these two functions.
-# Your own: layers['mine'] = (initialize, apply); train_lstm(encoder='mine').
+# Functions that initialize and apply a layer. Yours take the same arguments.
+# To add one: layers['mine'] = (initialize, apply); train_lstm(encoder='mine').
 layers = {'lstm': (param_init_lstm, lstm_layer),
           'bilstm': (param_init_bilstm, bilstm_layer)}
 
@@ -261,10 +261,10 @@ def get_layer(name):
 def dropout_layer(state_before, use_noise, trng):
     """Set half of the units to zero at random, or halve all of them.
 
-    N. Srivastava et al., "Dropout", JMLR 15, 2014: a unit that is present
-    half of the time in training counts half in use. `use_noise`, a shared
-    floatX scalar, is 1 in training and 0 in use; `trng` is an
-    MRG_RandomStreams. The result has the shape of `state_before`.
+    N. Srivastava et al., "Dropout", JMLR 15, 2014. Halving keeps the expected
+    input of the classifier. `use_noise`, a shared floatX scalar, is 1 in
+    training and 0 otherwise; `trng` is an MRG_RandomStreams. The result has
+    the shape of `state_before`.
     """
     kept = trng.binomial(state_before.shape, p=0.5, n=1,
                          dtype=state_before.dtype)
@@ -276,8 +276,8 @@ class Model(collections.namedtuple(
         'Model', 'use_noise x mask y f_pred_prob f_pred cost')):
     """The seven values of :func:`build_model`.
 
-    Its attributes h (T, n, D), which the classifier averages, and prob (n, C)
-    are symbolic. Explanations of predictions need them.
+    Two symbolic attributes serve explanations of predictions: the outputs
+    h (T, n, D) of the layer and the probabilities prob (n, C).
     """
 
     h = prob = None
@@ -295,8 +295,8 @@ def build_model(tparams, options, mode=None):
         ``use_dropout``, ``seed`` and ``class_weights``, a list of C numbers
         w.
     mode : theano.Mode, optional
-        How to compile f_pred_prob for a model that is only used: it never
-        drops anything.
+        Compilation mode of f_pred_prob, for a model that is not trained.
+        Its predictions never use dropout.
 
     Returns
     -------
@@ -339,8 +339,8 @@ def build_model(tparams, options, mode=None):
         cost *= tensor.constant(numpy_floatX(options['class_weights']))[y]
     cost = cost.mean()
 
-    # As in 2014, a prediction draws random numbers, too, which moves the
-    # dropout of later updates. Where there are none, it need not.
+    # As in 2014, a prediction draws random numbers, which changes the dropout
+    # of later updates. A model that is not trained draws none.
     in_use = {} if mode is None else dict(
         mode=mode,
         givens=[(use_noise, tensor.constant(numpy_floatX(0.)))],
@@ -361,9 +361,9 @@ def mean_over_words(h, mask):
 
     A review without words has a mean of 0.
     """
-    floats = theano.config.floatX  # by default sums of float32 use float64
+    floats = theano.config.floatX  # by default, float32 is summed in float64
     n_words = tensor.maximum(mask.sum(axis=0, acc_dtype=floats), 1)
-    # A product with ones sums over time as sum(axis=0) does, ten times faster.
+    # A product with ones gives sum(axis=0), ten times faster.
     total = tensor.dot(tensor.ones((1, h.shape[0]), floats),
                        (h * mask[:, :, None]).flatten(2))
     return total.reshape(h.shape[1:]) / n_words[:, None]
@@ -372,17 +372,17 @@ def mean_over_words(h, mask):
 def max_over_words(h, mask):
     """Take the maximum of each unit of h (T, n, D) over the words: (n, D).
 
-    A review without words has a maximum of 0. The first of equal values is
-    the maximum, so that it belongs to one word.
+    A review without words has a maximum of 0. Of equal values the first is
+    taken, so that each maximum belongs to one word.
     """
     masked = tensor.switch(mask[:, :, None], h, numpy_floatX(-numpy.inf))
     step = tensor.argmax(masked, axis=0)                    # (n, D)
     size = h.shape[1] * h.shape[2]
-    place = step.flatten() * size + tensor.arange(size)
-    return (h * mask[:, :, None]).flatten()[place].reshape(h.shape[1:])
+    index = step.flatten() * size + tensor.arange(size)
+    return (h * mask[:, :, None]).flatten()[index].reshape(h.shape[1:])
 
 
-# What the classifier sees of the outputs h: ways to pool them over the words.
+# Functions that pool the outputs h over the words, for the classifier.
 poolings = {'mean': [mean_over_words], 'max': [max_over_words],
             'both': [mean_over_words, max_over_words]}
 
@@ -421,8 +421,8 @@ def rmsprop(lr, tparams, grads, x, mask, y, cost):
         d <- 0.9 d - lr g / sqrt(r - m ** 2 + 1e-4)
         p <- p + d
 
-    Momentum also moves the words that a minibatch lacks, so that the time of
-    an update grows with the vocabulary.
+    Momentum also moves the rows of absent words. The time per update
+    therefore grows with the vocabulary.
     """
     moved, updates = sparse.rows_of(tparams, grads), []
     for rows in moved:
@@ -443,8 +443,8 @@ def adadelta(lr, tparams, grads, x, mask, y, cost):
         s <- 0.95 s + 0.05 d ** 2
         p <- p + d
 
-    It needs no learning rate, so `lr` is not used. The 1e-6 starts it, since
-    s is 0 at first.
+    It needs no learning rate, so `lr` is not used. The 1e-6 makes the
+    first step differ from 0, since s is 0 at first.
 
     For a word absent from the minibatch g = 0: p stays, r and s decay by
     0.95. We apply the missed decays, 0.95 ** (updates missed), when the word
@@ -456,14 +456,14 @@ def adadelta(lr, tparams, grads, x, mask, y, cost):
     for rows in moved:
         p, g = rows.p, rows.g
         r, s = rows.zeros('rgrad2'), rows.zeros('rdelta2')
-        missed, noted = rows.missed(n_updates)
+        missed, records = rows.missed(n_updates)
         decay = 0.95 ** missed  # 1 for a dense gradient
         r_new = 0.95 * (decay * rows.of(r)) + 0.05 * g ** 2
         s_old = decay * rows.of(s)
         d = -tensor.sqrt((s_old + 1e-6) / (r_new + 1e-6)) * g
         updates += [rows.set(r, r_new),
                     rows.set(s, 0.95 * s_old + 0.05 * d ** 2),
-                    rows.set(p, rows.of(p) + d)] + noted
+                    rows.set(p, rows.of(p) + d)] + records
     return _compile(lr, [x, mask, y], cost, moved, updates)
 
 
@@ -497,10 +497,10 @@ def adam(lr, tparams, grads, x, mask, y, cost):
 # ---- Training ---------------------------------------------------------------
 
 class EarlyStopping(object):
-    """Stop when the validation error has not fallen for a long time.
+    """Stop when the validation error no longer falls.
 
-    That is after more than `patience` validations in a row without a new
-    lowest error.
+    Training stops after more than `patience` validations in a row without a
+    new lowest error.
     """
 
     def __init__(self, patience):
@@ -557,7 +557,7 @@ OPTIONS = [opt.Option(*row) for row in (
     ('test_size', opt.integer(0, also=(-1, 'all')),
      'test reviews to use, chosen at random; 0: all'),
     ('seed', opt.integer(1, 2147462578),  # bounds of MRG_RandomStreams
-     'same seed, flags and CPU: same numbers'),
+     'same seed, flags, CPU and NumPy: same numbers'),
     ('pool_lengths', opt.boolean, 'length bucketing, for little padding'),
     ('word_dropout', opt.number(0, below=1), "rate at which a review's words "
      'become unknown in training'),
@@ -612,11 +612,11 @@ def train_lstm(
         Before training, if an option, the data or a file cannot be used. Also
         if another training saves to the same file.
     FloatingPointError
-        If the cost or a parameter is no longer a finite number. The best
-        parameters, if there was a validation before, are saved first.
+        If the cost or a parameter is no longer a finite number. If there was
+        a validation before, the best parameters are saved first.
     MemoryError
-        If a minibatch would need, or needs, more memory than there is. In the
-        second case the best parameters are saved first.
+        Before training, if a minibatch would need too much memory. During
+        training, if memory runs out; the best parameters are saved first.
     SystemExit
         After SIGINT (Ctrl-C), SIGTERM or SIGHUP, when everything is saved and
         reported. Its code is 128 plus the number of the signal.
@@ -625,8 +625,8 @@ def train_lstm(
     options.update(options.pop('unknown'))
     options = opt.check(OPTIONS, options, 'train_lstm')
     if options['resume'] and not options['saveto']:
-        raise ValueError('resume=True needs the saveto of the training that '
-                         'is to be continued')
+        raise ValueError('resume=True needs the saveto of the training to '
+                         'continue')
     with terminal.guarded_output(), parallel.processes() as group, (
             checkpoint.sole_writer(group.first and options['saveto'])):
         training = Training(options, group)
@@ -642,7 +642,7 @@ def train_lstm(
 
 
 class Training(object):
-    """The data, compiled functions and state of a :func:`train_lstm`."""
+    """The data, compiled functions and state of a training run."""
 
     def __init__(self, options, group):
         self.options, self.group = options, group
@@ -654,7 +654,7 @@ class Training(object):
         with group.agreed():
             self.load_data()
             data = checkpoint.fingerprint([self.train, self.valid, self.test])
-            # The run configuration, which resuming compares.
+            # The run configuration; resuming compares it with the saved one.
             config = dict(options, floatX=theano.config.floatX, data=data)
             self.saver = checkpoint.Saver(group.first and options['saveto'],
                                           options['resume'], config)
@@ -669,7 +669,7 @@ class Training(object):
         self.saver.restore(self.state, group)
 
     def load_data(self):
-        """Load the data; add what is known of it to the options."""
+        """Load the data sets; store their properties in the options."""
         print('Reading the data set')
         options, name = self.options, self.options['dataset']
         load, self.prepare_data = get_dataset(name)
@@ -694,7 +694,7 @@ class Training(object):
         self.words = checkpoint.known_words(known, options)
 
     def initialize(self, params):
-        """Put vectors or a saved model in place of random parameters."""
+        """Replace random parameters by word vectors or a saved model."""
         options = self.options
         if options['vectors']:
             vectors.load(options['vectors'], params['Wemb'],
@@ -734,7 +734,7 @@ class Training(object):
         self.epoch_size = -(-len(self.train[0]) // options['batch_size'])
 
     def minibatches(self):
-        """Yield x, mask and y, from where the state is to the last epoch."""
+        """Yield x, mask and y of every remaining minibatch."""
         options, state = self.options, self.state
         reviews, labels = self.train
         lengths = ([len(review) for review in reviews]
@@ -753,7 +753,7 @@ class Training(object):
             state.next_epoch()
 
     def run(self, signals):
-        """Update, validate and save, until it is time to stop.
+        """Update, validate and save until the training ends.
 
         Raises a FloatingPointError if a number is not finite.
         """
@@ -817,11 +817,11 @@ class Training(object):
         """Compute the errors, and keep the parameters if they are best."""
         self.state.check_finite()
         state = self.state
-        now, averaged = unzip(self.tparams), self.averaged()
-        self.group.check_equal(parameters=now.values())
+        current, averaged = unzip(self.tparams), self.averaged()
+        self.group.check_equal(parameters=current.values())
         zipp(averaged, self.tparams)
         train_err, valid_err, test_err = self.errors(self.train_sample)
-        zipp(now, self.tparams)
+        zipp(current, self.tparams)
         mean_cost, state.costs = state.costs[0] / state.costs[1], [0., 0]
         state.history.append([state.update, mean_cost, train_err, valid_err,
                               test_err])
@@ -858,7 +858,7 @@ class Training(object):
             raise opt.failure(fault, self.options, state.update,
                               'before the first validation')
         if not fault:
-            self.save()  # before the errors, which may take long
+            self.save()  # first: computing the errors may take long
         state.best_params = state.best_params or self.averaged()
         zipp(state.best_params, self.tparams)
         errors = self.errors(self.train)
@@ -879,7 +879,7 @@ class Training(object):
 
 
 def command_line(**changed):
-    """Return options of train_lstm: defaults, changed, then as typed."""
+    """Return options: defaults, then `changed`, then the command line."""
     return opt.from_command_line(
         OPTIONS, dict(opt.defaults(train_lstm), **changed),
         'Train an LSTM to classify reviews.', commands={

@@ -9,12 +9,12 @@
     uv run benchmarks/accuracy.py batches
 
 ``labelled`` learns from the labelled training reviews alone. ``unlabelled``
-uses the others of the archive, too: for word vectors, and with the labels that
-a first model gives them. ``model`` makes ``data/imdb_lstm.npz``: the first
-model of ``unlabelled``, in float16. ``few`` starts from it to learn the
-sample. ``batches`` trains ``labelled`` with larger minibatches. ``search.py``
-is where the settings come from. Models and vectors go to the folder that
-``--folder`` names. Unfinished trainings there are continued.
+also uses the unlabelled reviews of the archive: for word vectors, and with the
+labels that a first model gives them. ``model`` makes ``data/imdb_lstm.npz``:
+the first model of ``unlabelled``, in float16. ``few`` trains on the sample,
+from that model and from scratch. ``batches`` trains ``labelled`` with larger
+minibatches. ``search.py`` found the settings. Models and vectors go to the
+folder that ``--folder`` names. Unfinished trainings there are continued.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -33,8 +33,8 @@ from support import datafile, files, metrics, skipgram  # noqa: E402
 
 SEEDS = [123, 1, 2, 3, 4]
 
-# Reviews of any length: what search.py found on reviews of other films. As
-# there, the parameters at the end count; the teacher's are its best ones.
+# Reviews of any length: settings that search.py found on reviews of other
+# films. As there, the parameters at the end count; for the teacher, its best.
 LABELLED = dict(
     maxlen=None, encoder='bilstm', pooling='both', optimizer=lstm.adam,
     schedule='linear', average=0.999, clip_c=1., dim_proj=64, n_words=30000,
@@ -42,7 +42,7 @@ LABELLED = dict(
     saveFreq=-1, dispFreq=100)
 TEACHER = dict(LABELLED, word_dropout=0.3, lrate=0.002, validFreq=-1)
 UNLABELLED = dict(TEACHER, max_epochs=3, validFreq=None)
-CERTAIN = 0.8  # the least probability of a label that the teacher gives
+CERTAIN = 0.8  # minimum probability of a label from the teacher
 DEFAULTS = dict(split='random', max_epochs=100, dispFreq=100)
 # Few texts: settings chosen on validation reviews of the sample.
 FEW = dict(
@@ -52,21 +52,22 @@ FEW = dict(
     saveFreq=-1, dispFreq=100)
 
 
-def train(path, **how):
-    """Train, or continue, and return the errors: on validation and test."""
+def train(path, **options):
+    """Train, or continue; return the validation and the test error rate."""
     if os.path.exists(path):
-        then = lstm.load_options(path)
-        now = dict(how, optimizer=how.get('optimizer', lstm.adadelta).__name__)
-        for name, value in now.items():
-            if value is not None and then.get(name) != value:
+        saved_options = lstm.load_options(path)
+        optimizer = options.get('optimizer', lstm.adadelta).__name__
+        for name, value in dict(options, optimizer=optimizer).items():
+            if value is not None and saved_options.get(name) != value:
                 sys.exit('%s was trained with %s=%s, not %s; remove it'
-                         % (path, name, then.get(name), value))
-    if how.get('validFreq', 0) is None:  # validate at the end
-        n_train = len(imdb.load_dataset(how.get('dataset', 'imdb'), seed=how[
-            'seed'], valid_portion=0.05)[0][0])
-        how['validFreq'] = how['max_epochs'] * -(
-            -n_train // how.get('batch_size', 16))
-    lstm.train_lstm(saveto=path, resume=True, **how)
+                         % (path, name, saved_options.get(name), value))
+    if options.get('validFreq', 0) is None:  # validate at the end
+        n_train = len(imdb.load_dataset(
+            options.get('dataset', 'imdb'), seed=options['seed'],
+            valid_portion=0.05)[0][0])
+        options['validFreq'] = options['max_epochs'] * -(
+            -n_train // options.get('batch_size', 16))
+    lstm.train_lstm(saveto=path, resume=True, **options)
     with numpy.load(path, allow_pickle=False) as saved:
         return float(saved['valid_err']), float(saved['test_err'])
 
@@ -77,12 +78,12 @@ def say(text, rows):
         print(row)
 
 
-def five(name, folder, **how):
-    """Train with each seed, and print the errors."""
+def five(name, folder, **options):
+    """Train with each seed, and print the error rates."""
     rows, errors = ['seed  updates  valid   test'], []
     for seed in SEEDS:
         path = os.path.join(folder, '%s_%d.npz' % (name, seed))
-        errors.append(train(path, seed=seed, **how))
+        errors.append(train(path, seed=seed, **options))
         rows.append('%4d  %7d  %.4f  %.4f' % (
             (seed, lstm.load_history(path)[-1, 0]) + errors[-1]))
     rows.append('mean %.4f, standard deviation %.4f' % (
@@ -101,7 +102,7 @@ def defaults(folder, archive):
 
 
 def labelled_vectors(folder):
-    """Return the path of vectors that the labelled reviews taught."""
+    """Return the path of word vectors learned from the labelled reviews."""
     path = os.path.join(folder, 'labelled.txt')
     if not os.path.exists(path):
         skipgram.train(words_of(imdb.read_data('imdb.pkl')[0][0]), path,
@@ -116,18 +117,19 @@ def labelled(folder, archive):
 def batches(folder, archive):
     """Train with larger minibatches.
 
-    lrate stays, or grows with their square root. Then the average is over as
-    many reviews as before.
+    The learning rate stays, or grows with the square root of their size. If it
+    grows, the average covers as many reviews as before.
     """
     rows = ['reviews  lrate  average  updates  valid   test']
     for size, root in (16, 1), (64, 1), (64, 2), (256, 1), (256, 4):
-        how = dict(LABELLED, batch_size=size, lrate=root * LABELLED['lrate'],
-                   average=LABELLED['average'] ** root ** 2)
+        options = dict(
+            LABELLED, batch_size=size, lrate=root * LABELLED['lrate'],
+            average=LABELLED['average'] ** root ** 2)
         path = os.path.join(folder, 'batches_%d_%d.npz' % (size, root))
         errors = train(path, seed=SEEDS[0], vectors=labelled_vectors(folder),
-                       **how)
+                       **options)
         rows.append('%7d  %.3f  %.4f  %8d  %.4f  %.4f' % (
-            (size, how['lrate'], how['average'],
+            (size, options['lrate'], options['average'],
              lstm.load_history(path)[-1, 0]) + errors))
     say('Errors by the size of the minibatch', rows)
 
@@ -141,11 +143,12 @@ def vectors(folder, archive):
 
 
 def label_more(path, teacher, archive, train, valid, test):
-    """Write a data set with labels for reviews that had none.
+    """Write a data set that also has unlabelled reviews, with pseudo-labels.
 
-    A first model, the teacher, labels the reviews of ``train/unsup``. Those
-    that it is certain of become training reviews. D.-H. Lee, "Pseudo-Label",
-    ICML 2013 workshop on challenges in representation learning.
+    A first model, the teacher, labels the reviews of ``train/unsup``. Reviews
+    with a probability above ``CERTAIN`` become training reviews. D.-H. Lee,
+    "Pseudo-Label", ICML 2013 workshop on challenges in representation
+    learning.
     """
     classifier = classify.Classifier(teacher)
     seqs = [classifier.encode(text) for text in imdb.read_texts(archive)[1]]
@@ -161,7 +164,10 @@ def label_more(path, teacher, archive, train, valid, test):
 
 
 def more_reviews(folder, archive):
-    """Return a data set that a teacher made; it has its validation reviews."""
+    """Return the path of a data set with pseudo-labels of a teacher.
+
+    Its validation reviews are the teacher's.
+    """
     path = os.path.join(folder, 'more.pkl')
     if not os.path.exists(path):
         teacher = os.path.join(folder, 'teacher.npz')
@@ -210,10 +216,10 @@ def model(folder, archive):
 
 
 def few(folder, archive):
-    """Learn the sample, from scratch as the README's first command does."""
-    for name, how in (('from it', FEW), ('from scratch', dict(
+    """Train on the sample, from the model of the scripts and from scratch."""
+    for name, options in (('from it', FEW), ('from scratch', dict(
             FEW, reload_model=None, max_epochs=40))):
-        five('few ' + name, folder, **how)
+        five('few ' + name, folder, **options)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Compare lstm.py with what people would use instead, in one run.
+"""Compare lstm.py with common alternatives, in one run.
 
     uv venv --python 3.10 others
     uv pip install --python others/bin/python scikit-learn==1.6.1 six \\
@@ -7,16 +7,17 @@
         --fasttext others/bin/python --torch others/bin/python
 
 Every system is a process with one thread; Theano needs an older NumPy than
-the others. All get the words of data/imdb.pkl. Seconds are those of the CPU,
-so other work on the machine counts little. No figure includes tokenizing,
-imports or compiling. Predictions are those of all test reviews, from words or
-word ids. A model's size is that of its file, with the words.
+the others. All get the words of data/imdb.pkl. Times are CPU seconds, so other
+work on the machine matters little. No figure includes tokenizing, imports or
+compiling. The prediction speed is that of all test reviews, from words or word
+ids. A model's size is the size of its file, vocabulary included.
 
 Logistic regression and fastText train on all training reviews. The two LSTMs
 have the same model, settings, initial distributions and minibatches. They hold
-back the reviews that train_lstm does, and keep the epoch of the lowest error
-there. Evaluation is not in their seconds. PyTorch's Adam moves all rows of the
-embedding, also those of absent words; the rest of an update is the same.
+back the same validation reviews as train_lstm, and keep the epoch with the
+lowest validation error. Their times exclude evaluation. PyTorch's Adam updates
+all rows of the embedding, also those of absent words; the rest of an update is
+the same.
 
 PyTorch gets padded minibatches. A second nn.LSTM reads each review from its
 last word, so padding comes last in both directions. Packed sequences took
@@ -43,8 +44,8 @@ except ImportError as problem:
     sys.exit('%s needs numpy and six for imdb.py: %s'
              % (sys.executable, problem))
 
-# Each has the lowest error of its CHOICES on a fifth of the training reviews,
-# those of other films: 0.1142, 0.1024 and 0.1142. See --choose.
+# The CHOICES with the lowest error on a fifth of the training reviews, which
+# are of other films: 0.1142, 0.1024 and 0.1142. See --choose.
 SETTINGS = {'words': {'longest': 1, 'C': 2}, 'pairs': {'longest': 2, 'C': 4},
             'fasttext': {'dim': 10, 'lr': 0.5, 'epoch': 5, 'wordNgrams': 2}}
 CHOICES = {'words': [{'C': C} for C in (1, 2, 4, 8, 16)],
@@ -52,21 +53,21 @@ CHOICES = {'words': [{'C': C} for C in (1, 2, 4, 8, 16)],
            'fasttext': [{'dim': dim, 'lr': lr, 'epoch': epoch}
                         for dim in (10, 50) for lr in (0.1, 0.25, 0.5, 1.)
                         for epoch in (3, 5, 10)]}
-# The options of train_lstm that PyTorch's model has, some at one value only.
+# The options of train_lstm that PyTorch's model has, some with one value only.
 KNOWN = {'dim_proj', 'n_words', 'lrate', 'word_dropout', 'clip_c', 'average',
          'max_epochs', 'batch_size', 'maxlen', 'seed', 'vectors'}
 FIXED = {'encoder': 'bilstm', 'pooling': 'both', 'schedule': 'linear',
          'optimizer': 'adam'}
 
 
-# Each system is a generator. It takes its sets (reviews, labels), of which
-# the first is for training and the last for the test, its settings, and the
-# path of its model. It yields four times, so that `work` can take the time:
-# when it is ready; its history, when it is trained; when it has saved the
-# model; and the labels of the test. A history has seconds, validation error
-# and test error per epoch. It is None without epochs.
+# Each system is a generator. Its arguments are sets (reviews, labels), the
+# first for training and the last for the test; its settings; and the path of
+# its model. It yields four times, so that `work` can take the time: None when
+# it is ready; its history after training; None after saving the model; and the
+# labels that it predicts for the test set. A history has seconds, validation
+# error and test error per epoch. It is None without epochs.
 
-def linear(sets, how, path):
+def linear(sets, settings, path):
     """Logistic regression on TF-IDF of words, or of words and pairs."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -74,8 +75,9 @@ def linear(sets, how, path):
     model = make_pipeline(
         TfidfVectorizer(  # of lists of words; unlike a lambda, `list` pickles
             preprocessor=list, tokenizer=list, token_pattern=None,
-            ngram_range=(1, how['longest']), sublinear_tf=True, min_df=2),
-        LogisticRegression(C=how['C'], max_iter=1000))
+            ngram_range=(1, settings['longest']), sublinear_tf=True,
+            min_df=2),
+        LogisticRegression(C=settings['C'], max_iter=1000))
     yield
     model.fit(*sets[0])
     yield
@@ -85,7 +87,7 @@ def linear(sets, how, path):
     yield model.predict(sets[-1][0]).tolist()
 
 
-def fast_text(sets, how, path):
+def fast_text(sets, settings, path):
     """FastText: a linear model on the mean of vectors of words and pairs."""
     import fasttext
     tests = [' '.join(review) for review in sets[-1][0]]
@@ -94,7 +96,8 @@ def fast_text(sets, how, path):
             f.write('__label__%d %s\n' % (label, ' '.join(review)))
         f.flush()
         yield
-        model = fasttext.train_supervised(f.name, thread=1, verbose=0, **how)
+        model = fasttext.train_supervised(f.name, thread=1, verbose=0,
+                                          **settings)
         yield
     model.save_model(path)
     yield
@@ -102,24 +105,26 @@ def fast_text(sets, how, path):
         tests)[0]]
 
 
-def torch_lstm(sets, how, path):
+def torch_lstm(sets, settings, path):
     """PyTorch's nn.LSTM in the model of lstm.py."""
     import torch
     from support import vectors
     from torch import nn
     torch.set_num_threads(1)
-    torch.manual_seed(how['seed'])
-    dim, decay, (_, valid, test) = how['dim_proj'], how['average'], sets
+    torch.manual_seed(settings['seed'])
+    dim, decay = settings['dim_proj'], settings['average']
+    _, valid, test = sets
     reviews = [torch.tensor(review) for review in sets[0][0]]
     labels = torch.tensor(sets[0][1])
     net = nn.ModuleDict({
-        'embedding': nn.Embedding(how['n_words'], dim),
+        'embedding': nn.Embedding(settings['n_words'], dim),
         'lstms': nn.ModuleList([nn.LSTM(dim, dim), nn.LSTM(dim, dim)]),
         'out': nn.Linear(4 * dim, 1 + max(sets[0][1]))})
     nn.init.uniform_(net['embedding'].weight, 0, 0.01)
     nn.init.normal_(net['out'].weight, 0, 0.01)
-    if how['vectors']:
-        vectors.load(how['vectors'], net['embedding'].weight.detach().numpy(),
+    if settings['vectors']:
+        vectors.load(settings['vectors'],
+                     net['embedding'].weight.detach().numpy(),
                      imdb.load_dictionary())
     for name, values in net.named_parameters():
         if 'bias' in name:  # an nn.LSTM has two that add up, lstm.py has one
@@ -128,11 +133,11 @@ def torch_lstm(sets, how, path):
             for block in values.data.split(dim):
                 nn.init.orthogonal_(block)
     weights = [each for each in net.parameters() if each.requires_grad]
-    optimizer = torch.optim.Adam(weights, lr=how['lrate'], fused=True)
+    optimizer = torch.optim.Adam(weights, lr=settings['lrate'], fused=True)
     # With these weights it equals the average of lstm.py after every update.
     averaged = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=lambda means, now, n: torch._foreach_lerp_(
-            means, now, (1 - decay) / (1 - decay ** (int(n) + 1))))
+        net, multi_avg_fn=lambda means, params, n: torch._foreach_lerp_(
+            means, params, (1 - decay) / (1 - decay ** (int(n) + 1))))
 
     def scores(net, reviews, seed=None):
         x = nn.utils.rnn.pad_sequence(reviews)                  # (T, n)
@@ -141,7 +146,7 @@ def torch_lstm(sets, how, path):
         mask = steps < sizes
         if seed is not None:
             x = torch.from_numpy(imdb.drop_words(
-                x.numpy(), mask.numpy(), how['word_dropout'], seed))
+                x.numpy(), mask.numpy(), settings['word_dropout'], seed))
         reverse = x.gather(0, torch.where(mask, sizes - 1 - steps, steps))
         h = torch.cat([lstm(net['embedding'](words))[0] for lstm, words in
                        zip(net['lstms'], (x, reverse))], 2)     # (T, n, 2D)
@@ -149,7 +154,8 @@ def torch_lstm(sets, how, path):
         pooled = torch.cat([
             (h * mask).sum(0) / sizes[:, None],
             h.masked_fill(~mask, -float('inf')).max(0).values], 1)
-        # Dropout doubles what it keeps; lstm.py halves all of it in use.
+        # PyTorch's dropout doubles the units that it keeps, while lstm.py
+        # halves all units in prediction.
         return net['out'](0.5 * nn.functional.dropout(
             pooled, 0.5, seed is not None))
 
@@ -160,20 +166,23 @@ def torch_lstm(sets, how, path):
                     torch.tensor(each) for each in batch]).argmax(1).tolist()]
 
     seconds, n_updates, history = 0., 0, []
-    rng = numpy.random.RandomState(how['seed'])
+    rng = numpy.random.RandomState(settings['seed'])
     yield
-    for _ in range(how['max_epochs']):
+    for _ in range(settings['max_epochs']):
         start = time.process_time()
-        batches = imdb.get_minibatches_idx(len(reviews), how['batch_size'],
-                                           True, rng, list(map(len, reviews)))
+        batches = imdb.get_minibatches_idx(
+            len(reviews), settings['batch_size'], True, rng,
+            list(map(len, reviews)))
         for _, index in batches:
             optimizer.zero_grad()
             nn.functional.cross_entropy(
                 scores(net, [reviews[n] for n in index],
-                       [how['seed'], n_updates]), labels[index]).backward()
-            nn.utils.clip_grad_norm_(weights, how['clip_c'] or float('inf'))
-            optimizer.param_groups[0]['lr'] = how['lrate'] * (
-                1 - n_updates / (how['max_epochs'] * len(batches)))
+                       [settings['seed'], n_updates]),
+                labels[index]).backward()
+            nn.utils.clip_grad_norm_(weights,
+                                     settings['clip_c'] or float('inf'))
+            optimizer.param_groups[0]['lr'] = settings['lrate'] * (
+                1 - n_updates / (settings['max_epochs'] * len(batches)))
             optimizer.step()
             averaged.update_parameters(net)
             n_updates += 1
@@ -188,18 +197,18 @@ def torch_lstm(sets, how, path):
     yield history
     words = imdb.load_dictionary()
     torch.save([best, {word: n for word, n in words.items()
-                       if n < how['n_words']}], path)
+                       if n < settings['n_words']}], path)
     yield
     yield predict(test)
 
 
-def ours(sets, how, path):
+def ours(sets, settings, path):
     """lstm.py."""
     import lstm
     seconds = []
 
     class Timed(lstm.Training):
-        """Notes the seconds of training, without those of evaluation."""
+        """Records the seconds of training, without those of evaluation."""
 
         def run(self, signals):
             self.began = time.process_time()
@@ -214,7 +223,7 @@ def ours(sets, how, path):
     lstm.Training = Timed
     yield
     lstm.train_lstm(**dict(
-        how, optimizer=lstm.adam, saveto=path, dispFreq=500, validFreq=-1,
+        settings, optimizer=lstm.adam, saveto=path, dispFreq=500, validFreq=-1,
         saveFreq=10 ** 9, patience=10 ** 6))
     yield [[at] + row for at, row in zip(
         seconds, lstm.load_history(path)[:, 3:].tolist())]
@@ -238,7 +247,7 @@ SYSTEMS = {  # function, package, how to install it, suffix, title
 
 
 def evaluation(reviews):
-    """Return minibatches of reviews in order, which is that of lengths."""
+    """Return minibatches of reviews in their order, which is by length."""
     return [[reviews[n] for n in index] for _, index in
             imdb.get_minibatches_idx(len(reviews), 64, max_words=2 ** 18,
                                      lengths=list(map(len, reviews)))]
@@ -248,11 +257,11 @@ def error(labels, data):
     return sum(map(int.__ne__, labels, data[1])) / len(data[1])
 
 
-def load(how, choose):
+def load(settings, choose):
     """Return the sets of train_lstm or, for linear models, sets of words."""
-    if 'n_words' in how:
-        return imdb.load_data(n_words=how['n_words'], valid_portion=0.05,
-                              maxlen=how['maxlen'], seed=how['seed'])
+    if 'n_words' in settings:
+        return imdb.load_data(n_words=settings['n_words'], valid_portion=0.05,
+                              maxlen=settings['maxlen'], seed=settings['seed'])
     sets, result = imdb.read_data('imdb.pkl'), []
     if choose:
         sets = imdb.load_data(n_words=2 ** 31, valid_portion=0.2)[:2]
@@ -265,34 +274,35 @@ def load(how, choose):
     return result
 
 
-def work(name, folder, how, choose):
+def work(name, folder, settings, choose):
     """Measure a system in this process, and write its figures to a file."""
     function, package, install, suffix, _ = SYSTEMS[name]
     if importlib.util.find_spec(package) is None:
         sys.exit('There is no %s: uv pip install --python %s %s'
                  % (package, sys.executable, install))
-    path, sets = os.path.join(folder, name), load(how, choose)
+    path, sets = os.path.join(folder, name), load(settings, choose)
     times, values = [], []
-    for value in function(sets, how, path + suffix):
+    for value in function(sets, settings, path + suffix):
         values.append(value)
         times.append(time.process_time())
     ready, trained, saved, done = times
     _, history, _, labels = values
     with open(path + '.json', 'w') as f:
         json.dump({
-            'error': error(labels, sets[-1]), 'settings': how,
+            'error': error(labels, sets[-1]), 'settings': settings,
             'seconds': history[-1][0] if history else trained - ready,
             'mb': os.path.getsize(path + suffix) / 1e6,
             'reviews_s': len(labels) / (done - saved), 'history': history}, f)
 
 
-def measure(name, args, folder, how):
+def measure(name, args, folder, settings):
     """Return the figures of a system, or None if its process failed."""
     python = getattr(args, SYSTEMS[name][1], sys.executable)
     flags = 'floatX=float32,' + os.environ.get('THEANO_FLAGS', '')
     if subprocess.call(
             [python, os.path.abspath(__file__), '--worker', name, folder,
-             json.dumps(how)] + ['--choose'] * args.choose, stdout=sys.stderr,
+             json.dumps(settings)] + ['--choose'] * args.choose,
+            stdout=sys.stderr,
             env=dict(os.environ, THEANO_FLAGS=flags, OMP_NUM_THREADS='1',
                      OPENBLAS_NUM_THREADS='1', MKL_NUM_THREADS='1')):
         print('Left out, see above: ' + SYSTEMS[name][-1], flush=True)
@@ -307,42 +317,44 @@ def choose(args, folder):
                  'it again with imdb.py')
     for name in [name for name in args.systems if name in CHOICES]:
         for choice in CHOICES[name]:
-            found = measure(name, args, folder, dict(SETTINGS[name], **choice))
-            print('%s %s: %s' % (name, choice, found and '%.4f, %.1f s' % (
-                found['error'], found['seconds'])), flush=True)
+            figures = measure(name, args, folder,
+                              dict(SETTINGS[name], **choice))
+            print('%s %s: %s' % (name, choice, figures and '%.4f, %.1f s' % (
+                figures['error'], figures['seconds'])), flush=True)
 
 
 def compare(args, folder):
     import accuracy
     from support import options
     defaults = options.defaults(accuracy.lstm.train_lstm)
-    how = dict({name: defaults[name] for name in KNOWN | set(FIXED)},
-               **accuracy.LABELLED)
-    how['vectors'] = args.vectors or how['vectors']
-    how['optimizer'] = how['optimizer'].__name__
+    settings = dict({name: defaults[name] for name in KNOWN | set(FIXED)},
+                    **accuracy.LABELLED)
+    settings['vectors'] = args.vectors or settings['vectors']
+    settings['optimizer'] = settings['optimizer'].__name__
     for name in ('patience', 'validFreq', 'saveFreq', 'dispFreq'):
-        how.pop(name, None)  # every epoch ends with a validation here
-    other = set(how) - KNOWN - {
-        name for name in FIXED if how.get(name) == FIXED[name]}
+        settings.pop(name, None)  # every epoch ends with a validation here
+    other = set(settings) - KNOWN - {
+        name for name in FIXED if settings.get(name) == FIXED[name]}
     if other:
         sys.exit("PyTorch's model in compare.py lacks options, or values, of "
                  'LABELLED: ' + ', '.join(sorted(other)))
     results = {}
     for name in args.systems:
-        results[name] = measure(name, args, folder, SETTINGS.get(name, how))
+        results[name] = measure(name, args, folder,
+                                SETTINGS.get(name, settings))
         if args.json:
             with open(args.json, 'w') as f:
                 json.dump(results, f, indent=1)
     print('%-26s %10s %16s %8s %9s' % (
         'system', 'test error', 'seconds to train', 'MB', 'reviews/s'))
-    found = [(SYSTEMS[name][-1], each)
-             for name, each in results.items() if each]
-    for title, each in found:
+    rows = [(SYSTEMS[name][-1], figures)
+            for name, figures in results.items() if figures]
+    for title, figures in rows:
         print('%-26s %10.4f %16.1f %8.1f %9.0f' % (
-            title, each['error'], each['seconds'], each['mb'],
-            each['reviews_s']))
-    for title, each in found:
-        for seconds, _, test in each['history'] or []:
+            title, figures['error'], figures['seconds'], figures['mb'],
+            figures['reviews_s']))
+    for title, figures in rows:
+        for seconds, _, test in figures['history'] or []:
             print('%s: test error %.4f after %.1f s' % (title, test, seconds))
 
 
@@ -355,8 +367,8 @@ def main():
     parser.add_argument('--systems', nargs='+', choices=list(SYSTEMS),
                         default=list(SYSTEMS))
     parser.add_argument('--choose', action='store_true', help='print errors '
-                        'of settings on films that are held back, not on the '
-                        'test reviews')
+                        'of the CHOICES on films that are held back, not on '
+                        'the test reviews')
     parser.add_argument('--vectors', metavar='FILE', help='word vectors that '
                         'both LSTMs start from; their time is not counted')
     parser.add_argument('--folder', help='where to keep the models')

@@ -20,8 +20,8 @@ import numpy
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
-# What one run measures: threads, and what differs from the defaults.
-# batches: None is a whole epoch, its last and smaller minibatch included.
+# The settings of a case. Each of CASES names those that differ from these.
+# batches: None is a complete epoch, including its last, smaller minibatch.
 # busy: another process keeps one of the cores busy.
 DEFAULTS = {'n_words': 10000, 'dim_proj': 128, 'batch_size': 16,
             'maxlen': 100, 'threads': 1, 'pooled': False, 'batches': 24,
@@ -58,12 +58,14 @@ CASES = [
 
 
 def write_batches(case, path):
-    """Write the minibatches of a case; return reviews per epoch has."""
+    """Write the minibatches of a case, and return two numbers.
+
+    They are the number of minibatches and the number of training reviews.
+    """
     import imdb
     import lstm
-    how = dict(n_words=case['n_words'], valid_portion=0.05,
-               maxlen=case['maxlen'])
-    train, _, _ = lstm.get_dataset('imdb')[0](**how)
+    train, _, _ = lstm.get_dataset('imdb')[0](
+        n_words=case['n_words'], valid_portion=0.05, maxlen=case['maxlen'])
     rng = numpy.random.RandomState(0)
     lengths = [len(review) for review in train[0]]
     chosen = lstm.get_minibatches_idx(
@@ -132,25 +134,25 @@ def measure(label, changes, pythons, repeats):
         seconds = {name: {'train': [], 'predict': []} for name in systems}
         noise = case['busy'] and subprocess.Popen(
             [sys.executable, '-c', 'while True: pass'])
-        for what in seconds['ours']:
-            for each in systems.values():
-                each.ask(what, 0, min(n, 24))  # warm up, compile every shape
+        for task in seconds['ours']:
+            for system in systems.values():
+                system.ask(task, 0, min(n, 24))  # warm up, compile every shape
             for _ in range(case['repeats'] or repeats):
-                for name, each in systems.items():
-                    seconds[name][what].append(each.ask(what, 0, n) / n)
+                for name, system in systems.items():
+                    seconds[name][task].append(system.ask(task, 0, n) / n)
         if noise:
             noise.kill()
         updates = -(-n_train // case['batch_size'])
         result = {'updates_an_epoch': updates}
-        for name, each in systems.items():
-            medians = {what: float(numpy.median(seconds[name][what]))
-                       for what in seconds[name]}
+        for name, system in systems.items():
+            medians = {task: float(numpy.median(seconds[name][task]))
+                       for task in seconds[name]}
             result[name] = {
                 'ms_update': 1e3 * medians['train'],
                 'epoch_s': updates * medians['train'],
                 'reviews_s': case['batch_size'] / medians['predict'],
-                'peak_mb': each.ask('memory')}
-            each.close()
+                'peak_mb': system.ask('memory')}
+            system.close()
     print(label)
     for name in systems:
         print('  %-17s %8.2f ms per update  %5.2f x ours  %7.2f s per epoch  '
@@ -162,7 +164,7 @@ def measure(label, changes, pythons, repeats):
     return result
 
 
-# What the processes of mpiexec share out. PyTorch has a thread for each.
+# Cases for the processes of mpiexec. PyTorch gets as many threads.
 SHARED = [('defaults', {}), ('batch_size=64', {'batch_size': 64}),
           ('batch_size=256', {'batch_size': 256, 'batches': 8}),
           ('full length', {'maxlen': None}),
@@ -171,10 +173,10 @@ SHARED = [('defaults', {}), ('batch_size=64', {'batch_size': 64}),
 
 
 def processes(label, changes, torch, repeats, n_processes=2):
-    """Compare processes of one training with one, and with two trainings.
+    """Compare several processes that share a training with one process.
 
-    Two independent trainings at once show what the cores can give: their
-    caches, their memory and their clock are shared.
+    Independent trainings at the same time show the limit of the machine, since
+    the cores share caches, memory and clock.
     """
     case = dict(DEFAULTS, **changes)
     with tempfile.TemporaryDirectory() as folder:
@@ -189,24 +191,25 @@ def processes(label, changes, torch, repeats, n_processes=2):
 
         def note(name, seconds):
             ms.setdefault(name, []).append(1e3 * seconds / n)
-        for each in systems + [shared] + list(others.values()):
-            each.ask('train', 0, n)  # warm up
+        everything = systems + [shared] + list(others.values())
+        for system in everything:
+            system.ask('train', 0, n)  # warm up
         for _ in range(repeats):
             cpu = one.ask('cpu')
             note('one', one.ask('train', 0, n))
             note('cpu of one', one.ask('cpu') - cpu)
-            for each in systems:
-                each.tell('train', 0, n)
-            note('independent', max(each.answer() for each in systems))
+            for system in systems:
+                system.tell('train', 0, n)
+            note('independent', max(system.answer() for system in systems))
             cpu = shared.ask('cpu')
             note('shared', shared.ask('train', 0, n))
             note('cpu of shared', shared.ask('cpu') - cpu)
             note('exchange', shared.ask('exchange', 0, n))
-            for name, each in others.items():
-                note(name, each.ask('train', 0, n))
-        for each in systems + [shared] + list(others.values()):
-            each.close()
-    result = {name: float(numpy.median(each)) for name, each in ms.items()}
+            for name, system in others.items():
+                note(name, system.ask('train', 0, n))
+        for system in everything:
+            system.close()
+    result = {name: float(numpy.median(times)) for name, times in ms.items()}
     limit = n_processes * result['one'] / result['independent']
     print('%s: %s; limit of the machine %.2f, reached %.2f%s' % (
         label, ', '.join('%s %.1f' % item for item in result.items()), limit,

@@ -1,4 +1,4 @@
-"""Search for settings on training reviews of films that training lacks.
+"""Search for settings, with validation on films that are held back.
 
     export THEANO_FLAGS="floatX=float32"
     uv run benchmarks/search.py labelled --trials 20
@@ -9,10 +9,10 @@
 ``student`` lets the first model of ``unlabelled`` label more reviews, and
 trains on them, as ``accuracy.py unlabelled`` does.
 
-A fifth of the training reviews is held back, by film; test reviews have no
-part in it. Trials are recorded in ``search.db`` in the folder that
-``--folder`` names. So a search can be stopped and continued, and several
-processes may run the same command. It needs optuna and gensim.
+A fifth of the training reviews is held back, by film; test reviews are not
+used. Trials are recorded in ``search.db`` in the folder that ``--folder``
+names. So a search can be stopped and continued, and several processes may run
+the same command. It needs optuna and gensim.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -34,10 +34,10 @@ FIRST = [dict(), dict(encoder='lstm'), dict(pooling='max'),
 
 
 def other_films(folder):
-    """Write data files with a fifth of the training reviews to validate on.
+    """Write a data file that holds back a fifth of the training reviews.
 
-    No film has reviews in both parts. The test part is a copy of a hundred
-    validation reviews: nothing is to be learned from it.
+    No film has reviews in both parts. A data file needs a test part: it is a
+    copy of 200 validation reviews, and its error is ignored.
     """
     path = os.path.join(folder, 'films.pkl')
     if not os.path.exists(path):
@@ -65,25 +65,25 @@ def vectors(folder, dim, archive):
 
 
 def objective(trial, base, folder, archive):
-    """Train once; return the error on reviews of other films at the end."""
-    how = dict(
+    """Train once; return the final error on the reviews held back."""
+    options = dict(
         base, vectors=vectors(folder, base['dim_proj'], archive),
         lrate=trial.suggest_float('lrate', 0.001, 0.006, log=True),
         max_epochs=trial.suggest_int('max_epochs', 3, 12),
         word_dropout=trial.suggest_float('word_dropout', 0.1, 0.6, step=0.1),
         n_words=trial.suggest_categorical('n_words', [10000, 20000, 30000]))
-    how.update(trial.user_attrs.get('differs', {}))
+    options.update(trial.user_attrs.get('differs', {}))
     dataset = other_films(folder)
     epoch = -(-len(datafile.read(dataset)[0][0]) // 16)
     path = os.path.join(folder, '%s_%d.npz' % (trial.study.study_name,
                                                trial.number))
     return lstm.train_lstm(**dict(
-        how, dataset=dataset, saveto=path, batch_size=16,
-        validFreq=how['max_epochs'] * epoch))[1]
+        options, dataset=dataset, saveto=path, batch_size=16,
+        validFreq=options['max_epochs'] * epoch))[1]
 
 
 def student(folder, archive):
-    """Print the error of a model that a teacher taught."""
+    """Print the error rate of a model trained with a teacher's labels."""
     path = os.path.join(folder, 'films_more.pkl')
     if not os.path.exists(path):
         label_more(path, os.path.join(folder, 'unlabelled_0.npz'), archive,
@@ -120,9 +120,9 @@ def main():
             trial, base, args.folder, archive), n_trials=args.trials)
     trials = [trial for trial in study.trials if trial.value is not None]
     for trial in sorted(trials, key=lambda trial: trial.value):
-        how = dict(trial.params, **trial.user_attrs.get('differs', {}))
+        options = dict(trial.params, **trial.user_attrs.get('differs', {}))
         print('%.4f  %s' % (trial.value, ', '.join(
-            '%s=%s' % item for item in sorted(how.items()))))
+            '%s=%s' % item for item in sorted(options.items()))))
 
 
 if __name__ == '__main__':

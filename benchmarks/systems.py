@@ -1,14 +1,15 @@
-"""One system to measure, as a process that is told what to run.
+"""One system to measure, as a process that takes commands.
 
     python systems.py NAME MINIBATCHES.npz
 
 The file holds x, mask and y of every minibatch, and the sizes of the model.
-Then, a line at a time on standard input: ``train A B`` or ``predict A B`` runs
-minibatches A to B - 1 and prints the seconds; ``gradients A B`` leaves out the
-updates, and ``update A B`` repeats the last one; ``memory`` prints the peak in
-MB, and ``cpu`` the CPU seconds so far. THREADS in the environment is the
-number of threads. mpiexec may start 'ours': then the first process is told and
-prints, and ``exchange A B`` trains and prints the seconds of messages alone.
+Commands come on standard input, one per line. ``train A B`` or ``predict A B``
+runs minibatches A to B - 1 and prints the seconds. ``gradients A B`` leaves
+out the updates, and ``update A B`` repeats the last one. ``memory`` prints the
+peak in MB, and ``cpu`` the CPU seconds so far. THREADS in the environment is
+the number of threads. mpiexec may start 'ours': then only the first process
+reads and prints. ``exchange A B`` trains, and prints the seconds of messages
+alone.
 """
 import contextlib
 import os
@@ -21,7 +22,7 @@ for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS'):
     os.environ[_name] = str(THREADS)
 import numpy  # noqa: E402
 
-GROUP = None  # the processes, if this is one of several
+GROUP = None  # the processes of this job; None for systems that have only one
 
 
 def plain_model(lstm, tparams):
@@ -61,7 +62,7 @@ def theano_system(sizes, kind):
             tparams, sizes)
         use_noise.set_value(lstm.numpy_floatX(1.))
     grads = tensor.grad(cost, list(tparams.values()))
-    if kind == 'plain':  # a product is a dense gradient to the optimizers
+    if kind == 'plain':  # as products, gradients are dense to the optimizers
         grads = [1. * grad for grad in grads]
     cost, grads = GROUP.summed([x, mask, y], tparams, cost, grads)
     f_grad_shared, f_update = lstm.adadelta(
@@ -81,9 +82,9 @@ def theano_system(sizes, kind):
 
 
 def products_system(sizes):
-    """The products of an update alone, by NumPy's BLAS: the least time.
+    """Only the matrix products of an update, by NumPy's BLAS: a lower bound.
 
-    Padding is left out, and each word of a minibatch is multiplied once.
+    Padding is left out. Each distinct word of a minibatch is multiplied once.
     """
     dim = sizes['dim_proj']
     W = numpy.random.rand(dim, 4 * dim).astype('float32')
@@ -169,8 +170,7 @@ def torch_system(sizes, packed):
 
 
 def flax_system(sizes):
-    """Flax on JAX; T is padded to multiples of 32, as every new one compiles.
-    """
+    """Flax on JAX; T is padded to multiples of 32: every new T is compiled."""
     os.environ['XLA_FLAGS'] = (
         '--xla_cpu_multi_thread_eigen=%s intra_op_parallelism_threads=%d'
         % (str(THREADS > 1).lower(), THREADS))
@@ -216,16 +216,16 @@ def flax_system(sizes):
     key = jax.random.key(0)
     params = model.init(key, jnp.zeros((32, 1), 'int32'), jnp.ones((32, 1)),
                         False)
-    now = {'params': params, 'state': optimizer.init(params), 'key': key}
+    current = {'params': params, 'state': optimizer.init(params), 'key': key}
 
     def train(batch):
-        now['key'], use = jax.random.split(now['key'])
-        now['params'], now['state'], cost = step(
-            now['params'], now['state'], use, *padded(batch))
+        current['key'], use = jax.random.split(current['key'])
+        current['params'], current['state'], cost = step(
+            current['params'], current['state'], use, *padded(batch))
         return float(cost)
 
     def predict(batch):
-        numpy.asarray(probs(now['params'], *padded(batch)[:2]))
+        numpy.asarray(probs(current['params'], *padded(batch)[:2]))
     return train, predict
 
 
@@ -239,7 +239,8 @@ SYSTEMS = {'ours': lambda sizes: theano_system(sizes, 'ours'),
 
 
 def peak_mb():
-    """Peak memory of this process alone; rusage counts its parent's, too."""
+    """Return the peak memory of this process; rusage counts its parent's, too.
+    """
     with open('/proc/self/status') as f:
         return [int(line.split()[1]) / 1e3 for line in f
                 if line.startswith('VmHWM')][0]
@@ -252,7 +253,7 @@ def main():
     sizes = {key: int(arrays[key]) for key in ('dim_proj', 'n_words')}
     batches = [[arrays['%s%d' % (kind, n)] for kind in ('x', 'mask', 'y')]
                for n in range(int(arrays['n_batches']))]
-    if name == 'ours, fewer words':  # the same reviews, as by default
+    if name == 'ours, fewer words':  # as many words as by default
         sizes['n_words'] = 10000
         for x, _, _ in batches:
             x[x >= 10000] = 1
@@ -262,19 +263,19 @@ def main():
                 'gradients': getattr(train, 'gradients', None),
                 'update': getattr(train, 'update', None)}
         print('ready', flush=True)
-        for what in commands():
-            if what[0] in ('memory', 'cpu'):
-                print(peak_mb() if what[0] == 'memory'
+        for command in commands():
+            if command[0] in ('memory', 'cpu'):
+                print(peak_mb() if command[0] == 'memory'
                       else time.process_time(), flush=True)
                 continue
             if GROUP is not None and GROUP.size > 1:
                 GROUP.meet(GROUP.comm)
-            timed = what[0] == 'exchange' and Timed(GROUP.comm)
+            timed = command[0] == 'exchange' and Timed(GROUP.comm)
             if timed:
                 GROUP.comm = timed
             start = time.perf_counter()
-            for batch in batches[int(what[1]):int(what[2])]:
-                runs[what[0]](batch)
+            for batch in batches[int(command[1]):int(command[2])]:
+                runs[command[0]](batch)
             seconds = time.perf_counter() - start
             if timed:
                 GROUP.comm, seconds = timed.comm, timed.seconds
@@ -282,8 +283,7 @@ def main():
 
 
 def processes(name):
-    """Set GROUP to the processes of this job, of which 'ours' may have some.
-    """
+    """Set GROUP to the processes of this job; 'ours' may have several."""
     global GROUP
     if name.split()[0] not in ('ours', 'scan', 'plain'):
         return contextlib.nullcontext()
@@ -310,7 +310,7 @@ def commands():
 
 
 class Timed(object):
-    """MPI's messages, timed from when all processes are there."""
+    """Measures the time of MPI's messages, once all processes are ready."""
 
     def __init__(self, comm):
         self.comm, self.seconds = comm, 0.

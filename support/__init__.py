@@ -1,4 +1,4 @@
-"""Nothing in this folder is about reviews.
+"""Helpers of the scripts: files, options, the terminal, Theano's setup.
 
-A reader of the model may skip it.
+To understand the model, you need not read them.
 """

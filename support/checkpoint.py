@@ -1,4 +1,4 @@
-"""Files of a training: the model, and the state that resuming needs.
+"""Files of a training run: the model, and the state for resuming.
 
 ``X.npz`` is the model. ``X.resume.npz`` next to it is the state, from which
 ``train_lstm(resume=True)`` continues as if it had not been interrupted.
@@ -29,7 +29,7 @@ def _has(archive, name):
 
 
 def _misfit(path, name, shape, params, archive):
-    """Return the message for a parameter of another shape."""
+    """Return the error message for a parameter of the wrong shape."""
     message = '%s holds %s of shape %s, but the options make it %s; ' % (
         path, name, shape, params[name].shape)
     # The embedding has a row for each word and a column for each unit.
@@ -53,7 +53,7 @@ def read_parameter(path, archive, name, check):
         See :func:`files.open_npz`.
     name : str
     check : function
-        ``check(shape, dtype)`` raises a ValueError for an unfit array.
+        ``check(shape, dtype)`` raises a ValueError to refuse an array.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def read_parameter(path, archive, name, check):
     Raises
     ------
     ValueError
-        If it is missing, unfit, or has values that are not finite numbers.
+        If it is missing or refused, or has values that are not finite numbers.
     """
     def check_number(shape, dtype):
         check(shape, dtype)
@@ -90,7 +90,7 @@ def load_params(path, params):
     path : str
         A ``.npz`` file that :func:`lstm.train_lstm` saved.
     params : dict of str to ndarray
-        Parameters of the wanted shapes, as :func:`lstm.init_params` makes
+        Parameters of the expected shapes, as :func:`lstm.init_params` makes
         them. The loaded ones replace them.
 
     Returns
@@ -103,9 +103,9 @@ def load_params(path, params):
     IOError
         If there is no such file.
     ValueError
-        If it is no ``.npz`` file, lacks a parameter, or holds one of another
-        shape or with values that are not finite numbers. Then `params` is
-        unchanged. Nothing in the file is ever executed.
+        If it is not a ``.npz`` file, lacks a parameter, or holds one of
+        another shape or with values that are not finite numbers. Then
+        `params` is unchanged. Nothing in the file is ever executed.
     """
     loaded = {}
     with files.open_npz(path, 'model file') as archive:
@@ -119,17 +119,18 @@ def load_params(path, params):
     return params
 
 
-# Options that make the parameters of a model, and their values of 2014.
+# Options that determine the parameters of a model. The values are those of
+# older models, which do not store the option.
 _SHAPING = (('encoder', 'lstm'), ('pooling', 'mean'), ('dim_proj', None))
 
 
-def start_from(path, params, dictionary, now):
-    """Start from a saved model, of these or of other words and classes.
+def start_from(path, params, dictionary, options):
+    """Start from a saved model, even one with other words or classes.
 
-    Rows of ``Wemb`` are taken by word, and columns of ``U`` and ``b`` by the
-    name of the class; the rest keeps its initial value. Prints how many are
-    taken. Words or names that are not known on both sides count by number;
-    then their number must be the same.
+    Rows of ``Wemb`` are matched by word, and columns of ``U`` and elements of
+    ``b`` by class name. All others keep their initial values. Prints how many
+    are matched. If one side has no dictionary, or no class names, rows or
+    columns are matched by index, and their number must be the same.
 
     Parameters
     ----------
@@ -138,57 +139,57 @@ def start_from(path, params, dictionary, now):
         See :func:`load_params`.
     dictionary : dict or None
         Word to id, of the data to train on.
-    now : dict
-        Options of the training, with ``classes`` and, if it is known, the
+    options : dict
+        Options of the training run, with ``classes`` and, if it is known, the
         ``fingerprint`` of the data.
 
     Raises
     ------
     IOError, ValueError
         See :func:`load_params`. Also if the model has another encoder,
-        pooling or size, or if fingerprints show that it has other words, and
-        the words are not known.
+        pooling or size. Also if the fingerprint shows that it has other
+        words, and a dictionary to match them is missing.
     """
-    words, classes = load_words(path), now['classes']
-    fingerprint = now.get('fingerprint')
+    words, classes = load_words(path), options['classes']
+    fingerprint = options.get('fingerprint')
     with files.open_npz(path, 'model file') as archive:
         shapes = files.member_shapes(archive)
-        options = load_options(path) if _has(archive, 'options') else {}
-    names, mark = options.get('classes'), options.get('fingerprint')
-    others = ['%s=%r' % (name, options.get(name, default))
-              for name, default in _SHAPING if options and
-              options.get(name, default) not in (None, now.get(name))]
+        saved = load_options(path) if _has(archive, 'options') else {}
+    names, mark = saved.get('classes'), saved.get('fingerprint')
+    others = ['%s=%r' % (name, saved.get(name, default))
+              for name, default in _SHAPING if saved and
+              saved.get(name, default) not in (None, options.get(name))]
     if others:
-        raise ValueError('%s is of another model; to start from it, set %s'
-                         % (path, ' and '.join(others)))
+        raise ValueError('%s holds another kind of model; to start from it, '
+                         'set %s' % (path, ' and '.join(others)))
     if (words is None or dictionary is None) and mark and fingerprint and (
             mark != fingerprint):
-        raise ValueError('%s was trained on other words or classes, and has '
-                         'no dictionary to match them by; train it again on '
-                         'data with its dictionary' % path)
-    taken = {}  # parameter -> (axis, indices here, indices there)
+        raise ValueError('%s was trained on other words or classes, and there '
+                         'is no dictionary to match them; train it again on '
+                         'data with a dictionary' % path)
+    taken = {}  # parameter -> (axis, indices in params, indices in the file)
     report = []
     sizes = dict((name, shape) for name, (shape, _) in shapes.items())
-    n_words, n_there = len(params['Wemb']), (sizes.get('Wemb') or (0,))[0]
-    if words is not None and dictionary is not None and n_there > 1:
+    n_words, n_saved = len(params['Wemb']), (sizes.get('Wemb') or (0,))[0]
+    if words is not None and dictionary is not None and n_saved > 1:
         both = [(n, words[word]) for word, n in dictionary.items()
-                if n < n_words and words.get(word, n_there) < n_there]
+                if n < n_words and words.get(word, n_saved) < n_saved]
         # Padding and the unknown word have the ids 0 and 1 in every model.
         taken['Wemb'] = (0, [0, 1] + [n for n, _ in both],
                          [0, 1] + [n for _, n in both])
-        report.append('%d of the %d words here' % (len(both), sum(
+        report.append('%d of the %d words of the data set' % (len(both), sum(
             n < n_words for n in dictionary.values())))
     else:
-        report.append('words by number, since %s has no dictionary'
-                      % ('the data set' if words else 'it'))
+        report.append('words by id, since %s has no dictionary'
+                      % ('the data set' if words else 'the model'))
     if isinstance(names, list) and names != list(classes) and (
             sizes.get('U', ())[1:] == sizes.get('b') == (len(names),)):
         both = [(n, names.index(name)) for n, name in enumerate(classes)
                 if name in names]
         for name, axis in (('U', 1), ('b', 0)):
             taken[name] = (axis, [n for n, _ in both], [n for _, n in both])
-        report.append('of the classes %s here: %s' % (
-            ', '.join(classes), ', '.join(classes[n] for n, _ in both)
+        report.append('%d of the %d classes: %s' % (
+            len(both), len(classes), ', '.join(classes[n] for n, _ in both)
             or 'none'))
     full = dict((name, _resized(value, sizes.get(name, ()),
                                 taken.get(name, (None,))[0]))
@@ -198,21 +199,21 @@ def start_from(path, params, dictionary, now):
         if name not in taken:
             params[name] = value
             continue
-        axis, here, there = taken[name]
+        axis, index, saved_index = taken[name]
         new = numpy.array(params[name])
-        numpy.moveaxis(new, axis, 0)[here] = numpy.moveaxis(
-            value, axis, 0)[there]
+        numpy.moveaxis(new, axis, 0)[index] = numpy.moveaxis(
+            value, axis, 0)[saved_index]
         params[name] = new
-    print('Starting from the parameters of %s; it knows %s'
+    print('Starting from the parameters of %s; matched: %s'
           % (path, '; '.join(report)))
 
 
 def _resized(value, shape, axis):
-    """Return an array like `value`, as long as `shape` says on one axis."""
-    wanted = list(value.shape)
-    if axis is not None and len(shape) == len(wanted):
-        wanted[axis] = shape[axis]
-    return numpy.broadcast_to(numpy.zeros((), value.dtype), wanted)
+    """Return zeros like `value`, but with the length of `shape` on `axis`."""
+    lengths = list(value.shape)
+    if axis is not None and len(shape) == len(lengths):
+        lengths[axis] = shape[axis]
+    return numpy.broadcast_to(numpy.zeros((), value.dtype), lengths)
 
 
 def load_options(path):
@@ -231,7 +232,7 @@ def load_options(path):
     Raises
     ------
     IOError, ValueError
-        See :func:`load_params`. Also if the file has no options, like those
+        See :func:`load_params`. Also if the file has no options, like files
         of the tutorial of 2014.
     """
     with files.open_npz(path, 'model file') as archive:
@@ -246,7 +247,7 @@ def load_options(path):
 
 
 def words_array(dictionary, n_words):
-    """Return the words of ids below `n_words` for :func:`save_model`.
+    """Encode the words with ids below `n_words` for :func:`save_model`.
 
     Parameters
     ----------
@@ -261,7 +262,7 @@ def words_array(dictionary, n_words):
     """
     words = [u''] * n_words
     for word, n in dictionary.items():
-        if n < n_words and u'\n' not in word:  # imdb.tokenize makes no such
+        if n < n_words and u'\n' not in word:  # the tokenizer makes none
             words[n] = word
     return files.lines_array(words)
 
@@ -272,14 +273,14 @@ def known_words(known, options):
     Parameters
     ----------
     known : imdb.Words
-        What is known of the words of the data.
+        The dictionary of the data, if there is one, and its tokenizer.
+        Without a dictionary, a message is printed.
     options : dict
-        Those of the training; ``tokenizer`` is added. If there is no
-        dictionary, this says so.
+        Options of the training run; ``tokenizer`` is added.
     """
     if known.dictionary is None:
         print('There is no dictionary of %s, so the model will know words by '
-              'number only' % options['dataset'])
+              'id only' % options['dataset'])
         return {}
     options['tokenizer'] = known.tokenizer
     return {'words': words_array(known.dictionary, options['n_words'])}
@@ -288,13 +289,13 @@ def known_words(known, options):
 def load_words(path):
     """Load the dictionary that a model was trained with.
 
-    `path`, and the errors raised, are those of :func:`load_params`.
+    `path` and the errors are as for :func:`load_params`.
 
     Returns
     -------
     dict or None
-        Word to id, of the words that the model knows; None if the file has
-        none.
+        Word to id, for the vocabulary of the model. None if the file has no
+        words.
     """
     with files.open_npz(path, 'model file') as archive:
         if not _has(archive, 'words'):
@@ -304,7 +305,7 @@ def load_words(path):
 
 
 def has_words(words, dictionary, n_words):
-    """Return whether the words of a model are those of a dictionary.
+    """Return whether a model and a dictionary have the same words.
 
     Parameters
     ----------
@@ -313,7 +314,7 @@ def has_words(words, dictionary, n_words):
     dictionary : dict
         Word to id.
     n_words : int
-        Ids of `n_words` or more do not count.
+        Words with ids of `n_words` or more are ignored.
     """
     ids = set(n for word, n in dictionary.items()
               if n < n_words and word and u'\n' not in word)
@@ -350,16 +351,16 @@ def save_model(path, params, history_errs, options, **others):
 
 
 def load_history(path):
-    """Load the course of the training that made a model.
+    """Load the training history of a model.
 
-    `path`, and the errors raised, are those of :func:`load_params`. A file
-    without a history is a ValueError, too.
+    `path` and the errors are as for :func:`load_params`. Also raises a
+    ValueError if the file has no history.
 
     Returns
     -------
     ndarray of float64, shape (number of validations, 5)
-        Update; mean cost, in nats, of the updates since the previous
-        validation; error on the training, validation and test reviews.
+        Columns: update; mean cost, in nats, of the updates since the previous
+        validation; error rates on the training, validation and test reviews.
     """
     def check(shape, dtype):
         if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (
@@ -391,11 +392,11 @@ def keep_previous(saveto):
     for before, after in zip(old, new):
         if os.path.exists(before):
             try:
-                # Of a link, keep the file: the link will lead to the new one.
+                # Keep the target of a link: the link will get a new target.
                 os.link(os.path.realpath(before), after)
             except (AttributeError, OSError):
                 shutil.copy2(before, after)
-            print('%s of an earlier training stays as %s' % (before, after))
+            print('%s of an earlier training is kept as %s' % (before, after))
 
 
 def check_space(saveto, size):
@@ -405,9 +406,9 @@ def check_space(saveto, size):
         free = disk.f_bavail * disk.f_frsize
         # The old and the new file exist side by side for a moment.
         if disk.f_blocks and free < 2 * size:
-            raise IOError('saving takes %.0f MB at a time, and there are %.0f '
-                          'MB free in the folder of saveto, %s; make room, or '
-                          'name another' % (
+            raise IOError('saving needs %.0f MB, but there are only %.0f MB '
+                          'free in the folder of saveto, %s; free some space, '
+                          'or name another folder' % (
                               2e-6 * size, 1e-6 * free,
                               os.path.dirname(saveto) or '.'))
 
@@ -441,7 +442,7 @@ def _is_number(value):
 
 
 def _parse_progress(text):
-    """Return the counters of a state, checked, as a dict."""
+    """Parse and check the counters of a state; return them as a dict."""
     progress = json.loads(text)
     place, has_gauss, gauss = progress['shuffle']
     cost, n_costs = progress['costs']
@@ -482,24 +483,24 @@ def read_progress(path, config):
     except Exception as error:  # damaged text can raise anything
         raise ValueError('%s is not a checkpoint of a training, or is damaged '
                          '(%s)' % (path, error))
-    then = progress['options']
+    saved = progress['options']
     changed = [name for name, value in config.items()
-               if name != 'resume' and name in then and then[name] != value]
+               if name != 'resume' and name in saved and saved[name] != value]
     fixed = [name for name in changed if name in FIXED]
     if fixed:
         raise ValueError(
-            '%s was saved with %s, and now it is %s; training cannot continue '
-            'like that: set it as it was, or resume=False to start again' % (
-                path, ', '.join('%s=%s' % (k, then[k]) for k in fixed),
+            '%s was saved with %s, but this run has %s; use the saved values '
+            'to continue, or resume=False to start again' % (
+                path, ', '.join('%s=%s' % (k, saved[k]) for k in fixed),
                 ', '.join('%s=%s' % (k, config[k]) for k in fixed)))
     for name in changed:
         print('Continuing with another %s: %s, which was %s'
-              % (name, config[name], then[name]))
+              % (name, config[name], saved[name]))
     return progress
 
 
 class Progress(object):
-    """The state of a training: everything that continuing it exactly needs.
+    """The state of a training run: all that an exact continuation needs.
 
     Parameters
     ----------
@@ -539,14 +540,14 @@ class Progress(object):
                 variables.extend(f.get_shared())
         self.shared = collections.OrderedDict()
         for variable in variables:
-            # An empty one carries gradients within an update only.
+            # Empty variables only carry gradients within an update.
             if variable not in self.shared.values() and variable.get_value(
                     borrow=True).size:
                 self.shared['state/%d %s' % (
                     len(self.shared), variable.name)] = variable
 
     def next_epoch(self):
-        """Count an epoch that is complete."""
+        """Count a complete epoch."""
         self.epoch, self.batch = self.epoch + 1, 0
         self.epoch_rng = self.rng.get_state()
 
@@ -667,16 +668,16 @@ def sole_writer(saveto):
 
 
 class Saver(object):
-    """Writes the files of a training; nothing if it saves none.
+    """Writes the files of a training run, or nothing without `saveto`.
 
     Parameters
     ----------
     saveto : str or None
-        Path of the model; None or '' if nothing is saved.
+        Path of the model; None or '' to save nothing.
     resume : bool
         Whether to continue from the state next to it, if there is one.
     config : dict
-        See :func:`read_progress`, which this calls.
+        The run configuration, see :func:`read_progress`.
 
     Attributes
     ----------
@@ -713,7 +714,7 @@ class Saver(object):
     def save(self, state, model):
         """Save the state, and the arguments of :func:`save_model`.
 
-        If that fails, this says so, and the training goes on.
+        A failure is reported, and the training goes on.
         """
         if not self.saveto:
             return
@@ -729,7 +730,7 @@ class Saver(object):
                   'from an earlier one' % error)
 
     def save_final(self, model):
-        """Save a model, in a temporary folder if it must be.
+        """Save a model, in a temporary folder if `saveto` cannot be written.
 
         Returns its path, or None if nothing is saved.
         """

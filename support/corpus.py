@@ -20,10 +20,10 @@ from support import files, terminal
 
 
 def one_line(name, longest=100):
-    """Return a name that a file holds, fit for a message.
+    """Return a name from a file as one printable line, for a message.
 
-    It has no line breaks and control characters; what is longer than
-    `longest` ends in dots.
+    Line breaks become spaces, and control characters are removed. A name
+    longer than `longest` is cut and ends in dots.
     """
     if isinstance(name, bytes):
         name = name.decode('utf-8', 'replace')
@@ -34,14 +34,14 @@ def one_line(name, longest=100):
 
 
 class Notes(object):
-    """What was left out, or is odd: a count and an example of each kind."""
+    """Counts what was left out or is odd, with one example of each kind."""
 
     def __init__(self):
         self.kinds = collections.OrderedDict()
         self.read = set()  # real paths of the files that were read
 
     def add(self, kind, example):
-        """Count one; `kind` reads well before a number."""
+        """Count an example; `kind` is the phrase to print before the count."""
         count, first = self.kinds.get(kind, (0, example))
         self.kinds[kind] = count + 1, first
 
@@ -53,7 +53,8 @@ class Notes(object):
 
 @contextlib.contextmanager
 def noted(source):
-    """Give notes on the reading of a corpus, and print them at the end."""
+    """Yield :class:`Notes` on the reading of a corpus; print them at the end.
+    """
     print('Reading %s' % source)
     notes = Notes()
     try:
@@ -71,7 +72,7 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8'), (codecs.BOM_UTF32_LE, 'utf-32-le'),
           (codecs.BOM_UTF16_BE, 'utf-16-be')]
 
 
-# How files begin that are no text, and what to do with them.
+# First bytes of files that are not text: kind of file, remedy.
 _NO_TEXT = [(b'PK\x03\x04', 'a zip archive', 'unpack it'),
             (b'\x1f\x8b', 'compressed', 'unpack it'),
             (b'BZh', 'compressed', 'unpack it'),
@@ -80,23 +81,23 @@ _NO_TEXT = [(b'PK\x03\x04', 'a zip archive', 'unpack it'),
 
 
 def check_text(data, name):
-    """Raise a ValueError for what begins like a file of another kind."""
-    for start, what, remedy in _NO_TEXT:
+    """Raise a ValueError if data begins like a file that is not text."""
+    for start, kind, remedy in _NO_TEXT:
         if data.startswith(start):
-            raise ValueError('%s is %s; %s first' % (name, what, remedy))
+            raise ValueError('%s is %s; %s first' % (name, kind, remedy))
 
 
 def decode_text(data, name, marked=True):
-    """Decode a text: UTF-8, or what its byte order mark says.
+    """Decode a text: UTF-8, or the encoding of its byte order mark.
 
     Parameters
     ----------
     data : bytes
     name : str
-        Where it is from, for the error.
+        Source of the text, for the error.
     marked : bool, optional
-        Whether the mark may be of another encoding than UTF-8. A line that is
-        not the first of a file has no such mark.
+        Whether to look for marks of UTF-16 and UTF-32, too. Only the first
+        line of a file has such a mark.
 
     Returns
     -------
@@ -106,7 +107,8 @@ def decode_text(data, name, marked=True):
     Raises
     ------
     ValueError
-        If it is neither. The message has the command that converts it.
+        If the text has another encoding. The message has a command that
+        converts it.
     """
     encoding, length = 'utf-8', 0
     for mark, other in _MARKS if marked else _MARKS[:1]:
@@ -118,7 +120,7 @@ def decode_text(data, name, marked=True):
     except UnicodeDecodeError as error:
         raise ValueError(
             '%s is not %s text (byte %d); convert it first: iconv -f '
-            'WINDOWS-1252 -t UTF-8 FILE > NEW, or what its encoding is'
+            'WINDOWS-1252 -t UTF-8 FILE > NEW, with its actual encoding'
             % (name, encoding.upper(), error.start + length))
     if not length and 4 * data.count(b'\0') > len(data):
         raise ValueError('%s is not UTF-8 text but UTF-16, it seems; convert '
@@ -154,7 +156,7 @@ def walk(source, notes):
         If `source` does not exist, is neither a folder nor an archive, or
         cannot be read to its end. `read` raises this, too.
     ValueError
-        If a member of the archive is no regular file, has a path outside
+        If a member of the archive is not a regular file, has a path outside
         the archive, or is too large.
     """
     if os.path.isdir(source):
@@ -176,7 +178,7 @@ def _is_hidden(name):
 
 
 def _visible(members, notes):
-    """Leave hidden members out, such as macOS and editors make them."""
+    """Leave out hidden members, which macOS and editors make."""
     for name, read in members:
         parts = [part for part in name.split('/') if part not in ('', '.')]
         if any(map(_is_hidden, parts)):
@@ -193,7 +195,7 @@ def _damage(source, error):
 
 @contextlib.contextmanager
 def _readable(source):
-    """Turn whatever reading raises into an IOError."""
+    """Turn any error of reading into an IOError."""
     try:
         yield
     except (IOError, OSError) as error:
@@ -223,7 +225,7 @@ def _walk_folder(source, notes):
     for folder, folders, names in os.walk(source, onerror=fail,
                                           followlinks=True):
         chain = chains.pop(folder)
-        folders.sort()  # notes are always the same
+        folders.sort()  # so that the notes are always the same
         if not folders and not names:
             notes.add('Left out: empty folders', _relative(folder, source))
         for name in list(folders):
@@ -273,7 +275,7 @@ def _walk_zip(path):
             name = member.filename
             _check_name(path, name)
             if name in names:
-                raise ValueError('%s: %s is there twice; do not trust this '
+                raise ValueError('%s: %s appears twice; do not trust this '
                                  'archive' % (path, one_line(name)))
             names.add(name)
             if not name.endswith('/'):
@@ -293,7 +295,7 @@ def _read_zipped(path, archive, member):
         with contextlib.closing(archive.open(member)) as f:
             data = f.read(member.file_size)
             if f.read(1) or len(data) < member.file_size:
-                raise EOFError('%s is not as long as it says'
+                raise EOFError('%s does not have its declared size'
                                % member.filename)
             return data
 
@@ -314,8 +316,8 @@ def _check_size(path, name, size):
 class _CappedFile(object):
     """A file that refuses to read a header that would fill the memory.
 
-    The limit is low, since tarfile takes time in proportion to the square of
-    a header's size. The data of members is read from `uncapped`.
+    The limit is low, since the time that tarfile takes grows with the square
+    of a header's size. The data of members is read from `uncapped`.
     """
 
     limit = 8192
@@ -395,6 +397,6 @@ def _check_end(archive):
     """Read to the end of the file, where a checksum may be."""
     f = archive.fileobj
     if f.tell() < archive.offset + tarfile.BLOCKSIZE:
-        raise EOFError('it has no end')
+        raise EOFError('its end is missing')
     while f.tell() < 16 * files.MAX_BYTES and f.read(f.limit):
         pass

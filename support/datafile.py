@@ -21,9 +21,9 @@ Corpus = collections.namedtuple(
     'Corpus', 'train valid test dictionary classes tokenizer groups')
 Corpus.__new__.__defaults__ = (None,)
 
-# What is known of the words of a data set, and of the groups of its training
-# reviews; None is what is not known. The rule that split them is `tokenizer`,
-# see support.text.
+# The dictionary and class names of a data set, and the groups of its training
+# reviews; None where they are unknown. `tokenizer` is the name of a tokenizer,
+# see support.text.name.
 Words = collections.namedtuple(
     'Words', 'dictionary classes tokenizer fingerprint groups')
 Words.__new__.__defaults__ = (None,)
@@ -32,7 +32,7 @@ Words.__new__.__defaults__ = (None,)
 # ---- Writing ----------------------------------------------------------------
 
 def fingerprint(dictionary, classes):
-    """Return a text that tells dictionaries and names of classes apart."""
+    """Return a hash, as text, of a dictionary and of the class names."""
     names = sorted(dictionary, key=dictionary.get) + [u''] + list(classes)
     return six.text_type(hashlib.sha1(
         u'\n'.join(names).encode('utf-8', 'replace')).hexdigest()[:16])
@@ -47,7 +47,7 @@ def write(path, encoded):
         If they cannot be written.
     """
     mark = fingerprint(encoded.dictionary, encoded.classes)
-    # The data file comes last: where it is, the dictionary is, too.
+    # The data file is written last: if it exists, the dictionary does, too.
     files.write_pickles(dictionary_path(path), [
         encoded.dictionary, dict(
             (name, n) for n, name in enumerate(encoded.classes)),
@@ -110,14 +110,14 @@ def _as_text(path, value):
         raise ValueError('%s holds a word that is not UTF-8: %r'
                          % (path, value))
     if not isinstance(value, six.text_type):
-        raise ValueError('%s holds %r, which is no text' % (path, value))
+        raise ValueError('%s holds %r, which is not text' % (path, value))
     return value
 
 
 def _check_name(path, word, number):
     """Return a word as text, and its number, or raise a ValueError."""
     word = _as_text(path, word)
-    # The comparison of types admits no bool.
+    # Comparing types excludes bool, which is a subclass of int.
     if (type(number) not in six.integer_types or not 0 <= number < 2 ** 31):
         raise ValueError('%s holds %r: %r, which is not a word and its number'
                          % (path, word, number))
@@ -132,7 +132,7 @@ def words_of_model(path, tokenizer):
     IOError
         If there is no such file.
     ValueError
-        If it has no words, or not of this tokenizer.
+        If it has no words, or was made with another tokenizer.
     """
     path = files.as_path(path)
     with files.open_npz(path, 'model file') as archive:
@@ -141,13 +141,13 @@ def words_of_model(path, tokenizer):
             raise ValueError('%s holds no words; name another model' % path)
         words = files.read_lines(archive, 'words')
         try:
-            rule = json.loads(files.read_text(archive, 'options'))['tokenizer']
+            own = json.loads(files.read_text(archive, 'options'))['tokenizer']
         except (KeyError, TypeError, ValueError):
-            rule = text.OLD
-    if rule != tokenizer:
-        raise ValueError('%s has words of another rule (%r) than these texts '
-                         '(%r); name another model, or --lang'
-                         % (path, rule, tokenizer))
+            own = text.OLD
+    if own != tokenizer:
+        raise ValueError('%s was made with the tokenizer %r, and these texts '
+                         'need %r; name another model, or --lang'
+                         % (path, own, tokenizer))
     return [word for word in words if word]
 
 
@@ -162,14 +162,14 @@ def read(path):
         Word ids and labels. The validation set is empty where the corpus has
         none of its own.
     words : Words
-        Without a dictionary. All else is None in a file of 2014.
+        Without a dictionary. For a file of 2014, all fields are None.
     """
     loaded, size = files.read_pickles(path, 4, 'data set')
     of_keras = len(loaded) == 1 and _is_pair_of_pairs(loaded[0])
     if of_keras:
         loaded = list(loaded[0])
-        print('%s is a file of Keras, with one pickle: its word ids go up by '
-              'one, since 1 means unknown here' % path)
+        print('%s is a file of Keras, with one pickle: its word ids are '
+              'raised by one, since 1 means unknown here' % path)
     if len(loaded) < 2:
         raise ValueError('%s cannot be loaded: it has no test part; it is cut '
                          'short' % path)
@@ -189,7 +189,7 @@ def read(path):
     return train, valid, test, words
 
 
-_known = {}  # Words of the data files that were read, which takes a second
+_known = {}  # cache of Words by data file: reading one takes a second
 
 
 def words_of(path):
@@ -205,7 +205,7 @@ def _identity(path):
 def _is_pair_of_pairs(value):
     def is_pair(value):
         return isinstance(value, (list, tuple)) and len(value) == 2
-    # Its labels are a pair, where those of a set are numbers.
+    # In a pair (reviews, labels), value[1][0] is a number instead.
     return (is_pair(value) and all(map(is_pair, value))
             and isinstance(value[1][0], (list, tuple)))
 
@@ -256,8 +256,8 @@ def _check_set(name, loaded, size):
         if not isinstance(review, (tuple, list)):
             raise ValueError('%s review %d is not a list of word ids'
                              % (name, n))
-    # A review that is in the file once can be referred to a million times. A
-    # list takes eight bytes per word.
+    # A pickle can refer a million times to one review. A list takes eight
+    # bytes per word.
     if (len(reviews) > files.MAX_OBJECTS or sum(map(len, reviews)) > max(
             size, files.MAX_BYTES // 8)):
         raise ValueError('the %s reviews have more words than the file; raise '
@@ -270,7 +270,7 @@ def _check_set(name, loaded, size):
 
 def _check_integers(name, values):
     """Return word ids or labels as a list, or raise a ValueError."""
-    # A set of types is made as fast as in C, and admits no bool.
+    # A set of types is built at the speed of C, and excludes bool.
     if set(map(type, values)).difference(six.integer_types):
         raise ValueError('%s holds something that is not an integer' % name)
     if values and min(values) < 0:

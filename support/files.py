@@ -1,7 +1,7 @@
 """Write files safely, and read untrusted ones.
 
-Writing replaces a file at once, when the new one is complete. Reading takes
-archives of arrays (``.npz``) and pickles of plain data. Nothing in a file is
+A new file replaces the old one atomically, when it is complete. Archives of
+arrays (``.npz``) and pickles of plain data can be read. Nothing in a file is
 ever run. Memory stays in proportion to the file's size or below a limit, and
 every error names the file.
 """
@@ -30,15 +30,15 @@ except ImportError:  # Windows
 import numpy
 import six
 
-# The most bytes that are read from a file, once decompressed, so that no file
-# can fill the memory. Raise it for a larger corpus or model.
+# Maximum number of bytes read from a file, after decompression, so that no
+# file can fill the memory. Raise it for a larger corpus or model.
 MAX_BYTES = 2 ** 28
 
 
 # ---- Paths ------------------------------------------------------------------
 
 def as_path(path):
-    """Return a path as text, with the user's folder in place of ``~``.
+    """Return a path as text, with ``~`` expanded.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def as_path(path):
     Raises
     ------
     TypeError
-        If it is neither.
+        If it is neither a str nor a path object.
     """
     if path is None:
         return None
@@ -67,7 +67,7 @@ def as_path(path):
 
 
 def message_of(error):
-    """Return what an error says, in one line."""
+    """Return the message of an error, in one line."""
     return ' '.join(str(error).split()) or type(error).__name__
 
 
@@ -82,8 +82,8 @@ def atomic_write(path):
     path : str
         The file to write. The bytes go to a temporary file next to it, which
         gets its name and its mode at the end. After an error, the old file
-        is unchanged and the temporary one is removed. Of a link, the file
-        that it leads to is replaced. A FIFO or a device is written as it is.
+        is unchanged and the temporary one is removed. If `path` is a link,
+        its target is replaced. A FIFO or a device is written directly.
 
     Yields
     ------
@@ -132,13 +132,13 @@ def atomic_write(path):
             os.close(folder)
 
 
-PARTIAL = '.partial'  # how the names of temporary files end
+PARTIAL = '.partial'  # suffix of the names of temporary files
 
 
 def _prefix(path):
-    """Return how the names of a file's temporary files begin."""
+    """Return the prefix of the names of a file's temporary files."""
     name = os.path.basename(path)
-    if len(name) > 40:  # more may be too long, with what is added to it
+    if len(name) > 40:  # with the suffix, a longer name may be too long
         data = name if isinstance(name, bytes) else name.encode(
             'utf-8', 'surrogateescape')
         name = '%s.%08x' % (name[:30], zlib.crc32(data) & 0xffffffff)
@@ -156,7 +156,7 @@ def _mode(path):
 
 
 def _unwritable(path, error):
-    """Return the error to raise when a folder takes no file."""
+    """Return the error to raise if a file cannot be made in its folder."""
     folder = os.path.dirname(path) or '.'
     reason = {
         errno.ENOENT: 'the folder does not exist; make it first',
@@ -175,10 +175,10 @@ def _unwritable(path, error):
 def sole_writer(path):
     """Hold a lock, so that only one training saves to a file.
 
-    The lock is on ``path + '.lock'``, which stays when the lock is gone: to
-    remove it would let two processes lock two files of the same name. The
-    system releases the lock when the process ends, however it ends. What
-    killed processes left half-written is removed.
+    The lock is on ``path + '.lock'``. This file stays after the lock is
+    released: if it were removed, two processes could lock two files of the
+    same name. The system releases the lock when the process ends, however it
+    ends. Incomplete files of killed processes are removed.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def sole_writer(path):
     Raises
     ------
     ValueError
-        If the folder does not exist, or `path` is no regular file.
+        If the folder does not exist, or `path` is not a regular file.
     IOError
         If nothing can be written to the folder, or another process has the
         lock.
@@ -203,7 +203,7 @@ def sole_writer(path):
         raise ValueError('saveto=%r is a device or a FIFO, from which nothing '
                          'can be loaded; name a file' % path)
     try:
-        # Of a link: two names of one file have one lock.
+        # The real path, so that all names of one file share a lock.
         lock = io.open(os.path.realpath(path) + '.lock', 'wb')
     except (IOError, OSError) as error:
         raise IOError('nothing can be written to the folder of saveto, %s '
@@ -223,22 +223,22 @@ def sole_writer(path):
 
 def _remove_partial(path):
     """Remove temporary files of a model, and of the state next to it."""
-    for each in (path, os.path.splitext(path)[0] + '.resume.npz'):
-        each = os.path.realpath(each)
-        pattern = re.compile(re.escape(_prefix(each)) + r'\w{8}'
+    for name in (path, os.path.splitext(path)[0] + '.resume.npz'):
+        name = os.path.realpath(name)
+        pattern = re.compile(re.escape(_prefix(name)) + r'\w{8}'
                              + re.escape(PARTIAL) + '$')
-        folder = os.path.dirname(each)
+        folder = os.path.dirname(name)
         for other in filter(pattern.match, os.listdir(folder)):
             try:
                 os.remove(os.path.join(folder, other))
             except OSError:
-                pass  # another user's
+                pass  # it belongs to another user
 
 
 # ---- Arrays (.npz) ----------------------------------------------------------
 
-# numpy.savez writes headers of some 120 bytes. NumPy parses a header as
-# Python, where deep nesting in a long one can crash the interpreter.
+# numpy.savez writes headers of about 120 bytes. NumPy parses a header as a
+# Python expression: deep nesting in a long one can crash the interpreter.
 _MAX_HEADER = 1000
 
 
@@ -252,13 +252,13 @@ def write_npz(path, arrays):
         f.write(buffered.getvalue())
 
 
-def open_npz(path, what):
+def open_npz(path, kind):
     """Open an untrusted ``.npz`` file.
 
     Parameters
     ----------
     path : str
-    what : str
+    kind : str
         The kind of file, for the error: 'model file', for example.
 
     Returns
@@ -270,10 +270,10 @@ def open_npz(path, what):
     IOError
         If there is no such file.
     ValueError
-        If it is no zip archive, or holds two arrays of one name.
+        If it is not a zip archive, or holds two arrays of one name.
     """
     path = as_path(path)
-    check_readable(path, what)
+    check_readable(path, kind)
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged file can raise anything
@@ -289,7 +289,7 @@ def open_npz(path, what):
 
 @contextlib.contextmanager
 def _member(archive, name):
-    """Open a member; whatever its reading raises becomes a ValueError."""
+    """Open a member; any error of reading it becomes a ValueError."""
     try:
         with contextlib.closing(archive.open(name + '.npy')) as f:
             yield f
@@ -300,7 +300,7 @@ def _member(archive, name):
 
 
 def _read_header(archive, name):
-    """Return the shape and dtype of a member, and the bytes it must have."""
+    """Return the shape and dtype of a member, and its size in bytes."""
     with _member(archive, name) as f:
         # Magic string and version have 8 bytes, the header's length has 2.
         start = io.BytesIO(f.read(10 + _MAX_HEADER))
@@ -351,8 +351,8 @@ def read_array(archive, name, check):
         As :func:`open_npz` returns it.
     name : str
     check : function
-        ``check(shape, dtype)`` raises a ValueError for an array that is not
-        wanted. It is called before the array takes memory.
+        ``check(shape, dtype)`` raises a ValueError to refuse an array. It is
+        called before memory is allocated for the array.
 
     Returns
     -------
@@ -362,7 +362,7 @@ def read_array(archive, name, check):
     Raises
     ------
     ValueError
-        If there is no such array, it is damaged, or it holds objects.
+        If the array is missing, damaged or refused, or holds objects.
     """
     shape, dtype, size = _read_header(archive, name)
     check(shape, dtype)
@@ -370,7 +370,7 @@ def read_array(archive, name, check):
         claimed = archive.getinfo(name + '.npy').file_size
         # Deflate packs at most 1032 bytes into one: a larger claim is false.
         if claimed != size or size > 1100 * os.path.getsize(archive.filename):
-            raise ValueError('not as long as it says')
+            raise ValueError('not of the declared size')
         array = numpy.lib.format.read_array(f, allow_pickle=False)
         f.read(1)  # zipfile compares the checksum at the end
         return numpy.asarray(array, order='C')
@@ -384,7 +384,7 @@ def text_array(values):
 def read_text(archive, name):
     """Read a short text of an untrusted ``.npz`` file.
 
-    Parameters, and errors raised, are those of :func:`read_array`.
+    Parameters and errors are as for :func:`read_array`.
     """
     def check(shape, dtype):
         if shape != () or dtype.kind != 'U' or dtype.itemsize > 1e6:
@@ -395,7 +395,7 @@ def read_text(archive, name):
 
 
 def lines_array(lines):
-    """Return texts as an array: UTF-8 text, with line feeds between them.
+    """Encode texts as an array of UTF-8 bytes, with line feeds between them.
 
     Parameters
     ----------
@@ -434,7 +434,7 @@ def read_lines(archive, name):
     Raises
     ------
     ValueError
-        If the array is damaged, no text, not UTF-8, or larger than
+        If the array is damaged, is not UTF-8 text, or is larger than
         ``MAX_BYTES``.
     """
     def check(shape, dtype):
@@ -450,7 +450,7 @@ def read_lines(archive, name):
                          % (archive.filename, name))
 
 
-# ---- Pickles: stand-ins for what they name ----------------------------------
+# ---- Pickles: stand-ins for the globals that they name ----------------------
 
 # The globals in pickles of NumPy's integer arrays, and the methods of
 # _DataUnpickler in their place. Nothing that a file names is ever imported
@@ -508,8 +508,8 @@ class _Array(list):
         del self.spend  # an array is filled once
         self[:] = numpy.frombuffer(data, dtype.name).tolist()
         if len(self) != shape[0]:
-            raise pickle.UnpicklingError('it holds an array shorter than it '
-                                         'says')
+            raise pickle.UnpicklingError('it holds an array shorter than '
+                                         'declared')
 
 
 class _DataUnpickler(pickle.Unpickler):
@@ -545,14 +545,14 @@ class _DataUnpickler(pickle.Unpickler):
         self.spend(len(data))
         return numpy.frombuffer(data, dtype.name).tolist()[0]
 
-    def encode(self, text, encoding):  # by which Python 3 writes bytes
+    def encode(self, text, encoding):  # Python 3 pickles bytes as this call
         if encoding != 'latin1':
             raise pickle.UnpicklingError('it holds text encoded as %r'
                                          % (encoding,))
         self.spend(len(text))
         return text.encode('latin1')
 
-    def no_bytes(self):  # by which Python 3 writes b''
+    def no_bytes(self):  # Python 3 pickles b'' as this call
         return b''
 
 
@@ -580,7 +580,7 @@ _SKIPPED = [
 
 
 def _skipper(opcodes):
-    # At most 1000 at once, so that matching takes no memory of its own.
+    # At most 1000 at a time, so that matching needs little memory.
     return re.compile(b'(?:' + b'|'.join(opcodes) + b'){1,1000}', re.DOTALL)
 
 
@@ -589,7 +589,7 @@ _SKIP = {'data set': _skipper(_SKIPPED),
 
 
 class _Scan(object):
-    """A scan over the opcodes of a pickle, which makes nothing.
+    """A scan over the opcodes of a pickle, which builds no objects.
 
     Attributes
     ----------
@@ -599,7 +599,7 @@ class _Scan(object):
     kind : str
         'data set' or 'dictionary'.
     parts, puts : int
-        Parts made, and memo numbers put, but for those of ``_SKIPPED``.
+        Parts and memo entries so far, except those of ``_SKIPPED``.
     """
 
     def __init__(self, data, place, kind):
@@ -647,7 +647,7 @@ class _Scan(object):
         return self.take(end + 1 - self.place)[:-1]
 
     def take_size(self, form):
-        """Return the next number, which tells how many bytes follow."""
+        """Return the next number, the size in bytes of what follows."""
         size, = struct.unpack(form, self.take(struct.calcsize(form)))
         if not 0 <= size <= len(self.data) - self.place:
             raise pickle.UnpicklingError(
@@ -672,11 +672,11 @@ class _Scan(object):
         self.parts += 1
 
     def put(self, number):
-        # The memo is an array as long as its largest number, which therefore
-        # may only grow one by one. What is skipped can have put 256 numbers,
-        # 0 to 255, uncounted; and Python 2 counts from 1.
+        # The unpickler's memo is an array as long as its largest index, so
+        # indices may only grow one by one. Skipped opcodes can put the
+        # indices 0 to 255 uncounted, and Python 2 counts from 1.
         if number > 256 + 1 + self.puts:
-            raise pickle.UnpicklingError('it refers to what is not there')
+            raise pickle.UnpicklingError('it has an impossible memo index')
         self.puts += 1
 
     def put_binary(self):
@@ -735,7 +735,7 @@ def read_pickles(path, n, kind):
     ----------
     path : str
     n : int
-        Read at most so many pickles.
+        Maximum number of pickles to read.
     kind : str
         'data set' admits lists, tuples, numbers, text and NumPy's arrays of
         integers, which become lists. 'dictionary' admits dicts, numbers and
@@ -745,7 +745,7 @@ def read_pickles(path, n, kind):
     -------
     objects : list
         Up to `n` of them, and at least one. Their types and sizes are
-        unchecked; an object can be referred to many times.
+        unchecked; one object can occur many times.
     size : int
         Bytes in the file, decompressed.
 
@@ -755,9 +755,9 @@ def read_pickles(path, n, kind):
         If there is no such file.
     ValueError
         If the file is damaged, empty, has more than ``MAX_BYTES`` bytes or
-        more than ``MAX_OBJECTS`` parts, or has anything else in it.
+        more than ``MAX_OBJECTS`` parts, or holds anything else.
     """
-    # Python 2 wrote text as bytes; 'bytes' keeps it, and the data of arrays.
+    # Python 2 pickled text, and the data of arrays, as bytes: keep them.
     kwargs = {} if six.PY2 else {'encoding': 'bytes'}
     f = open_gzipped_or_not(path, kind + ' file')
     try:
@@ -768,7 +768,7 @@ def read_pickles(path, n, kind):
             scan, start = _Scan(data, end, kind), end
             scan.to_end()
             end = scan.place
-            # A buffered reader: without it, every number costs a call.
+            # Without a buffered reader, every number would cost a call.
             unpickler = _DataUnpickler(io.BufferedReader(
                 io.BytesIO(data[start:end])), **kwargs)
             # Bytes that Python 3 wrote as text are copied twice.
@@ -781,14 +781,14 @@ def read_pickles(path, n, kind):
 
 
 def read_bytes(path, gzipped=False):
-    """Read a file, at most ``MAX_BYTES`` bytes of it, decompressed.
+    """Read a file of at most ``MAX_BYTES`` bytes, after decompression.
 
     Raises
     ------
     IOError
         If the file cannot be read.
     ValueError
-        If it is no regular file, is damaged or has more bytes.
+        If it is damaged or has more bytes.
     """
     check_readable(path, 'file')
     with (gzip.open if gzipped else io.open)(path, 'rb') as f:
@@ -804,21 +804,22 @@ def read_all(path, f):
             path, message_of(error)))
 
 
-def open_gzipped_or_not(path, what):
+def open_gzipped_or_not(path, kind):
     """Open a file for reading, decompressed if it is gzipped.
 
-    Errors raised are those of :func:`check_readable`.
+    Parameters and errors are as for :func:`check_readable`.
     """
-    check_readable(path, what)
+    check_readable(path, kind)
     with io.open(path, 'rb') as f:
         gzipped = f.read(2) == b'\x1f\x8b'
     return (gzip.open if gzipped else io.open)(path, 'rb')
 
 
-def check_readable(path, what):
-    """Raise an error for what is no regular file, or may not be read.
+def check_readable(path, kind):
+    """Raise an IOError unless `path` is a regular file that can be read.
 
-    `what` is the kind of file. A FIFO, which may never end, is refused.
+    `kind` is the kind of file, for the error. A FIFO is refused, since it may
+    never end.
     """
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)
@@ -828,14 +829,14 @@ def check_readable(path, what):
         if error.errno in (errno.EACCES, errno.EPERM):
             raise IOError('permission denied: %s cannot be read; change its '
                           'mode, or run this as its owner' % path)
-        raise IOError('there is no %s %s' % (what, path))
+        raise IOError('there is no %s %s' % (kind, path))
     if not regular:
         raise IOError('%s is no regular file, and a %s must be one'
-                      % (path, what))
+                      % (path, kind))
 
 
 def _read_all(f):
-    """Read a file, which may decompress to any size, to its end."""
+    """Read a file to its end; raise a ValueError if it is too large."""
     data = bytearray()
     for piece in iter(lambda: f.read(2 ** 20), b''):
         data += piece

@@ -8,7 +8,7 @@ the two::
     THEANO_FLAGS="fused_lstm=False" python lstm.py
 
 T, n and D are the time steps, reviews and hidden units of lstm.py; M is the
-number of different inputs of a minibatch, N its number of words.
+number of distinct inputs of a minibatch, N its number of words.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -103,7 +103,7 @@ def substitute(h, dim):
         x, mask, U = _inputs(scan)
         equal = _equal(h, x, mask, U, dim, False)
         backwards = not equal and _equal(h, x, mask, U, dim, True)
-    except Exception:  # another scan can have anything anywhere
+    except Exception:  # another scan can have any structure
         equal = backwards = False
     if equal or backwards:
         return _fused(x, mask, U, backwards)
@@ -117,7 +117,7 @@ def substitute(h, dim):
 def _equal(h, x, mask, U, dim, go_backwards):
     """Return whether h is the output of the scan that the Op replaces."""
     known = specification(x, mask, U, dim, go_backwards)
-    inputs = [each for each in (x, mask, U) if each is not None]
+    inputs = [variable for variable in (x, mask, U) if variable is not None]
     return h.type == known.type and equal_computations(
         [h], [known], inputs, inputs)
 
@@ -296,7 +296,7 @@ class _FusedOp(theano.gof.Op):
 
     def make_thunk(self, node, storage_map, compute_map, no_recycling,
                    impl=None):
-        """Compile the Op in every mode: it has no version in Python."""
+        """Compile the Op in every mode: it has no Python implementation."""
         hidden = theano.config.cxx
         theano.config.cxx = (_cxx or [hidden])[-1]
         try:
@@ -315,7 +315,7 @@ class _FusedOp(theano.gof.Op):
 class LSTM(_FusedOp):
     """Outputs of an LSTM layer.
 
-    Inputs: rows (M, 4D), the different inputs of the gates i, f, o and of the
+    Inputs: rows (M, 4D), the distinct inputs of the gates i, f, o and of the
     candidate; int64 index (T, n), the row of each word; recurrent weights U
     (D, 4D); mask (T, n), 0 where a review keeps its state; biases b (4D,).
 
@@ -356,7 +356,7 @@ class LSTM(_FusedOp):
         (h, state), dh = outputs, output_grads[0]
         dz, d_rows = LSTMGradient()(*(inputs[:4] + [state, dh]))
         dU = tensor.dot(state[:, -h.shape[2]:].T, dz)
-        # The product with ones is the sum over the rows, which is slower.
+        # A product with ones sums over the rows, faster than sum() does.
         db = tensor.dot(tensor.ones_like(d_rows[:, 0]), d_rows)
         none = theano.gradient.DisconnectedType()()
         return [d_rows, none, dU, none, db]
@@ -393,7 +393,7 @@ class LSTMGradient(_FusedOp):
 
 @theano.gof.local_optimizer([LSTM])
 def drop_unused_state(node):
-    """Let a layer keep no state that nothing uses, such as in predictions."""
+    """Drop the state of a layer if nothing uses it, as in predictions."""
     if isinstance(node.op, LSTM) and node.op.keep_state and (
             not node.outputs[1].clients):
         return {node.outputs[0]: LSTM(keep_state=False)(*node.inputs)}
@@ -403,7 +403,7 @@ _cxx = []  # the compiler, where quick_mode has hidden it
 
 
 def has_scan(*outputs):
-    """Return whether theano.scan is in a graph. In NumPy, it is slow."""
+    """Return whether a graph has theano.scan, which is slow without C."""
     return any(each.owner and isinstance(each.owner.op, Scan)
                for each in theano.gof.graph.ancestors(outputs))
 
@@ -412,9 +412,9 @@ def has_scan(*outputs):
 def quick_mode(*outputs):
     """Compile the LSTM layer only, and run all other Ops in NumPy.
 
-    They take a small part of the time of a prediction, and their C++ would
-    take ten seconds to compile. Yields a Mode; None is the default one, as
-    for `outputs` of a graph with theano.scan.
+    The other Ops take little of the time of a prediction, but their C++ takes
+    ten seconds to compile. Yields a Mode, or None for the default mode, which
+    graphs with theano.scan need.
     """
     config = theano.config
     if has_scan(*outputs) or not (
@@ -422,18 +422,18 @@ def quick_mode(*outputs):
             and config.mode == 'Mode' and config.linker == 'cvm'):
         yield None
         return
-    # Theano compiles in each step of building a function, not in the last
-    # one only. Without a compiler it does not.
+    # Theano compiles code in several steps of building a function. Hide the
+    # compiler from all of them.
     _cxx.append(config.cxx)
     config.cxx = ''
     try:
-        # Of several operations fused into one, the Python version is slow. To
-        # merge indices takes a fifth of the time, and saves nothing here.
+        # The Python version of fused elementwise Ops is slow. Merging indices
+        # takes a fifth of the time to build, and saves nothing here.
         yield theano.Mode().excluding('fusion', 'local_subtensor_merge')
     finally:
         config.cxx = _cxx.pop()
 
 
-# After equal Ops have been merged, as cost and gradient share a layer.
+# Run this after equal Ops have been merged: cost and gradient share a layer.
 optdb.register('drop_unused_state', theano.tensor.opt.in2out(
     drop_unused_state, name='drop_unused_state'), 48.5, 'fast_run')

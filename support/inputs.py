@@ -1,4 +1,4 @@
-"""Texts that a caller gives, or a command line: lines, rows of tables."""
+"""Read texts from arguments, standard input, text files and tables."""
 from __future__ import absolute_import, division, print_function
 
 import codecs
@@ -39,7 +39,8 @@ def read(arguments, paths, column=None):
     IOError
         If a file cannot be read, or standard input is closed.
     ValueError
-        If a text is neither UTF-8 nor marked, or a file is no text.
+        If a text is not UTF-8 and has no byte order mark, or if a file is not
+        text.
     """
     for text in arguments:
         if text == '-':
@@ -83,18 +84,18 @@ def _chunks(f, name):
 
 
 def _lines(f, name):
-    """Yield the lines of a binary file, without what ends them."""
+    """Yield the lines of a binary file as text, without line ends."""
     first = f.readline()
     corpus.check_text(first, name)
     if first.startswith(_WIDE):
-        # In these, a byte that ends a line may be a part of a character.
+        # In UTF-16 and UTF-32, byte 10 can be a part of another character.
         content = corpus.decode_text(first + f.read(), name)
         for line in io.StringIO(content, newline='\n'):
             yield line.rstrip(u'\r\n')
         return
     lines = itertools.chain([first], iter(f.readline, b''))
     for number, line in enumerate(lines, 1):
-        if line:  # the first one is empty if there is none
+        if line:  # empty if the file is empty
             yield corpus.decode_text(
                 line, 'line %d of %s' % (number, name), marked=False
             ).rstrip(u'\r\n')
@@ -112,14 +113,17 @@ def check_texts(texts):
     return texts
 
 
-def as_list(values, what):
-    """Return what has an order as a list, or raise a TypeError."""
+def as_list(values, name):
+    """Return an ordered collection as a list, or raise a TypeError.
+
+    `name` stands for the values in the error.
+    """
     if isinstance(values, (six.text_type, bytes)):
         raise TypeError('one text is no list of texts: write [text]')
-    # Of these, a loop would see the keys, or the names of the columns.
+    # A loop over these yields keys, column names or an arbitrary order.
     if isinstance(values, (dict, set, frozenset)) or hasattr(
             values, 'columns') or not hasattr(values, '__iter__') or (
             getattr(values, 'ndim', 1) == 0):
         raise TypeError('%s must be a list, not %s'
-                        % (what, type(values).__name__))
+                        % (name, type(values).__name__))
     return list(values)

@@ -25,8 +25,8 @@ _NUMBER = re.compile('[0-9]{1,9}(?![0-9])')
 class Review(collections.namedtuple('Review', 'split label text')):
     """A labelled text, in three values.
 
-    Its attribute `group` names what it shares with others, such as a film.
-    It is None where no group is known.
+    Its attribute `group` names a group of reviews, such as those of one film.
+    It is None if no group is known.
     """
 
     def __new__(cls, split, label, text, group=None):
@@ -35,8 +35,8 @@ class Review(collections.namedtuple('Review', 'split label text')):
         return review
 
 
-# A text of a folder or an archive: `place` is its path, and `line` that of
-# its group in the file of groups, or None.
+# A text of a folder or an archive: `place` is its path, and `line` is the
+# index of its line in the file of groups, or None.
 _Text = collections.namedtuple('_Text', 'place split label text one_file line')
 
 
@@ -51,7 +51,7 @@ def read(source, columns, notes, unlabelled=None):
         of :func:`tables.read`.
     notes : corpus.Notes
     unlabelled : list, optional
-        Takes the unlabelled training texts, in the order of their names.
+        The unlabelled training texts are appended to it, sorted by name.
 
     Returns
     -------
@@ -70,10 +70,10 @@ def read(source, columns, notes, unlabelled=None):
 
 
 def _shown_names(source, labels, notes):
-    """Return what to call each class, as {its name: its name when shown}.
+    """Return printable names of classes, as {name: printable name}.
 
-    Names can have control characters, which terminals obey. An accent can be
-    a part of its letter or follow it, as in the names of macOS.
+    Control characters are removed, since terminals obey them. Accents are
+    composed with their letters; in file names of macOS they are separate.
     """
     shown, first = {}, {}
     for label in sorted(labels):
@@ -92,8 +92,9 @@ def _shown_names(source, labels, notes):
 
 
 def _read_layout(source, columns, notes, unlabelled):
-    """Read a folder or an archive: one of the layout, or with one table."""
-    texts, size, found, folders, outside, groups = [], 0, [], {}, [], []
+    """Read a folder or an archive that holds texts by class, or tables."""
+    texts, size, found_tables, folders = [], 0, [], {}
+    outside, group_files = [], []
     without_label = []
     for name, read in corpus.walk(source, notes):
         place = _place(name)
@@ -110,7 +111,7 @@ def _read_layout(source, columns, notes, unlabelled):
                              'MAX_BYTES in support/files.py if that is right'
                              % (source, files.MAX_BYTES))
         if is_table:
-            found.append((name, data))
+            found_tables.append((name, data))
             continue
         split, label, one_file, folder = place
         if folders.setdefault(split, folder) != folder:
@@ -122,7 +123,7 @@ def _read_layout(source, columns, notes, unlabelled):
         content = corpus.decode_text(
             data, '%s: %s' % (source, corpus.one_line(name)))
         if not one_file and _GROUPS.match(label):
-            groups.append((name, content))
+            group_files.append((name, content))
             continue
         part = without_label if label == _UNLABELLED else texts
         if one_file:
@@ -135,28 +136,28 @@ def _read_layout(source, columns, notes, unlabelled):
                       False, n)
                 for n, line in enumerate(content.split(u'\n'))
                 if line.strip())
-    for name in outside:  # a link may lead to it
+    for name in outside:  # unless it was read through a link
         if os.path.realpath(os.path.join(source, name)) not in notes.read:
             notes.add('Left out: files outside of train, valid and test', name)
     if unlabelled is not None:
-        unlabelled.extend(each.text for each in sorted(without_label))
-    if found and not texts:
-        for name, _ in groups:
+        unlabelled.extend(text.text for text in sorted(without_label))
+    if found_tables and not texts:
+        for name, _ in group_files:
             notes.add('Left out: files that are no class', name)
-        return _from_tables(source, sorted(found), columns, notes), True
-    for name, _ in found:
+        return _from_tables(source, sorted(found_tables), columns, notes), True
+    for name, _ in found_tables:
         notes.add('Left out: tables among other files', name)
     texts = _without_strays(sorted(texts), notes)
-    return [Review(each.split, each.label, each.text, group)
-            for each, group in zip(texts, _groups_of(
-                texts, sorted(groups), notes))], False
+    return [Review(text.split, text.label, text.text, group)
+            for text, group in zip(texts, _groups_of(
+                texts, sorted(group_files), notes))], False
 
 
 def _place(name):
     """Return split, class, whether a file is one review, and split's folder.
 
     .../train/pos/0_9.txt is one review, .../train/pos.txt has one per line.
-    Files elsewhere give None.
+    Returns None for files elsewhere.
     """
     parts = name.split('/')
     for n, part in enumerate(parts[:-1]):
@@ -201,24 +202,24 @@ def _without_strays(texts, notes):
     return kept
 
 
-def _groups_of(texts, found, notes):
-    """Return the groups of texts, by the files of groups next to them.
+def _groups_of(texts, group_files, notes):
+    """Return the groups of texts, from the files of groups next to them.
 
     Parameters
     ----------
     texts : list of _Text
         Sorted.
-    found : list of (name, str)
-        The files of groups.
+    group_files : list of (name, str)
+        Names and contents of the files of groups.
     notes : corpus.Notes
-        Counts what does not fit. Then no group is known: if some were, texts
-        that belong together could look as if they did not.
+        Counts texts that do not fit these files. If there are any, no groups
+        are used: texts of one group could otherwise look unrelated.
 
     Returns
     -------
     list of (str or None)
     """
-    lines = _lines_of_groups(texts, found, notes)
+    lines = _lines_of_groups(texts, group_files, notes)
     groups, seen, misfits, last = [], set(), [], {}
     for text in texts:
         known = lines.get(text.label, []) if text.split == 'train' else []
@@ -245,11 +246,11 @@ def _groups_of(texts, found, notes):
     return [None] * len(texts) if misfits else groups
 
 
-def _lines_of_groups(texts, found, notes):
+def _lines_of_groups(texts, group_files, notes):
     """Return the lines of the files of groups, as {class: list of str}."""
     lines = {}
     classes = set(text.label for text in texts if text.split == 'train')
-    for name, content in found:  # groups_CLASS.txt comes before urls_CLASS.txt
+    for name, content in group_files:  # groups_CLASS.txt before urls_CLASS.txt
         label = _GROUPS.match(_place(name)[1]).group(1)
         if label in classes and label not in lines:
             lines[label] = [line.strip() for line in re.sub(
@@ -259,25 +260,25 @@ def _lines_of_groups(texts, found, notes):
     return lines
 
 
-def _from_tables(source, found, columns, notes):
+def _from_tables(source, found_tables, columns, notes):
     """Return the reviews of one table, or of several named by their split.
 
-    `found` are pairs of a name and the bytes of a file.
+    `found_tables` are pairs of a name and the bytes of a file.
     """
-    reviews = []
-    for name, data in found:
+    reviews, several = [], len(found_tables) > 1
+    for name, data in found_tables:
         stem = name.rpartition('/')[2].partition('.')[0].lower()
-        if len(found) > 1 and stem not in _FOLDERS:
+        if several and stem not in _FOLDERS:
             notes.add('Left out: tables not named train, valid or test', name)
             continue
         shown = '%s: %s' % (source, corpus.one_line(name))
         own = columns
-        if len(found) > 1 and _FOLDERS[stem] != 'train':
-            own = dict(columns, group=None)  # it needs no such column
+        if several and _FOLDERS[stem] != 'train':
+            own = dict(columns, group=None)  # only training needs groups
         part = _from_rows(shown, tables.read(
             name, data, notes=notes, shown=shown, **own), notes)
         reviews.extend(Review(
-            _FOLDERS[stem] if len(found) > 1 else review.split, review.label,
+            _FOLDERS[stem] if several else review.split, review.label,
             review.text, review.group) for review in part)
     return reviews
 
@@ -308,13 +309,13 @@ def number_groups(reviews):
     Parameters
     ----------
     reviews : list of Review
-        Also tuples, of which no group is known.
+        Or plain tuples, which have no group.
 
     Returns
     -------
     list of int, or None
-        Equal for reviews of one group. A review without one is a group of its
-        own. None if no review has one.
+        Equal for reviews of one group. A review without a group is a group of
+        its own. None if no review has a group.
     """
     groups = [getattr(review, 'group', None) for review in reviews]
     if all(group is None for group in groups):
@@ -325,12 +326,12 @@ def number_groups(reviews):
 
 
 def set_apart(reviews, portion):
-    """Set a share of each class apart for the test, always the same.
+    """Set a share of each class apart as test reviews, always the same ones.
 
     Returns
     -------
     reviews : list of Review
-    how : str
+    remark : str
         For a message: whether the reviews of a group stay together.
     """
     train = [n for n, review in enumerate(reviews) if review.split == 'train']
@@ -340,18 +341,19 @@ def set_apart(reviews, portion):
                                       numpy.random.RandomState(123))
     chosen = set(train[k] for k in (parts or split_by_class(
         labels, portion, numpy.random.RandomState(123)))[1])
-    how = '' if not groups else (
+    remark = '' if not groups else (
         ', in whole groups' if parts else
         '; no whole groups were found that have each class in both parts')
     return [Review('test' if n in chosen else review.split, review.label,
                    review.text, review.group)
-            for n, review in enumerate(reviews)], how
+            for n, review in enumerate(reviews)], remark
 
 
 def hold_back(labels, groups, portion, seed, verbose=False):
     """Split training examples off for validation, by group if possible.
 
-    Prints why it is not, or if `verbose`, how many groups are held back.
+    Prints a message if that is impossible. If `verbose`, also prints the
+    number of groups held back.
 
     Parameters
     ----------
@@ -385,8 +387,8 @@ def hold_back(labels, groups, portion, seed, verbose=False):
 def split_at_random(labels, portion, seed):
     """Split examples at random, as the script of 2014 does.
 
-    If that leaves a class less than half of its share, classes are split one
-    by one, see :func:`split_by_class`.
+    If that leaves a class less than half of its share, each class is split by
+    itself, see :func:`split_by_class`.
 
     Parameters
     ----------
@@ -411,7 +413,7 @@ def split_at_random(labels, portion, seed):
 
 
 def _is_fair(labels, n_first):
-    """Return whether each class has half its share at least in both parts."""
+    """Return whether each class has at least half its share in both parts."""
     n_classes = max(labels) + 1 if labels else 0
     first, second = [numpy.bincount(part, minlength=n_classes)
                      for part in (labels[:n_first], labels[n_first:])]
@@ -428,8 +430,8 @@ def split_by_class(labels, portion, rng):
     ----------
     labels : sequence
     portion : float
-        Share of the second part. It has one example at least of each class
-        that has two, and the first part has one of each.
+        Share of the second part. That part gets at least one example of each
+        class that has two or more; the first part gets one of every class.
     rng : numpy.random.RandomState
 
     Returns
@@ -463,19 +465,19 @@ def split_by_group(labels, groups, portion, rng):
         The group of each example.
     portion : float
         Share of the second part. Each class comes as close to it as whole
-        groups permit, or as close as ``_TRIALS`` searches came.
+        groups permit, or as close as ``_TRIALS`` searches get.
     rng : numpy.random.RandomState
 
     Returns
     -------
     (first, second) : (list of int, list of int) or None
-        Indices, in random order. Of each class that has two examples, there
-        is one at least in both parts. None if no such split was found.
+        Indices, in random order. Each class that has two examples or more has
+        at least one in both parts. None if no such split was found.
     """
     sizes, counts = collections.Counter(labels), {}
     for label, group in zip(labels, groups):
         counts.setdefault(group, collections.Counter())[label] += 1
-    # In order, so that sums are rounded in one way.
+    # Sorted, so that rounding errors of sums are reproducible.
     counts = [(group, sorted(counts[group].items()))
               for group in sorted(counts)]
     goals = dict((label, min(max(portion * size, 1), size - 1))
@@ -502,22 +504,23 @@ def split_by_group(labels, groups, portion, rng):
 
 
 def _lacks(taken, size):
-    """Return whether a class with `taken` examples lacks in one of two parts.
+    """Return whether a class is missing in one of two parts.
 
-    One example alone belongs into the first part.
+    `taken` of its `size` examples are in the second part. A single example
+    belongs to the first part.
     """
     return taken == size or (taken == 0 and size > 1)
 
 
 def _choose_groups(counts, sizes, goals, start):
-    """Move groups between two parts for as long as that brings goals nearer.
+    """Move groups between two parts as long as this brings the goals nearer.
 
     Parameters
     ----------
     counts : list of (int, list of (label, int))
         Groups and their number of examples of each class.
     sizes, goals : dict of label to number
-        Examples of each class, and how many the second part should have.
+        Number of examples per class, in all and wanted in the second part.
     start : sequence of bool
         Whether each group is in the second part at first.
 
@@ -526,14 +529,14 @@ def _choose_groups(counts, sizes, goals, start):
     chosen : set of int
         The groups of the second part.
     taken : Counter
-        Its examples of each class.
+        Its number of examples per class.
     """
     chosen, taken = set(), collections.Counter()
     for (group, members), is_chosen in zip(counts, start):
         if is_chosen:
             chosen.add(group)
             taken.update(dict(members))
-    # In the first round, the size of the parts decides alone. Otherwise the
+    # In the first round, only the size of the parts counts. Otherwise the
     # first group of each class would be chosen, however large it is.
     for heed_lacks in [False] + [True] * 20:
         moved = False
@@ -601,7 +604,7 @@ def table_of_classes(sets, classes):
 def note_copies(reviews, numbered, notes):
     """Note reviews that are in two splits, or have two labels.
 
-    `numbered` are arrays of the numbers of their words.
+    `numbered` holds an array of the word numbers of each review.
     """
     labels = {}  # words -> class of the training review
     for (split, label, review), words in zip(reviews, numbered):
@@ -642,8 +645,8 @@ def check_sets(sets, name, maxlen, classes=None):
     """
     labels = sets[0][1]
     n_classes = int(max(labels)) + 1 if len(labels) else 0
-    remedy = 'give %s more' % name if maxlen is None else (
-        'raise maxlen, which is %s, or give %s more' % (maxlen, name))
+    remedy = 'add reviews to %s' % name if maxlen is None else (
+        'raise maxlen, which is %s, or add reviews to %s' % (maxlen, name))
     for split, (reviews, labels) in zip(SPLITS, sets):
         part = SPLIT_NAMES[split]
         if not len(reviews):

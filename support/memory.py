@@ -1,4 +1,4 @@
-"""The memory that this process may still take."""
+"""The memory that this process can still allocate."""
 from __future__ import absolute_import, division, print_function
 
 import io
@@ -12,17 +12,17 @@ except ImportError:  # Windows
 def available():
     """Return the bytes that can be allocated here, or None if not known.
 
-    The least of what the machine has free, what the control group leaves (as
-    in containers) and what the limit of the address space leaves.
+    This is the minimum of the free memory of the machine, of the control group
+    (as in containers) and of the address space limit.
     """
-    found = [_meminfo('MemAvailable'), _control_group()]
+    sizes = [_meminfo('MemAvailable'), _control_group()]
     if resource:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
             pages = _number('/proc/self/statm')
-            found.append(limit - (pages or 0) * resource.getpagesize())
-    found = [size for size in found if size is not None]
-    return max(0, min(found)) if found else None
+            sizes.append(limit - (pages or 0) * resource.getpagesize())
+    sizes = [size for size in sizes if size is not None]
+    return max(0, min(sizes)) if sizes else None
 
 
 def _meminfo(name):
@@ -45,7 +45,7 @@ def _number(path):
 
 
 def _control_group():
-    """Return the bytes that the control group leaves, or None."""
+    """Return the free bytes of the control group, or None."""
     for limit, usage in (
             ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
             ('/sys/fs/cgroup/memory/memory.limit_in_bytes',
@@ -67,7 +67,7 @@ def check_update(sequences, batch_size, size):
     sequences : list of list
     batch_size : int
     size : int
-        Bytes of one number for each unit.
+        Bytes per position: those of one number for each unit.
     """
     longest = sorted(map(len, sequences))[-batch_size:]
     need = size * (3 * longest[-1] * len(longest) + 20 * sum(longest))

@@ -1,4 +1,4 @@
-"""How good predictions of classes are: error, F1, ROC AUC, counts."""
+"""Metrics of classification: error rate, F1, ROC AUC, confusion matrix."""
 from __future__ import absolute_import, division, print_function
 
 import numpy
@@ -16,7 +16,7 @@ def balanced(labels):
 def sample(data, size, rng):
     """Return `size` examples of a data set, chosen at random; -1 or 0: all.
 
-    They stay in their order, which may be that of lengths.
+    Their order stays, since it may be by length.
     """
     n = len(data[0])
     if not 0 < size < n:
@@ -47,8 +47,9 @@ def missing(classes, labels, predicted):
             lines.append('Warning: there are no test reviews of %s' % name)
         elif k not in predicted:
             lines.append(
-                'Warning: no review was labelled %s, though %d are; train '
-                "with class_weight='balanced' if classes differ in size"
+                'Warning: no review was predicted as %s, though %d have this '
+                "label; train with class_weight='balanced' if classes differ "
+                'in size'
                 % (name, n))
     return lines
 
@@ -108,10 +109,10 @@ def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
     data : (list of list of int, list of int)
         Word ids and labels.
     iterator : iterable of (int, indices)
-        Minibatches, see :func:`imdb.get_minibatches_idx`. A ValueError tells
-        if they do not cover `data`, such as those of a used iterator.
+        Minibatches, see :func:`imdb.get_minibatches_idx`. If they do not
+        cover `data`, as with an exhausted iterator, a ValueError is raised.
     verbose : bool, optional
-        Whether to print how many examples are done.
+        Whether to print the number of examples done so far.
 
     Returns
     -------
@@ -139,8 +140,8 @@ def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
 def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
     """Compute the error rate, between 0 and 1, on a data set.
 
-    Parameters, and errors raised, are those of :func:`pred_probs`, except
-    `f_pred`, which gives labels.
+    Parameters and errors are as for :func:`pred_probs`, except that `f_pred`
+    returns labels.
     """
     def as_column(x, mask):
         return f_pred(x, mask)[:, None]
@@ -153,7 +154,7 @@ def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
 def error_rates(f_pred, prepare_data, sets, iterators):
     """Compute the error rates on several data sets.
 
-    Parameters are those of :func:`pred_error`, for each set.
+    Parameters are as for :func:`pred_error`, with one iterator per set.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Options of a function: written once, checked, documented, typed.
+"""Options of a function: one table checks, documents and parses them.
 
-A table has a row for each option: its name, its meaning and its values. The
+The table has a row for each option: its name, its meaning and its values. The
 defaults are those of the function's signature.
 """
 from __future__ import absolute_import, division, print_function
@@ -30,12 +30,12 @@ class Values(object):
     words : str
         A description that completes "it must be ...".
     allows : function
-        ``allows(value)`` says whether a value is one of them.
+        ``allows(value)`` returns whether a value is valid.
     parse : function
         Turns a text from the command line into a value, or raises a
         ValueError.
     clean : function, optional
-        Turns an allowed value into the one that is used.
+        Converts a valid value to its final form.
     """
 
     def __init__(self, words, allows, parse, clean=lambda value: value):
@@ -147,7 +147,7 @@ boolean = Values(
 
 
 def choice(*names):
-    """Values: one of some names."""
+    """One of the given names."""
     shown = [repr(str(name)) for name in names]
     return text('%s or %s' % (', '.join(shown[:-1]), shown[-1]),
                 lambda value: value in names)
@@ -168,7 +168,7 @@ def text(words, allows=len, also=()):
 def path(words, ending='', none=True):
     """Paths, as text or as path objects; '' is None, if None is allowed.
 
-    `ending` is added where it lacks, as numpy.savez does.
+    `ending` is added where it is missing, as numpy.savez does.
     """
     def allows(value):
         try:
@@ -177,7 +177,7 @@ def path(words, ending='', none=True):
             return False
         if not value:
             return none
-        # The name of a device or a FIFO is not one to add an ending to.
+        # The name of a device or a FIFO cannot get an ending.
         return not ending or value.endswith(ending) or bool(
             os.path.basename(value) and (os.path.isfile(value)
                                          or not os.path.exists(value)))
@@ -217,14 +217,14 @@ def check(table, values, caller):
     -------
     OrderedDict
         The values in the order of the table. NumPy's numbers become Python's,
-        since JSON has no others.
+        since JSON cannot store NumPy's.
 
     Raises
     ------
     TypeError
-        If an option does not exist; names the one with the nearest name.
+        If an option does not exist. The message has the most similar name.
     ValueError
-        If a value is not allowed; says which ones are.
+        If a value is not allowed. The message describes the allowed ones.
     """
     for name in sorted(set(values).difference(row.name for row in table)):
         raise TypeError('%s has no option %s; the nearest name is %s'
@@ -261,7 +261,7 @@ def documented(table):
             lines += textwrap.wrap(
                 row.meaning[0].upper() + row.meaning[1:] + '.', 75,
                 initial_indent='    ', subsequent_indent='    ')
-        # Python 3.13 takes the indent of docstrings away, others do not.
+        # Python 3.13 removes the indentation of docstrings, older ones do not.
         function.__doc__ = inspect.cleandoc(function.__doc__ or '').replace(
             '<options>', '\n'.join(lines))
         return function
@@ -281,13 +281,13 @@ def from_command_line(table, values, description, arguments=None,
     arguments : list of str, optional
         Those of the command line by default.
     commands : dict of str to sequence of str, optional
-        Commands of another script, which someone may type here.
+        Commands of other scripts, which users may type here by mistake.
 
     Returns
     -------
     dict
-        All of `values`, with those of the command line in their place. A bad
-        option ends the program with a message.
+        `values`, updated from the command line. A bad option ends the program
+        with a message.
     """
     _point_to(commands or {}, sys.argv[1:] if arguments is None else arguments)
     # Python 2 cannot be told to refuse abbreviated names.
@@ -336,17 +336,17 @@ def _point_to(commands, words):
 
 
 def failure(fault, options, update, outcome):
-    """Return the error of a training that cannot go on.
+    """Return the error to raise when a training run cannot go on.
 
     Parameters
     ----------
     fault : FloatingPointError or MemoryError
     options : dict
-        Those of the training; the error names the one to change.
+        Options of the run; the error names the one to change.
     update : int
         Number of updates so far.
     outcome : str
-        What became of the training.
+        State of the training and of its files, for the message.
     """
     if isinstance(fault, MemoryError):
         remedy = 'lower batch_size or maxlen'
@@ -355,7 +355,7 @@ def failure(fault, options, update, outcome):
     elif options['decay_c'] > 0:
         remedy = 'lower decay_c, which is %s' % options['decay_c']
     else:
-        remedy = ('adadelta has no rate to lower; use rmsprop or sgd with a '
+        remedy = ('adadelta has no learning rate; use rmsprop or sgd with a '
                   'low lrate')
     return type(fault)('at update %d %s; %s; %s' % (
         update, fault, outcome, remedy))

@@ -4,11 +4,12 @@
 
     mpiexec -n 4 python lstm.py
 
-Each process computes the gradient of its part of a minibatch. The sum of the
-parts moves the parameters of every process alike. Costs are those of one
-process, up to rounding. The first process alone reads, prints and saves.
+Each process computes the gradient of its part of a minibatch. All processes
+update their parameters with the sum of these gradients. Costs equal those of
+one process, up to rounding. Only the first process prints, saves, and reads
+models, word vectors and checkpoints.
 
-Without ``mpiexec`` nothing of MPI is imported.
+Without ``mpiexec``, MPI is not imported.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -38,7 +39,7 @@ def processes():
     Raises
     ------
     ValueError
-        If ``mpiexec`` started several processes, and they cannot use MPI.
+        If ``mpiexec`` started several processes, but they cannot use MPI.
     """
     size, rank = terminal.mpi_size_and_rank()
     if size < 2:
@@ -49,11 +50,11 @@ def processes():
             from mpi4py import MPI
         if MPI.COMM_WORLD.size == size:
             return Group(MPI)
-        problem = ('it sees %d; take the mpiexec of its own MPI, which is %s'
+        problem = ('it sees %d; use the mpiexec of its own MPI, which is %s'
                    % (MPI.COMM_WORLD.size, ' '.join(MPI.get_vendor()[:1])))
     except (ImportError, RuntimeError) as error:  # no package; no MPI
         problem = '%s; pip install mpi4py mpich' % error
-    if rank > 0:  # the first process tells
+    if rank > 0:  # only the first process reports the problem
         raise SystemExit(1)
     raise ValueError('mpiexec started %d processes, but mpi4py cannot join '
                      'them: %s' % (size, problem))
@@ -62,8 +63,8 @@ def processes():
 def deal(lengths, n_processes):
     """Deal the reviews of a minibatch to processes, the longest first.
 
-    The direction changes with every round, so that all get about as many
-    words.
+    The direction changes with every round, so that all processes get about
+    the same number of words.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def deal(lengths, n_processes):
     Returns
     -------
     list of ndarray of int64
-        For each process the numbers of its reviews, in ascending order.
+        For each process the indices of its reviews, in ascending order.
     """
     turns, seats = numpy.divmod(numpy.arange(len(lengths)), n_processes)
     owners = numpy.where(turns % 2, n_processes - 1 - seats, seats)
@@ -82,7 +83,7 @@ def deal(lengths, n_processes):
 
 
 class Alone(object):
-    """The only process of a training: it has every minibatch to itself.
+    """The only process of a training run: it computes complete minibatches.
 
     Attributes
     ----------
@@ -106,7 +107,7 @@ class Alone(object):
         yield
 
     def common(self, error):
-        """Return an error that all processes met; otherwise raise it."""
+        """Return an error if all processes have it; otherwise raise it."""
         return error
 
     @contextlib.contextmanager
@@ -158,8 +159,8 @@ class Group(Alone):
         self.first = self.rank == 0
         # For errors, which may come while others wait in self.comm.
         self.fault_comm, self.exit_comm = self.comm.Dup(), self.comm.Dup()
-        # Numbers of a minibatch's reviews, those of this process first.
-        # Dropout needs them. (A checkpoint leaves out what is empty here.)
+        # Indices of a minibatch's reviews, those of this process first, for
+        # dropout. (Empty at first, so that checkpoints leave it out.)
         self.order = theano.shared(numpy.zeros(0, 'int64'), name='order')
         self.signals, self.signalled, self.exiting = None, False, False
 
@@ -168,7 +169,7 @@ class Group(Alone):
         self.streams = sys.stdout, sys.stderr
         if not self.first:
             sys.stdout = sys.stderr = terminal.nowhere()
-        print('%d processes compute a part of each minibatch' % self.size)
+        print('Each minibatch is divided among %d processes' % self.size)
         return self
 
     def __exit__(self, kind, error, trace):
@@ -184,7 +185,7 @@ class Group(Alone):
             comm.Free()
 
     def _tell(self, kind, error, trace):
-        """Print an error that this process alone has met."""
+        """Print an error that only this process has."""
         lines = traceback.format_exception(kind, error, trace)
         if issubclass(kind, EXPECTED):
             lines = lines[-1:]
@@ -195,7 +196,7 @@ class Group(Alone):
     def meet(self, comm, seconds=numpy.inf):
         """Wait for all processes; return whether they came."""
         request, end = comm.Ibarrier(), time.time() + seconds
-        while not request.Test():  # MPI itself would wait at full speed
+        while not request.Test():  # MPI's own wait would keep the CPU busy
             if time.time() > end:
                 return False
             time.sleep(.02)
@@ -235,7 +236,7 @@ class Group(Alone):
 
     def stops(self, signals):
         self.signals = signals
-        return self.signalled  # as all processes know since the last update
+        return self.signalled  # all processes learned it in the last update
 
     def exit_after(self, signals):
         number = self.comm.allreduce(signals.received or 0, self.mpi.MAX)
@@ -262,8 +263,8 @@ class Group(Alone):
     def _part(self, mask):
         """Deal a minibatch: return the columns of this process and its share.
 
-        Theano needs one review at least. Of a minibatch smaller than the
-        number of processes, some compute the first review with a share of 0.
+        Theano needs at least one review. If there are more processes than
+        reviews, some processes compute the first review with a share of 0.
         """
         parts = deal(mask.sum(axis=0), self.size)
         own = parts.pop(self.rank)
@@ -276,8 +277,8 @@ class Group(Alone):
         floats = theano.config.floatX
         rows = [sparse.sparse_gradient(grad) for grad in grads]
         n_sparse = sum(part is not None for part in rows)
-        # The message: cost, signals, faults, each process's numbers of rows,
-        # dense gradients.
+        # Layout of the message: cost, signals, faults, number of rows of each
+        # process for each sparse gradient, dense gradients.
         shapes = [p.get_value(borrow=True).shape for p, part
                   in zip(tparams.values(), rows) if part is None]
         sizes = [int(numpy.prod(shape)) for shape in shapes]
@@ -307,9 +308,10 @@ class Group(Alone):
                      + [value for part in rows if part is not None
                         for value in (part.index, part.values)]],
             name='f_part')
-        # An optimizer's function takes the inputs, which it no longer needs.
-        nothing = 0 * sum(tensor.cast(each.sum(), floats) for each in inputs)
-        return self.cost.sum() + nothing, summed
+        # An optimizer compiles f_grad_shared with these inputs. Theano refuses
+        # inputs that a graph does not use, so the cost uses them.
+        zero = 0 * sum(tensor.cast(each.sum(), floats) for each in inputs)
+        return self.cost.sum() + zero, summed
 
     def divided(self, f_grad_shared):
         return _Divided(self, f_grad_shared)
@@ -365,7 +367,7 @@ class Group(Alone):
                 if share:
                     labels[columns] = part
             except MemoryError:
-                labels[-1] = 1  # counts the processes with too little
+                labels[-1] = 1  # counts the processes that lack memory
             self.comm.Allreduce(self.mpi.IN_PLACE, labels)
             if labels[-1]:
                 raise MemoryError('%d of %d processes' % (

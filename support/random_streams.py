@@ -1,7 +1,7 @@
 """Theano's MRG random numbers, with two differences.
 
-They start without a compiled function, and several processes draw the numbers
-that one would draw.
+The generator starts without a compiled function. Several processes draw the
+same numbers as a single process.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -34,13 +34,13 @@ def _for_one_process(name):
 
 
 class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
-    """Random numbers that are those of Theano's class of this name.
+    """The same random numbers as those of Theano's class of this name.
 
     Several processes draw them for a whole minibatch and keep those of their
     reviews. Reviews are the axis before the last.
     """
 
-    # With several processes: a shared vector, the numbers of a minibatch's
+    # With several processes: a shared vector of the indices of a minibatch's
     # reviews, those of this process first.
     order = None
 
@@ -55,8 +55,8 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
     def get_substream_rstates(self, n_streams, dtype, inc_rstate=True):
         """Return states that are 2 ** 72 numbers apart, (n_streams, 6) int32.
 
-        They are those of Theano, which compiles a function to compute one
-        after the other. Here each step doubles their number.
+        They equal Theano's. Theano compiles a function that computes them one
+        by one; here each step doubles their number.
         """
         states = self.rstate[None].astype('int64')
         first, second = rng_mrg.A1p72, rng_mrg.A2p72

@@ -11,11 +11,11 @@ import six
 
 from support import files, workers
 
-# What is longer is left out, so that support.vectors can read every line.
+# Limits to the length of a line, so that support.vectors can read it.
 MAX_DIM = 4096
 _LONGEST_WORD = 1000
 
-_PIECE = 10000  # words of a text that gensim reads; it would leave out more
+_PIECE = 10000  # words; gensim ignores the rest of a longer text
 
 
 def check(dim):
@@ -64,8 +64,8 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     epochs : int, optional
         Passes through the texts.
     processes : int, optional
-        Threads that learn; by default one per processor. The vectors of
-        several differ slightly from run to run. Those of one are the same.
+        Number of threads; by default one per processor. With several threads,
+        vectors differ slightly from run to run. With one, they are the same.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     model.build_vocab_from_freq(
         collections.OrderedDict((word, -n) for n, word in kept),
         corpus_count=len(pieces))
-    with files.atomic_write(path) as f:  # first, since it may be refused
+    with files.atomic_write(path) as f:  # opened first: it may be refused
         with pieces.progress:
             model.train(pieces, total_examples=len(pieces), epochs=epochs)
         f.write(('%d %d\n' % (len(kept), dim)).encode('ascii'))

@@ -1,7 +1,7 @@
-"""Gradients that are zero but for the rows of a minibatch's words.
+"""Gradients that are zero except in the rows of a minibatch's words.
 
-This module alone knows how such a gradient looks. With it, an optimizer is
-written once, for sparse and for dense gradients.
+Only this module depends on the form of such a gradient. With it, one
+implementation of an optimizer serves sparse and dense gradients.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -67,7 +67,7 @@ def _scaled(grad, factor):
 
 
 def clip_gradients(grads, max_norm):
-    """Scale all gradients down together if their norm is too large.
+    """Scale all gradients down together if their norm exceeds `max_norm`.
 
     R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
     recurrent neural networks", ICML 2013, algorithm 1: a gradient may explode
@@ -131,7 +131,7 @@ class Rows(object):
                              name=self.name + '_' + suffix)
 
     def counter(self, suffix):
-        """Return a shared int64 zero, for each row of a sparse gradient."""
+        """Return shared int64 zeros: one per row if the gradient is sparse."""
         shape = () if self.index is None else (
             self.p.get_value(borrow=True).shape[0], 1)
         return theano.shared(
@@ -144,12 +144,12 @@ class Rows(object):
         Parameters
         ----------
         n_updates : int64 scalar
-            All updates so far.
+            Number of updates so far.
 
         Returns
         -------
         floatX matrix (M, 1), or 0
-            0 for a dense gradient, which moves all rows every time.
+            0 for a dense gradient, since every update moves all rows.
         list of (shared variable, variable)
             The updates that record it.
         """
@@ -189,11 +189,11 @@ class Average(object):
     After N updates it is the mean of p_1, ..., p_N, the parameters after each
     update, with weights proportional to ``decay ** (N - n)``. B. T. Polyak
     and A. B. Juditsky, "Acceleration of Stochastic Approximation by
-    Averaging", SIAM J. Control Optim. 30(4), 1992, average without weights.
+    Averaging", SIAM J. Control Optim. 30(4), 1992, use equal weights.
 
     A row of a sparse gradient stays the same between the updates that move
-    it. So its sum is brought up to date when it is about to move: k equal
-    terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
+    it. So its sum is only brought up to date before the row moves. This adds
+    k equal terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ class Average(object):
     grads : list of floatX tensor
         Their gradients.
     inputs : list of variables
-        On which the gradients depend.
+        Inputs of the gradients.
     decay : float
     every_row : bool
         Whether an update moves rows whose gradient is zero, too.
@@ -209,7 +209,7 @@ class Average(object):
 
     def __init__(self, tparams, grads, inputs, decay, every_row):
         n = tensor.lscalar('n')
-        # Of a power, the base in floatX would be too coarse near 1.
+        # decay is near 1, where float32 is too coarse for high powers.
         log_decay = numpy.log(numpy.float64(decay))
         self.log_decay, self.names = log_decay, list(tparams)
         updates, sums = [], []
@@ -218,7 +218,7 @@ class Average(object):
             z, seen = rows.zeros('average'), rows.counter('averaged')
 
             def up_to_date(z, seen, p):
-                # In floatX, 1 less this power would be too coarse, too.
+                # 1 - decay ** (n - seen), in float64 without cancellation.
                 gain = -tensor.expm1(log_decay * (n - seen))
                 return (z + (p - z) * tensor.cast(gain, z.dtype),
                         tensor.zeros_like(seen) + n)

@@ -22,7 +22,7 @@ Row = collections.namedtuple('Row', 'text label split group')
 
 _NAME = re.compile(r'\.(csv|tsv|tab|jsonl|ndjson|json)(\.gz)?$', re.I)
 
-# What people call the columns, in lower case without blanks and signs.
+# Usual names of the columns, in lower case without blanks and signs.
 _TEXTS = ('text', 'review', 'sentence', 'comment', 'content', 'body', 'tweet',
           'message', 'reviewtext', 'document', 'phrase')
 _LABELS = ('label', 'sentiment', 'class', 'category', 'target', 'polarity',
@@ -32,7 +32,7 @@ _GROUPS = ('group',)
 
 
 def is_table(path):
-    """Return whether a file is named as a table."""
+    """Return whether a file has the extension of a table."""
     return bool(_NAME.search(path))
 
 
@@ -43,16 +43,16 @@ def read(path, data=None, text=None, label=None, notes=None,
     Parameters
     ----------
     path : str
-        Name of the file, which tells its format.
+        Name of the file; its extension gives the format.
     data : bytes, optional
-        What is in it; otherwise it is read.
+        Contents of the file; by default it is read.
     text, label : str, optional
-        Names of the columns; by default those that are usual.
+        Names of the columns; by default the usual names.
     notes : corpus.Notes, optional
         Counts rows without a text or a label, which are left out.
     with_labels : bool, optional
-        Whether labels are needed. Otherwise no row is left out: one without
-        a text has an empty one.
+        Whether labels are needed. Otherwise no row is left out, and a missing
+        text is empty.
     shown : str, optional
         Name of the file in errors; by default `path`.
     group : str, optional
@@ -67,9 +67,9 @@ def read(path, data=None, text=None, label=None, notes=None,
     IOError
         If the file cannot be read.
     ValueError
-        If it is damaged, neither UTF-8 nor marked, larger than
-        ``files.MAX_BYTES``, or lacks a column. Also if labels are needed, and
-        no row has a text and one.
+        If it is damaged, is larger than ``files.MAX_BYTES``, or lacks a
+        column. Also if it is not UTF-8 and has no byte order mark. Also if
+        labels are needed, and no row has both a text and a label.
     """
     form, gzipped = _NAME.search(path).groups()
     notes = corpus.Notes() if notes is None else notes
@@ -106,7 +106,7 @@ def read(path, data=None, text=None, label=None, notes=None,
 
 
 def _csv_reader(content, delimiter, **form):
-    if six.PY2:  # whose csv reads bytes
+    if six.PY2:  # where the csv module reads bytes
         lines = (line.encode('utf-8') for line in
                  io.StringIO(content, newline=''))
     else:
@@ -115,11 +115,11 @@ def _csv_reader(content, delimiter, **form):
 
 
 def _quoting(content, delimiter):
-    """Return how a table writes quotation marks, for the csv module."""
+    """Return the csv module's options for the quotation marks of a table."""
     form = {}
     if content.count(u'\\"') > content.count(u'""'):  # not doubled
         form = {'doublequote': False, 'escapechar': '\\'}
-    # In a file with tabs, they often mean themselves.
+    # In files with tabs, quotation marks are often ordinary characters.
     plain = {'quoting': csv.QUOTE_NONE}
     if (delimiter == '\t' and not _is_regular(content, delimiter, form)
             and _is_regular(content, delimiter, plain)):
@@ -177,7 +177,7 @@ def _json_rows(path, content, form):
     for number, row in rows:
         if not isinstance(row, dict):
             raise ValueError('%s: item %d is no JSON object' % (path, number))
-        columns.update(row)  # not every row needs to have them all
+        columns.update(row)  # a row may lack some columns
     if not columns:
         raise ValueError('%s is empty' % path)
     yield list(columns)
@@ -186,7 +186,7 @@ def _json_rows(path, content, form):
 
 
 def _parse(path, number, content, kind):
-    """Parse a JSON text, which can take twenty times the memory."""
+    """Parse a JSON text, which can need twenty times its size in memory."""
     if len(content) > files.MAX_BYTES // 8:
         raise ValueError('%s: line %d has more than %d characters; write one '
                          'object per line, as JSON Lines'
@@ -204,7 +204,7 @@ def _parse(path, number, content, kind):
 
 
 def _parse_int(digits):
-    """Parse a number: many digits would take time without end."""
+    """Parse an integer, a long one as a float: int() would take too long."""
     return int(digits) if len(digits) < 20 else float(digits)
 
 
@@ -226,7 +226,7 @@ def _columns(path, columns, text, label, group, with_labels):
 
     text, label = find(text, _TEXTS), find(label, _LABELS)
     others = [name for name in columns if name not in (text, label)]
-    if len(columns) == 2 and len(others) == 1:  # the other one is clear
+    if len(columns) == 2 and len(others) == 1:  # the other column follows
         text, label = text or others[0], label or others[0]
     if group is not None and group in (text, label):
         raise ValueError('%s: the column %s has the texts or the labels; name '
@@ -270,14 +270,14 @@ def _label(place, value):
     return value
 
 
-def _value(place, value, what):
+def _value(place, value, kind):
     """Return a value as text, or None; 1, 1.0 and '1.0' are the same."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, (list, dict)):
         raise ValueError('%s: the %s must be a string or a number, not %s'
-                         % (place, what, type(value).__name__))
-    # What differs from itself is NaN, which pandas writes for nothing.
+                         % (place, kind, type(value).__name__))
+    # Only NaN differs from itself; pandas writes it for a missing value.
     if value is None or value != value:
         return None
     if isinstance(value, bool):

@@ -86,7 +86,7 @@ class _Guarded(object):
         self._flush()
 
     def _flush(self, _=None):
-        if hasattr(self.stream, 'flush'):  # one's own stream may have none
+        if hasattr(self.stream, 'flush'):  # a user's stream may have none
             self.stream.flush()
 
     def write_utf8(self, text):
@@ -111,10 +111,10 @@ class _Guarded(object):
             function(value)
         except RuntimeError:
             pass  # a signal came while this stream was being written
-        except Exception as error:  # ValueError: closed; one's own: anything
+        except Exception as error:  # a user's stream can raise anything
             self.broken, self.error = True, error
             _divert(self.stream)
-            # A reader that has ended, as head does, is told if work goes on.
+            # With may_end, it is no fault if a reader ends, as head does.
             if self.stream is not sys.__stderr__ and not (
                     self.may_end and getattr(error, 'errno', None)
                     == errno.EPIPE):
@@ -123,7 +123,7 @@ class _Guarded(object):
 
 
 def _divert(stream):
-    """Let what the system's stream still holds go nowhere, not fail."""
+    """Discard the buffer of a standard stream, so that no flush can fail."""
     if stream in (sys.__stdout__, sys.__stderr__):
         try:
             with io.open(os.devnull, 'wb') as nowhere:
@@ -135,7 +135,8 @@ def _divert(stream):
 def open_descriptors():
     """Open the standard streams' descriptors, if they are closed.
 
-    Otherwise the next file would get one, and what a compiler prints.
+    Otherwise the next file that is opened would get such a descriptor, and
+    with it the output of a compiler.
     """
     for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
@@ -148,11 +149,12 @@ def open_descriptors():
 
 @contextlib.contextmanager
 def guarded_output(may_end=False):
-    """Keep output that cannot be written from ending the work.
+    """Let the work go on when output cannot be written.
 
-    A pipe may end, as with ``head``, a disk be full, a stream be closed or
-    not know a character. Then what is printed is lost, or escaped. With
-    `may_end`, a pipe that ends is no reason for a message.
+    A pipe may end, as with ``head``; a disk may be full; a stream may be
+    closed. Then the output is lost, and a message says so. With `may_end`,
+    there is no message if a pipe ends. Characters that a stream cannot encode
+    are escaped.
     """
     before = sys.stdout, sys.stderr
     open_descriptors()
@@ -169,8 +171,7 @@ def guarded_output(may_end=False):
 
 
 def mpi_size_and_rank():
-    """Return the number of processes of mpiexec, and of this one; or zeros.
-    """
+    """Return the number of processes of mpiexec and the rank, or zeros."""
     # MPICH and Intel MPI set the first two, Open MPI the other two.
     return [max(int(os.environ.get(name) or 0) for name in names)
             for names in (('PMI_SIZE', 'OMPI_COMM_WORLD_SIZE'),
@@ -185,13 +186,13 @@ def nowhere():
 def start_script():
     """Prepare the output of a script.
 
-    After Ctrl-C it ends without a traceback, and tells the shell of it. Of the
-    processes of mpiexec, the first one alone prints.
+    After Ctrl-C it ends without a traceback, and by SIGINT, as shells expect.
+    Under mpiexec, only the first process prints.
     """
     def hook(kind, value, traceback):
         if not issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, value, traceback)
-        elif sys.version_info < (3, 8):  # later ones end themselves like this
+        elif sys.version_info < (3, 8):  # newer versions do this themselves
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -218,7 +219,7 @@ class Status(object):
     every : int
         Updates between two lines of the log.
     first : int, optional
-        Updates that were done before.
+        Number of updates before this run.
 
     Attributes
     ----------
@@ -234,15 +235,15 @@ class Status(object):
         if not self.on:
             return
         try:
-            # miniters: after a jump, as in resuming, tqdm would wait for more.
+            # miniters=1: tqdm would redraw too rarely after resuming.
             self.bar = tqdm(total=total, unit=' updates', leave=False,
                             file=getattr(sys.stdout, 'unfiltered', sys.stdout),
                             dynamic_ncols=True, miniters=1)
-        except ImportError:  # it only draws
+        except ImportError:  # training needs no status line
             self.on = False
 
     def show(self, epoch, done, update, cost, best_err):
-        """Show the epoch, its updates that are done, and three numbers."""
+        """Show the epoch, the updates done in it, and the costs."""
         if self.on:
             best = '' if best_err is None else ', best valid %.4f' % best_err
             self.bar.set_description('Epoch %d' % epoch, refresh=False)
@@ -260,7 +261,7 @@ class Status(object):
             self.bar.clear()
 
     def close(self):
-        """Remove the line; the time of training ends."""
+        """Remove the line, and stop the clock."""
         self.seconds = time.time() - self.start
         if self.on:
             self.bar.close()

@@ -17,7 +17,7 @@ except ImportError:  # Python 2
     from HTMLParser import HTMLParser
     unescape = HTMLParser().unescape
 
-# The rule of files that say nothing, or this: Moses, then lower case.
+# The tokenizer of older files, which name it or none: Moses, then lower case.
 OLD = 'Moses (English), then lower case'
 
 # The languages of which sacremoses knows the abbreviations, and three more.
@@ -27,7 +27,7 @@ LANGUAGES = tuple(
 
 
 def name(lang='en'):
-    """Return the name of the rule, which dictionaries and models store.
+    """Return the name of a tokenizer; dictionaries and models store it.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def tokenize(text, tokenizer=name()):
     text : str
         Text of any length; line breaks count as spaces.
     tokenizer : str, optional
-        What :func:`name` returns, or ``OLD``.
+        A result of :func:`name`, or ``OLD``.
 
     Returns
     -------
@@ -73,9 +73,9 @@ def tokenize(text, tokenizer=name()):
     ImportError
         If the package sacremoses is missing.
     TypeError
-        If `text` is no text.
+        If `text` is not text.
     ValueError
-        If there is no such rule.
+        If there is no such tokenizer.
     """
     if six.PY2 and isinstance(text, bytes):
         text = text.decode('utf-8')
@@ -90,7 +90,7 @@ def tokenize(text, tokenizer=name()):
 
 
 def is_known(tokenizer):
-    """Return whether there is a rule of this name."""
+    """Return whether there is a tokenizer of this name."""
     return tokenizer == OLD or tokenizer in map(name, LANGUAGES)
 
 
@@ -136,7 +136,7 @@ def as_written(text, words):
         returned unchanged, preceded by a space.
     """
     pairs, place, done, lower = [], 0, 0, text.lower()
-    # A few letters become two, as the Turkish capital I.
+    # In lower case, a few letters become two, such as the Turkish capital I.
     origin = [n for n, char in enumerate(text) for _ in char.lower()]
     origin.append(len(text))
     for word in map(unescaped, words):
@@ -154,8 +154,8 @@ def as_written(text, words):
 # ---- Normalization ----------------------------------------------------------
 
 # Unicode's default ignorable characters (DerivedCoreProperties.txt), without
-# the two joiners: marks of byte order and direction, soft hyphens, selectors
-# of variants, and others that show nothing.
+# the two joiners: byte order marks, direction marks, soft hyphens, variation
+# selectors and other invisible characters.
 _INVISIBLE = [(0xad, 0xad), (0x34f, 0x34f), (0x61c, 0x61c), (0x115f, 0x1160),
               (0x17b4, 0x17b5), (0x180b, 0x180f), (0x200b, 0x200b),
               (0x200e, 0x200f), (0x202a, 0x202e), (0x2060, 0x206f),
@@ -163,7 +163,7 @@ _INVISIBLE = [(0xad, 0xad), (0x34f, 0x34f), (0x61c, 0x61c), (0x115f, 0x1160),
               (0xffa0, 0xffa0), (0xfff0, 0xfffb), (0x1bca0, 0x1bca3),
               (0x1d173, 0x1d17a), (0xe0000, 0xe0fff)]
 
-# What a keyboard types, and the signs that typography has for it.
+# Characters of a keyboard, and the typographic signs that stand for them.
 _TYPED = [
     (u'"', u'\u201c\u201d\u201e\u201f\xab\xbb\u2033\u2036\u301d\u301e\u301f'
            u'\u275d\u275e\u300c\u300d\u300e\u300f'),
@@ -194,7 +194,7 @@ def _table():
     for code in range(128, 160):  # as browsers show them: Windows-1252
         sign = six.int2byte(code).decode('cp1252', 'ignore')
         table[code] = table.get(ord(sign), sign) if sign else None
-    if not six.PY2:  # where surrogates can be parts of a character
+    if not six.PY2:  # in which surrogates can be halves of a character
         table.update(dict.fromkeys(range(0xd800, 0xe000), u'\ufffd'))
     return table
 
@@ -210,7 +210,8 @@ _MARKUP = re.compile(u'</?(?:i|b|em|strong|u|span|a)(?:\\s[^<>]{0,199})?>',
 _ACCENT = re.compile(u'(?<=[^\\W\\d_])`(?=[^\\W\\d_])')  # don`t
 _QUOTE = re.compile(u"''|``")  # in pairs, as in LaTeX
 _DASHES = re.compile(u' ?--+ ?')
-# At a joiner, scripts from Hebrew on, and emoji, have another shape.
+# Joiners outside of emoji and of the scripts from Hebrew on: only there do
+# they change the shape of a character.
 _JOINER = re.compile(u'(?<![\u0590-\u1fff\u2190-\uffff])[\u200c\u200d]+|'
                      u'[\u200c\u200d]+(?![\u0590-\u1fff\u2190-\uffff])'
                      if six.PY2 else
@@ -240,12 +241,12 @@ def normalize(text):
         text = unicodedata.normalize('NFC', text)
     text = text.translate(_CHARACTERS)
     if not _is_ascii(text):
-        # Again, for letters and accents that had something between them, and
-        # for those that had a joiner.
+        # Again: the characters and joiners that were removed may have
+        # separated letters from their accents.
         text = unicodedata.normalize('NFC', _JOINER.sub(
             u'', unicodedata.normalize('NFC', text)))
     text = _QUOTE.sub(u'"', _ACCENT.sub(u"'", text))
-    text = _DASHES.sub(u' - ', text)     # word--word, as a dash is typed
+    text = _DASHES.sub(u' - ', text)     # word--word, a dash as typed
     return _RUN.sub(u'\\1\\1\\1', text)  # !!!!!!!! is !!!
 
 
@@ -260,12 +261,11 @@ _lock = threading.Lock()
 
 
 def _moses(tokenizer):
-    """Return the tokenizer of a rule, which is made on first use."""
+    """Return the tokenizer of this name, which is made on first use."""
     with _lock:
         if tokenizer not in _made:
             if not is_known(tokenizer):
-                raise ValueError('there is no rule %r for splitting text into '
-                                 'words' % (tokenizer,))
+                raise ValueError('there is no tokenizer %r' % (tokenizer,))
             _made[tokenizer] = (
                 _fast_tokenizer()('en') if tokenizer == OLD else
                 _new_tokenizer(re.search(r'\((\w+)\)', tokenizer).group(1)))
@@ -293,7 +293,7 @@ def _fast_tokenizer():
     class Tokenizer(MosesTokenizer):
         def __init__(self, lang, capitals=True):
             MosesTokenizer.__init__(self, lang)
-            self.capitals = capitals  # whether they tell where sentences begin
+            self.capitals = capitals  # whether they mark sentence starts
             spelt = (lambda word: word) if capitals else (
                 lambda word: word.lower())
             self.before_numbers = frozenset(
@@ -337,8 +337,8 @@ def _fast_tokenizer():
 # Lao, Burmese and Khmer, whose vowels and tones stay with their letter.
 _SIGNS = (u'[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff'
           u'\U00020000-\U0003ffff]|[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff]')
-# An emoji, with the tone of its skin, and others that joiners tie to it; a
-# flag, of two letters; a key.
+# A flag, which is two letters; a keycap; an emoji with its skin tone, and
+# other emoji that joiners attach to it.
 _EMOJI = (u'[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\u20e3|{one}(?:\u200d{one})*'
           .replace(u'{one}', u'[\u2190-\u2bff\u3030\u303d\u3297\u3299'
                    u'\U0001f000-\U0001faff][\U0001f3fb-\U0001f3ff]?'))

@@ -1,5 +1,5 @@
-// What Theano 1.0.5's C code needs of NumPy 1.23 and later. theano_mends.py
-// puts this text before that code.
+// Definitions that Theano 1.0.5's C code needs with NumPy 1.23 and later.
+// theano_mends.py puts this text before that code.
 #include <Python.h>
 #include <numpy/arrayobject.h>
 
@@ -58,8 +58,8 @@ static void increment(char *to, const npy_intp *to_strides, const char *from,
     }
 }
 
-// a[index[i]] += inc[i], or = if not `add`, for one i after another, so that
-// an index may come more than once. inc is broadcast. Before NumPy 2,
+// a[index[i]] += inc[i], or = if not `add`. The loop is sequential, since an
+// index may occur more than once. inc is broadcast. Before NumPy 2,
 // PyArray_MapIterArray did this. Returns 0, or -1 with an exception.
 static int inplace_increment(PyArrayObject *a, PyObject *index,
                              PyArrayObject *inc, int add) {

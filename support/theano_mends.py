@@ -4,8 +4,8 @@
 Theano's modules while they are imported, and C code before it is compiled.
 Theano's files stay as they are. On Python 3.10 and older it does nothing.
 
-Every mend in :data:`_MENDS` says what it is for. If the text that it replaces
-is not there, the Theano that is installed is another one, and an ImportError
+Every entry of :data:`_MENDS` has its reason in a comment. If the text to
+replace is missing, another version of Theano is installed, and an ImportError
 says so.
 """
 from __future__ import absolute_import, division, print_function
@@ -46,17 +46,17 @@ class _Cast(object):
 
 
 class _OldNumPy(object):
-    """NumPy, with names that are gone: in 1.24, in 2.0, or on Python 3.12."""
+    """NumPy with the names removed in 1.24, in 2.0 or on Python 3.12."""
 
     bool, complex = bool, complex
     cast = _Cast()
     product = staticmethod(numpy.prod)
     ComplexWarning = getattr(numpy, 'exceptions', numpy).ComplexWarning
     core = getattr(numpy, '_core', None) or numpy.core
-    MAXDIMS = -2 ** 31 if _NUMPY >= (2, 0) else 32  # C code's for all axes
+    MAXDIMS = -2 ** 31 if _NUMPY >= (2, 0) else 32  # "all axes" in C code
 
     class distutils(object):
-        """What was known of a BLAS, which is nothing; Theano tries some."""
+        """NumPy's record of its BLAS: empty, so that Theano looks for one."""
 
         class __config__(object):
             blas_opt_info = {}
@@ -70,7 +70,7 @@ class _OldNumPy(object):
 
 
 class distutils(object):
-    """As much of distutils as Theano uses; Python 3.12 has none."""
+    """The part of distutils that Theano uses; Python 3.12 has none."""
 
     class sysconfig(object):
         get_config_var = staticmethod(sysconfig.get_config_var)
@@ -93,7 +93,7 @@ old_numpy = _OldNumPy()
 
 
 def mended_c(name, code):
-    """Return the C code of a module, such that it compiles here."""
+    """Return the C code of a module, mended so that it compiles here."""
     if name == 'scan_perform':
         return _replace(code, _SCAN, name)
     # The longer parts of the header are for few modules, and take g++ time.
@@ -164,7 +164,7 @@ _MENDS = {
     'theano.tensor.nnet.bn': [_NUMPY_NAMES],
     'theano.tensor.nnet.conv': [_NUMPY_NAMES],
     'theano.tensor.nnet.abstract_conv': [_NUMPY_NAMES],
-    # NumPy 2.0 gives the places of a matrix's elements as a matrix.
+    # NumPy 2.0 returns the inverse of unique() in the shape of the matrix.
     'theano.tensor.extra_ops': [
         _NUMPY_NAMES,
         ('z[i][0] = outs[i]\n',
@@ -198,7 +198,7 @@ _SCAN = [
      '  #define __Pyx_DefaultClassType PyType_Type'),
     ('#if CYTHON_COMPILING_IN_CPYTHON\n            if (unlikely(Py_SIZE(x) <',
      '#if 0\n            if (unlikely(Py_SIZE(x) <'),
-    # The line in a traceback, which may not be set any more.
+    # The line number of a traceback can no longer be set.
     ('(frame)->f_lineno = (lineno)', '(void) (lineno)'),
     ('PyUnicode_GET_SIZE', 'PyUnicode_GET_LENGTH'),  # Python 3.12
 ]
@@ -276,8 +276,8 @@ def install():
             'theano was imported before it was mended for Python %d.%d; '
             'import lstm or classify before theano' % sys.version_info[:2])
     sys.meta_path.insert(0, _Finder)
-    # Python 3.12 warns of docstrings when it compiles Theano's modules, and
-    # Cython of structures that have become larger, which it need not mind.
+    # Python 3.12 warns of docstrings when it compiles Theano's modules. Cython
+    # warns of structures that have become larger, which is harmless.
     warnings.filterwarnings('ignore', category=SyntaxWarning,
                             module=r'.*[/\\]theano[/\\]')
     warnings.filterwarnings('ignore', 'numpy.(dtype|broadcast|ufunc) size',

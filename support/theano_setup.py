@@ -1,11 +1,11 @@
 """Check that Theano can run here, link it to a BLAS and import it.
 
 Import this module before anything else imports Theano. It raises an
-ImportError, in one sentence, where Theano cannot run. Settings of a compiler,
-of a BLAS and of its threads that the user made are left as they are.
+ImportError, in one sentence, where Theano cannot run. The user's settings of
+the compiler, of the BLAS and of its threads are left unchanged.
 
-``--help`` of ``lstm.py`` and ``classify.py`` needs no compiler, no setting
-and no folder of the user's.
+``--help`` of ``lstm.py`` and ``classify.py`` works without a compiler, and
+ignores the user's settings and folders.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -77,28 +77,28 @@ def _read_rc():
         if not os.path.exists(path):
             continue
         try:
-            io.open(path).close()  # the parser passes over what it cannot open
+            io.open(path).close()  # the parser skips files it cannot open
             rc.read(path)
         except (IOError, OSError, ValueError, configparser.Error) as error:
             raise SetupError("the file %s of Theano's settings cannot be "
-                             'read (%s); mend it, or set THEANORC=%s' % (
+                             'read (%s); correct it, or set THEANORC=%s' % (
                                  path, _one_line(error), os.devnull))
     return rc
 
 
 def _one_line(error):
-    """Return what an error says, in one line."""
-    said = getattr(error, 'strerror', None)
+    """Return the message of an error, in one line."""
+    message = getattr(error, 'strerror', None)
     texts = [part for part in error.args if isinstance(part, str)]
-    if not said and texts and not isinstance(
+    if not message and texts and not isinstance(
             error, (configparser.Error, UnicodeError)):
-        said = texts[0]
-    said = said or str(error) or type(error).__name__
-    return ' '.join(said.replace('Check the permissions.', '').split())
+        message = texts[0]
+    message = message or str(error) or type(error).__name__
+    return ' '.join(message.replace('Check the permissions.', '').split())
 
 
 class _Settings(object):
-    """What THEANO_FLAGS and the .theanorc files set."""
+    """The user's settings in THEANO_FLAGS and the .theanorc files."""
 
     flags, rc = {}, configparser.RawConfigParser()
 
@@ -114,14 +114,14 @@ class _Settings(object):
 _user = _Settings()
 
 
-# ---- What may lack ----------------------------------------------------------
+# ---- Requirements -----------------------------------------------------------
 
 def _check_packages():
-    """Raise an error where Python or NumPy does not fit."""
+    """Raise an error if the version of Python or of NumPy does not fit."""
     if sys.version_info >= (3, 14):
         raise SetupError(
             'these scripts run on Python 3.8 to 3.13, not on %d.%d; "pip '
-            'install uv && uv run lstm.py" gets a Python that fits'
+            'install uv && uv run lstm.py" installs a Python that fits'
             % sys.version_info[:2])
     try:
         import numpy
@@ -137,7 +137,7 @@ def _check_packages():
 
 
 def _check_compiler():
-    """Raise an error where Theano finds no compiler, or no folder."""
+    """Raise an error if there is no compiler, or no folder for its output."""
     if os.path.expanduser('~') == '~' or os.environ.get('HOME') == '':
         if not (_user.has('global', 'base_compiledir')
                 or _user.has('global', 'compiledir')):
@@ -159,7 +159,7 @@ def _check_compiler():
 
 
 def _check_config():
-    """Raise an error for settings that Theano took, but cannot use."""
+    """Raise an error for settings that Theano accepts but cannot use."""
     import theano
     config = theano.config
     if config.floatX == 'float16':
@@ -181,7 +181,7 @@ def _gpu_problem():
     """Return why Theano uses no GPU."""
     try:
         importlib.import_module('pygpu.gpuarray')
-    except Exception as error:  # a library of its own may lack
+    except Exception as error:  # a library that it needs may be missing
         return _one_line(error)
     return _gpu_errors[-1] if _gpu_errors else 'it was not started'
 
@@ -203,18 +203,18 @@ def _note_gpu_error(record):
     return False
 
 
-# ---- What Theano raises -----------------------------------------------------
+# ---- Errors of Theano -------------------------------------------------------
 
 _OTHER_FOLDER = ('set THEANO_FLAGS=base_compiledir=/tmp/theano, or name '
-                 'another folder that takes files and may run them')
+                 'another folder where files can be written and run')
 
-# What an error of Theano has in it, and the sentence to say instead.
+# Patterns of Theano's errors, and the sentences to print instead.
 _SENTENCES = [
     ('old GPU back-end',
      'Theano 1.0.5 has no device=gpu any more; set device=cuda, which needs '
      'CUDA, libgpuarray and pygpu, or device=cpu'),
     ('Compilation failed',
-     'the C++ compiler cannot make what Theano needs (%s); mend cxx, '
+     "the C++ compiler cannot compile Theano's code (%s); correct cxx, "
      'gcc.cxxflags or blas.ldflags in THEANO_FLAGS or .theanorc'),
     ('compiledir|failed to map segment|No usable temporary directory',
      'Theano cannot keep its compiled code (%s); ' + _OTHER_FOLDER),
@@ -223,8 +223,8 @@ _SENTENCES = [
 
 
 def _sentence(error):
-    """Return one sentence for what Theano, or its compiler, raised."""
-    said = _one_line(error)
+    """Return one sentence for an error of Theano or of its compiler."""
+    message = _one_line(error)
     for pattern, sentence in _SENTENCES:
         if re.search(pattern, str(error)):
             break
@@ -237,11 +237,11 @@ def _sentence(error):
         else:
             sentence = ('Theano cannot start (%s); look at THEANO_FLAGS and '
                         '.theanorc')
-    if 'Compilation failed' in said:  # the first error is the cause
-        said = re.sub(r'.*?return status=.*?\): *', '', said)
-        found = re.search(r'(?<!\S)(?!collect2)\S+ error: .*', said)
-        said = (found.group() if found else said).split('. ')[0]
-    return sentence.replace('%s', said.rstrip('.'))
+    if 'Compilation failed' in message:  # the first error is the cause
+        message = re.sub(r'.*?return status=.*?\): *', '', message)
+        first = re.search(r'(?<!\S)(?!collect2)\S+ error: .*', message)
+        message = (first.group() if first else message).split('. ')[0]
+    return sentence.replace('%s', message.rstrip('.'))
 
 
 class CompilerError(EnvironmentError):
@@ -256,10 +256,13 @@ class CompilerError(EnvironmentError):
 
 
 def _explain_compiler():
-    """Let Theano's compiler raise a :class:`CompilerError`, and be fast."""
+    """Make Theano's compiler raise a :class:`CompilerError`.
+
+    It also announces a compilation, and uses precompiled headers.
+    """
     from theano import config
     from theano.gof.cmodule import GCC_compiler
-    # Theano would say the sentence, too, before the error is caught.
+    # Theano would also log the sentence, before the error is caught.
     logging.getLogger('theano.gof.cmodule').addFilter(_Filter(
         lambda record: not isinstance(record.msg, CompilerError)))
     compile_str = GCC_compiler.compile_str
@@ -279,11 +282,11 @@ def _explain_compiler():
 
 
 def _remember_cpu():
-    """Start faster: spare Theano what it asks the compiler at every start.
+    """Start faster: avoid the calls of the compiler at every start.
 
-    It asks for the flags of this kind of CPU. We keep the answer beside the
-    compiled code. It also compiles a test of the BLAS, which has a syntax
-    error and so always ends with the same answer.
+    Theano asks for the flags of this kind of CPU. We keep the answer next to
+    the compiled code. Theano also compiles a test of the BLAS. We skip it: it
+    has a syntax error, so the answer is always the same.
     """
     from theano import config
     from theano.gof import cmodule
@@ -325,16 +328,16 @@ _announcements = []
 
 
 @contextlib.contextmanager
-def announcing(what):
-    """Say on standard error if something is compiled, but not if cached."""
-    _announcements[:] = [what]
+def announcing(name):
+    """Say on standard error if `name` is compiled, but not if it is cached."""
+    _announcements[:] = [name]
     try:
         yield
     finally:
         _announcements[:] = []
 
 
-# How the code of an Op begins, and what most of them include.
+# The first lines of the code of an Op, and the headers that most Ops include.
 _FIRST_LINES = '#include <Python.h>\n#include <iostream>\n'
 _HEADERS = _FIRST_LINES + '''
 #include <algorithm>
@@ -347,18 +350,18 @@ _modules = []
 
 
 def _headers(preargs):
-    """Return flags with which g++ takes a module's headers precompiled.
+    """Return the flags that make g++ use precompiled headers for a module.
 
     Theano compiles dozens of small modules. For most of them, g++ needs longer
-    to read the headers of Python and NumPy than for the rest. If g++ finds
-    that precompiled ones do not fit the other flags, it reads them as ever.
+    to read the headers of Python and NumPy than for the rest. If the
+    precompiled headers do not fit the other flags, g++ reads the sources.
     """
     import numpy
     from theano import config
     from theano.gof import cmodule
     if (sys.platform == 'darwin' or 'clang' in os.path.basename(config.cxx)
             or any(flag.startswith('-std=') for flag in preargs)):
-        return []  # clang would stop where they do not fit
+        return []  # clang would stop with an error if they do not fit
     flags = ['-fvisibility=hidden', '-g'] + [
         flag for flag in preargs
         if not flag.startswith(('--library', '-W'))] + [
@@ -367,7 +370,7 @@ def _headers(preargs):
         repr((flags, numpy.__version__)).encode('utf-8')) & 0xffffffff))
     if not os.path.exists(path + '.gch'):
         _modules.append(path)
-        if len(_modules) != 4:  # it pays after a few; if it fails, then once
+        if len(_modules) != 4:  # fewer do not pay; after a failure, give up
             return []
         try:
             with open(path, 'w') as header:
@@ -401,7 +404,7 @@ def _wheel_blas():
         except ImportError:
             continue
         for folder in (package + '.libs',
-                       os.path.join(package, '.libs')):  # that of NumPy 1.16
+                       os.path.join(package, '.libs')):  # in NumPy 1.16
             libraries = [
                 library for library in (
                     os.listdir(folder) if os.path.isdir(folder) else ())
@@ -414,7 +417,7 @@ def _wheel_blas():
 def _link_to(library):
     """Return blas.ldflags for a library in a wheel, or None."""
     try:
-        # SciPy's has functions of other names.
+        # The functions of SciPy's OpenBLAS have other names.
         renamed = hasattr(ctypes.CDLL(library), 'scipy_sgemm_')
     except OSError:
         return None
@@ -426,8 +429,8 @@ def _link_to(library):
         # the colon, and warn that there is none.
         return '--library-directory=%s -l:%s%s' % (
             os.path.split(library) + (names,))
-    # Flags cannot carry a path with a blank, for example. Then the library's
-    # functions are given to all modules that are loaded later.
+    # Flags cannot contain a path with a blank, for example. Then we make the
+    # library's functions visible to all modules that are loaded later.
     ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
     return '-lm' + names  # if there were no flags, Theano would use no BLAS
 
@@ -488,9 +491,9 @@ def _import_theano():
 
 @contextlib.contextmanager
 def _without(package):
-    """Hide a package that Theano imports if it is there.
+    """Hide a package that Theano imports if it is installed.
 
-    To import mpi4py starts MPI, which fails where its library is missing.
+    Importing mpi4py starts MPI, which fails if its library is missing.
     """
     hidden = sys.modules.setdefault(package, None) is None
     try:
@@ -528,7 +531,7 @@ def _without_statistics():
 
 
 def _asks_for_help():
-    """Return whether one of the two scripts has to print its help only."""
+    """Return whether one of the two scripts only has to print its help."""
     words = list(getattr(sys, 'argv', None) or [''])
     if '--' in words:
         words = words[:words.index('--')]
@@ -537,7 +540,7 @@ def _asks_for_help():
 
 
 def _import_for_help():
-    """Import Theano without a compiler, or any setting of the user's."""
+    """Import Theano without a compiler and without the user's settings."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, True)
     with _environment(THEANORC=os.devnull, THEANO_FLAGS=(
@@ -556,7 +559,7 @@ def _no_debug_info():
 
 
 class _Unused(object):
-    """Stands in for ``theano.gpuarray`` until something else is read."""
+    """Stands in for ``theano.gpuarray`` until another attribute is read."""
 
     pygpu_activated = False
 
@@ -565,10 +568,10 @@ class _Unused(object):
 
 
 def _leave_out_gpu():
-    """Spare scan on a CPU an import of 40 modules for GPUs.
+    """On a CPU, avoid an import of 40 modules for GPUs.
 
-    ``theano.scan`` imports them to read whether a GPU is in use. Importing
-    ``theano.gpuarray`` gives the real module, as ever.
+    ``theano.scan`` imports them to find out whether a GPU is in use. Importing
+    ``theano.gpuarray`` still gives the real module.
     """
     import theano
     if (theano.config.device == 'cpu' and not theano.config.init_gpu_device

@@ -18,7 +18,7 @@ def load(path, table, dictionary):
     path : str
         A text file, perhaps gzipped: each line has a word and its numbers,
         with spaces between them. A first line with two numbers is skipped.
-        If the file has a word in several spellings, its lower case counts.
+        If a word has several spellings there, the one in lower case counts.
     table : ndarray, shape (V, D)
         Rows of known words are replaced.
     dictionary : dict
@@ -29,9 +29,9 @@ def load(path, table, dictionary):
     IOError
         If the file cannot be read.
     ValueError
-        If a line is no vector of D finite numbers, or if no word is known.
+        If a line is not a word and D finite numbers, or if no word is known.
     """
-    found, exact = set(), set()
+    filled, exact = set(), set()  # rows
     for number, line in _lines(path):
         line = line[3:] if line.startswith(codecs.BOM_UTF8) else line
         word, numbers = (line.split(None, 1) + [b'', b''])[:2]
@@ -47,20 +47,20 @@ def load(path, table, dictionary):
         row = dictionary.get(lower, dictionary.get(text.escaped(lower)))
         if row is None or row >= len(table) or row in exact:
             continue
-        if row not in found or word == lower:
+        if row not in filled or word == lower:
             table[row] = _vector(path, number, numbers, table)
-            found.add(row)
+            filled.add(row)
         if word == lower:
             exact.add(row)
-    if not found:
+    if not filled:
         raise ValueError('%s has a vector for none of the words of the data '
                          'set' % path)
-    print('%s has vectors for %d of the %d words' % (path, len(found), sum(
+    print('%s has vectors for %d of the %d words' % (path, len(filled), sum(
         n < len(table) for n in dictionary.values())))
 
 
 def _vector(path, number, numbers, table):
-    """Return the numbers of a line, which must be those of a row."""
+    """Return the numbers of a line; check that they fit a row of the table."""
     size = table.shape[1]
     try:
         with numpy.errstate(over='ignore'):  # too large becomes infinite

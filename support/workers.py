@@ -21,22 +21,22 @@ def processors():
 def mapped(function, values, processes):
     """Iterate over ``function(value)`` of all values, in order.
 
-    When the context is left, also by an error or Ctrl-C, the processes have
-    ended. They end, too, when this process is killed.
+    The processes end when the context is left, even by an error or Ctrl-C, and
+    when this process is killed.
 
     Parameters
     ----------
     function : function
-        Of a module, so that a process can find it.
+        Defined in a module, so that a process can import it.
     values : list
     processes : int
-        The most to start; 1 for this process alone.
+        Maximum number of processes to start; 1 to use this process alone.
 
     Raises
     ------
     RuntimeError
-        If a process ends before its work. An error of `function` is raised
-        here.
+        If a process ends before its work is done. An error of `function` is
+        raised here.
     """
     if processes < 2:
         yield map(function, values)
@@ -54,7 +54,7 @@ def mapped(function, values, processes):
                                         sender))
                 process.daemon = True
                 process.start()
-                # Only the process has this end: if it dies, we notice.
+                # Only the worker has this end now: if it dies, we notice.
                 sender.close()
                 started.append((process, receiver))
         yield _results(started, len(chunks))
@@ -81,11 +81,11 @@ def _interrupts_deferred():
 
 
 def _work(function, chunks, sender):
-    """Send the results of each chunk, or an error: a process does this."""
+    """Send the results of each chunk, or an error, from a worker process."""
     # Ctrl-C reaches all processes; only the first one obeys it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # If the first process dies, nobody has the other end of the pipe, and
-    # sending ends this one.
+    # Close the inherited ends: if the first process dies, nobody has the other
+    # end of the pipe, and sending ends this process.
     for receiver in _receivers:
         receiver.close()
     try:

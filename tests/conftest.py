@@ -23,15 +23,15 @@ TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
             max_epochs=3, batch_size=4, valid_batch_size=7, patience=10)
 
 
-# Theano's graphs are many small objects, and collecting takes a fifth of the
-# time. What the tests leave behind is little.
+# Theano's graphs are many small objects, and garbage collection takes a fifth
+# of the time. The tests leave little garbage.
 gc.set_threshold(200000, 20, 20)
 
 
 def heed_signals():
-    """For a new process: signals count, even where this run ignores them.
+    """Restore the default signals in a new process, for runs that ignore some.
 
-    A shell's background jobs ignore Ctrl-C, those of nohup a hang-up.
+    A shell's background jobs ignore Ctrl-C; jobs of nohup ignore a hang-up.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -84,15 +84,15 @@ class Training(object):
     folder : path
         Where the process runs.
     at : dict of int to str, optional
-        Number of an update, and code to run after it. The code may call
-        ``hold()``, which waits for :meth:`go`, and ``limit(size)``, after
-        which no file can grow beyond so many bytes (-1: no limit).
+        Code to run after an update, by its number. The code may call
+        ``hold()``, which waits for :meth:`go`, and ``limit(size)``, which
+        limits the size of files in bytes (-1: no limit).
     before : str, optional
         Code to run before the training.
     prepare : function, optional
         Runs first in the new process.
     **options
-        Those of train_lstm; the optimizer by its name.
+        Options of train_lstm; the optimizer by its name.
     """
 
     CODE = '''
@@ -133,7 +133,7 @@ terminal.Status.show = show
             stderr=subprocess.STDOUT, preexec_fn=prepare)
 
     def until(self, word):
-        """Read lines until one has this word."""
+        """Read lines until one contains this word."""
         for line in self.process.stdout:
             self.lines.append(line)
             if word in line:

@@ -3,7 +3,7 @@
 # files of each in all the others.
 #
 #     tests/matrix.sh [VERSION ...]      (default: 2.7 and 3.8 to 3.13)
-#     tests/matrix.sh --find VERSION     say where one is
+#     tests/matrix.sh --find VERSION     (prints the path of this Python)
 #
 # It needs uv.
 set -euo pipefail
@@ -28,12 +28,12 @@ install() {
     # Python 2.7 has no venv, and uv no Python 2.7: a folder of packages.
     local to="$scratch/packages$2"
     case "$2" in
-    2.7)  # the last versions for it, and no tokenizer
+    2.7)  # the last versions that support it, without the tokenizer
         "$1" -m pip install -q --no-warn-script-location \
             --disable-pip-version-check --target "$to" theano==1.0.5 \
             numpy==1.16.6 scipy==1.2.3 six==1.17.0 setuptools==44.1.1
         ;;
-    3.12)  # as the README says for pip
+    3.12)  # the README's commands for pip
         "$1" -m venv "$to"
         "$to/bin/pip" install -q setuptools "$root/support/theano_build"
         "$to/bin/pip" install -q --no-compile --no-build-isolation \
@@ -49,7 +49,8 @@ run() {
     local python="$scratch/packages$2/bin/python" no_bytecode=
     # Python 2 would write bytecode next to the sources; the others do not.
     [ "$2" != 2.7 ] || { python=$1; no_bytecode=1; }
-    # The suite compiles as users do; here there are seven times the modules.
+    # -O0, since there are seven times as many modules as in the test suite. The
+    # suite compiles as users do.
     PYTHONPATH="$scratch/packages$2:$root" \
         PYTHONDONTWRITEBYTECODE="$no_bytecode" \
         PYTHONPYCACHEPREFIX="$scratch/bytecode" \

@@ -4,8 +4,7 @@
 
 CASES is a JSON object: name -> options of train_lstm. Each process writes
 FOLDER/NAME.RANK.npz: the costs of the updates, the parameters after the last
-one, and the three errors. FAULT is a key of FAULTS: what goes wrong in one of
-the processes.
+one, and the three errors. FAULT is a key of FAULTS, a fault of one process.
 """
 import errno
 import json

@@ -1,4 +1,4 @@
-"""The model and the optimizers in plain NumPy, a review and a step at a time.
+"""The model and the optimizers in plain NumPy, one review, one step at a time.
 
 Written from the papers' equations, to check lstm.py against; slow on purpose.
 """
@@ -28,7 +28,7 @@ def lstm_outputs(inputs, W, U, b):
 
 
 def lstm_step(preact, h, c):
-    """The next h and c, from what the gates and the candidate get (n, 4D)."""
+    """The next h and c, from the inputs (n, 4D) of gates and candidate."""
     i, f, o, candidate = numpy.split(preact, 4, axis=1)
     c = logistic(f) * c + logistic(i) * numpy.tanh(candidate)
     return logistic(o) * numpy.tanh(c), c
@@ -80,7 +80,7 @@ def encoder_outputs(params, words, encoder='lstm'):
 def probabilities(params, reviews, scale=0.5, encoder='lstm', pooling='mean'):
     """Class probabilities of reviews, lists of word ids: (n, C).
 
-    `scale` is what dropout multiplies with outside of training.
+    `scale` is the factor of dropout outside of training.
     """
     rows = []
     for words in reviews:
@@ -99,7 +99,7 @@ def cost(params, reviews, labels, scale=0.5, **model):
 
 
 def exact_derivatives(f, params, name):
-    """Derivatives of f(params), from its values a tiny imaginary step away.
+    """Derivatives of f(params), by a tiny imaginary step in each element.
 
     W. Squire and G. Trapp, "Using Complex Variables to Estimate Derivatives
     of Real Functions", SIAM Review 40(1), 1998: nothing cancels.

@@ -121,7 +121,7 @@ def test_the_average_is_that_of_its_definition(name):
     assert present == set(range(8))
     for average, decay in zip(averages, (0.9, 0.999)):
         assert_all_close(average.values(40), mean_of(params, decay))
-    # That it was asked before changes nothing beyond rounding.
+    # Earlier evaluations change nothing beyond rounding.
     rounding = 1e-12 if in_float64 else 1e-5
     for key, value in averages[0].values(40).items():
         assert_close(asked.values(40)[key], value, rounding)
@@ -163,7 +163,7 @@ def test_an_average_touches_the_rows_of_the_minibatch_alone():
         for name in ('average', 'averaged')]
     words.update([average], [1, 4, 1])
     words.update([average], [4, 2])
-    # The rest would show that it was read, or written.
+    # Poison the other rows, so that reading or writing them would show.
     rest = [0, 1, 3, 5, 6, 7, 8]
     for shared, poison in ((sums, numpy.nan), (seen, 77),
                            (words.tparams['Wemb'], numpy.nan)):
@@ -177,7 +177,7 @@ def test_an_average_touches_the_rows_of_the_minibatch_alone():
     assert numpy.isfinite(value[[2, 4]]).all()
     assert (value[[2, 4]] != before[[2, 4]]).all()
     assert (place[[2, 4]] == 2).all()
-    # No operation but those that look up, or set, a few rows has them whole.
+    # Only Ops that look up or set rows take the complete matrices.
     whole = [each for each in f_average.maker.fgraph.inputs
              if each.ndim == 2 and each.owner is None
              and each.name in ('Wemb', 'Wemb_average', 'Wemb_averaged')]
@@ -448,14 +448,14 @@ def test_another_model_average_or_split_is_refused_by_name(train):
             ('encoder', 'bilstm', 'lstm'), ('pooling', 'both', 'max'),
             ('average', 0., '0.9'), ('average', 0.99, '0.9'),
             ('split', 'random', 'group'), ('valid_portion', 0.06, '0.05')):
-        with pytest.raises(ValueError, match='was saved with .*%s=%s.*now it '
-                                             'is .*%s=%s' % (name, then, name,
-                                                             value)):
+        with pytest.raises(ValueError, match='was saved with .*%s=%s.*this '
+                                             'run has .*%s=%s' % (
+                                                 name, then, name, value)):
             train(**dict(options, **{name: value}))
     for name, arrays in before.items():
         for key, value in contents(name).items():
             assert value.tobytes() == arrays[key].tobytes()
-    # What it may be continued with.
+    # With the same options, it is continued.
     assert not train(**options).costs
 
 

@@ -3,6 +3,7 @@ import bz2
 import codecs
 import contextlib
 import gzip
+import html
 import io
 import itertools
 import json
@@ -272,8 +273,8 @@ def test_files_that_cannot_be_read(small, run, tmp_path, content, words):
 def test_an_argument_that_is_not_utf8(small, run):
     assert run('predict', '--model', small, 'caf\udce9', code=1) == (
         "classify.py: the text 'caf\\udce9' is not UTF-8 text (byte 3); "
-        'convert it first: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW, or what '
-        'its encoding is\n')
+        'convert it first: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW, with '
+        'its actual encoding\n')
 
 
 def test_texts_without_a_known_word_are_told(small, capfd):
@@ -475,6 +476,16 @@ def test_explanations_in_json(model, classifier, run):
     assert each['bias'] == pytest.approx(found.bias) and 'note' not in each
     assert 'contributions' not in json.loads(run(
         'predict', '--model', model[0], '--json', 'great film'))
+
+
+def test_the_page_lists_the_numbers_without_a_mouse(classifier):
+    found = classifier.explain(TEXT)
+    page = classify.explain_in_html([found])
+    numbers = re.findall('<li>(.*?) ([+-][0-9.]+)</li>',
+                         page[page.index('<summary>'):])
+    assert [float(number) for _, number in numbers] == pytest.approx(
+        list(found.parts), abs=1e-4)
+    assert [html.unescape(word) for word, _ in numbers] == found.words
 
 
 def test_control_characters_do_not_reach_the_terminal_or_the_page(
@@ -919,7 +930,7 @@ def test_word_ids_beyond_the_vocabulary_count_as_unknown(shared):
 
 
 @pytest.mark.parametrize('size', [0, -1, 2.5, None, '64'])
-def test_batch_sizes_that_are_none(shared, size):
+def test_invalid_batch_sizes_are_refused(shared, size):
     with pytest.raises(ValueError, match='batch_size=.*an integer of 1 or'):
         shared.probabilities(['great'], size)
 
@@ -1029,7 +1040,7 @@ def test_classes_are_named_by_the_dictionary_where_the_model_has_no_names(
         assert label_with(run, path, known) == ['enjoyed', 'hated'][best]
     three = write_words(tmp_path / 'three.dict.pkl', WORDS, 'abc')
     assert_one_sentence(run('predict', '--model', path, '--dict', three, 'a',
-                            code=1), three, 'of other data than the model ')
+                            code=1), three, 'not the dictionary of the model ')
 
 
 def test_a_dictionary_of_another_fingerprint_is_refused(run, tmp_path):
@@ -1044,7 +1055,7 @@ def test_a_dictionary_of_another_fingerprint_is_refused(run, tmp_path):
         other = write_words(tmp_path / ('%d.dict.pkl' % n), words, classes)
         assert_one_sentence(
             run('predict', '--model', path, '--dict', other, 'a', code=1),
-            other, 'is the dictionary of other data than the model %s' % path)
+            other, 'is not the dictionary of the model %s' % path)
 
 
 @pytest.mark.parametrize('names, words', [
@@ -1113,8 +1124,9 @@ def test_the_report_warns_of_classes_that_are_missing():
     assert not any('Warning' in line for line in rest)
     assert len(set(map(len, rest[2:]))) == 1  # columns are aligned
     assert lines([0, 1, 1, 2], [0, 2, 0, 2])[6:] == [
-        'Warning: no review was labelled a long name of a class, though 2 '
-        "are; train with class_weight='balanced' if classes differ in size"]
+        'Warning: no review was predicted as a long name of a class, though 2 '
+        "have this label; train with class_weight='balanced' if classes "
+        'differ in size']
     assert lines([0, 0, 1], [0, 1, 1])[6:] == [
         'Warning: there are no test reviews of good']
 
@@ -1174,14 +1186,15 @@ def test_rules_of_others_are_refused(small, run, tmp_path):
     path = write_model(tmp_path / 'x.npz', {
         'tokenizer': 'Moses (en), text rule 3'})
     assert_one_sentence(
-        run('predict', '--model', path, 'a', code=1), path, 'trained on text '
-        r"split otherwise \('Moses \(en\), text rule 3'\) than this script")
+        run('predict', '--model', path, 'a', code=1), path, 'trained with '
+        r"the tokenizer 'Moses \(en\), text rule 3', which this script lacks")
     bare = write_model(tmp_path / 'bare.npz', words=None)
     known = write_words(tmp_path / 'd.dict.pkl', WORDS, (), {
         'tokenizer': 'Moses (xx), text rule 2'})
     assert_one_sentence(
         run('predict', '--model', bare, '--dict', known, 'a', code=1), known,
-        'made by another rule')
+        r"made with the tokenizer 'Moses \(xx\), text rule 2', which this "
+        'script lacks')
 
 
 def test_what_looks_the_same_has_one_probability(model, run, tmp_path):
@@ -1527,20 +1540,20 @@ def json_array(**options):
 
 @pytest.mark.parametrize('changes, words', [
     ({'U': numpy.ones((3, 5)), 'b': numpy.ones(5), 'options': json_array(
-        classes=['neg', 'pos'])}, 'names other classes than the 5 it has'),
-    ({'options': json_array(classes=['a'])}, 'names other classes than the 2'),
-    ({'options': json_array(classes=[1, 2])}, 'names other classes'),
-    ({'options': json_array(classes='ab')}, 'names other classes'),
+        classes=['neg', 'pos'])}, 'has 5 classes, but its list of class '),
+    ({'options': json_array(classes=['a'])}, 'has 2 classes, but its list of'),
+    ({'options': json_array(classes=[1, 2])}, 'list of class names does not'),
+    ({'options': json_array(classes='ab')}, 'list of class names does not'),
     ({'options': json_array(ydim=3)}, 'has 3 classes, but the model .* has 2'),
-    ({'options': json_array(tokenizer='?')}, r"split otherwise \('\?'\)"),
-    ({'options': json_array(tokenizer=3)}, 'split otherwise'),
+    ({'options': json_array(tokenizer='?')}, r"with the tokenizer '\?', "),
+    ({'options': json_array(tokenizer=3)}, 'with the tokenizer 3, which'),
     ({'options': json_array(encoder='gru')}, "the layer 'gru', which lstm."),
     ({'options': json_array(encoder=[])}, r'the layer \[\], which lstm.'),
     ({'options': numpy.array('[')}, 'options that cannot be read'),
     ({'words': numpy.array([255, 1], 'uint8')}, 'not UTF-8'),
     ({'words': numpy.zeros((2, 2), 'uint8')}, 'holds no text in words'),
-    ({'Wemb': numpy.zeros(3)}, 'no model of a size'),
-    ({'U': numpy.zeros((0, 2))}, 'no model of a size'),
+    ({'Wemb': numpy.zeros(3)}, 'arrays of the wrong shape'),
+    ({'U': numpy.zeros((0, 2))}, 'arrays of the wrong shape'),
     ({'b': numpy.array([0, numpy.nan])}, 'not finite numbers'),
     ({'b': numpy.array(['0', '1'])}, 'not finite numbers'),
     ({'more': numpy.zeros(3)}, 'build_model in lstm.py does not use: more'),
@@ -1573,7 +1586,7 @@ def test_headers_of_absurd_sizes_take_no_memory(run, tmp_path):
         archive.writestr('lstm_U.npy', b'\x93NUMPY\x01\x00' + struct.pack(
             '<H', len(header)) + header)
     assert_one_sentence(run('predict', '--model', path, 'a', code=1), path,
-                        'no model of a size .* larger ones need a larger')
+                        'is too large; a larger model needs a larger')
 
 
 def test_the_state_of_a_training_is_no_model(model, run):

@@ -155,7 +155,7 @@ def test_a_file_may_hold_one_review_per_line(tmp_path):
 def test_an_existing_data_file_is_not_overwritten(corpus, tmp_path):
     path = tmp_path / 'my.pkl'
     path.write_bytes(b'precious')
-    with pytest.raises(IOError, match='is there already'):
+    with pytest.raises(IOError, match='already exists'):
         imdb.preprocess(str(corpus), str(path))
     assert path.read_bytes() == b'precious'
 
@@ -215,14 +215,14 @@ def test_command_line(corpus, tmp_path):
         'Left out: texts without a word: 1, for example one of test neg',
         'class   train    test', 'neg         2       1',
         'pos         2       1',
-        'Warning: 4 training reviews are few; some hundreds are needed to '
-        'learn and to validate by',
+        'Warning: 4 training reviews are few; training and validation need '
+        'some hundreds',
         '4 training and 2 test reviews; 25 words in the training reviews, 17 '
         'of them distinct',
         'Wrote data/imdb.pkl and data/imdb.dict.pkl']
     assert sorted(os.listdir(str(tmp_path / 'data'))) == [
         'imdb.dict.pkl', 'imdb.pkl']
-    for args, words in ((['aclImdb'], 'is there already'),
+    for args, words in ((['aclImdb'], 'already exists'),
                         (['nowhere', 'x.pkl'], 'nowhere does not exist'),
                         (['aclImdb', 'x.txt'], 'must be named *.pkl')):
         process = start(tmp_path, *args)
@@ -600,8 +600,8 @@ def test_nothing_is_skipped_without_a_word(tmp_path, capsys):
         'train/good/circle',
         'class   train   valid    test', 'bad         3       3       3',
         'good        6       3       3',
-        'Warning: 9 training reviews are few; some hundreds are needed to '
-        'learn and to validate by']
+        'Warning: 9 training reviews are few; training and validation need '
+        'some hundreds']
     # The own validation part is used, whatever valid_portion is.
     for portion in (0.05, 0.9):
         train, valid, _ = imdb.load_data(path, valid_portion=portion)
@@ -973,13 +973,13 @@ def test_the_dictionary_of_other_data_is_refused(tmp_path):
     own = (tmp_path / 'a.dict.pkl').read_bytes()
     (tmp_path / 'a.dict.pkl').write_bytes(
         (tmp_path / 'b.dict.pkl').read_bytes())
-    with pytest.raises(ValueError, match='a.dict.pkl is the dictionary of '
-                                         'other data than .*a.pkl; write'):
+    with pytest.raises(ValueError, match='a.dict.pkl is not the dictionary '
+                                         'of .*a.pkl; write both'):
         imdb.dataset_words(tmp_path / 'a.pkl')
     # Names in another order make other data of it, too.
     dictionary = pickle.loads(own)
     write_pickles(tmp_path / 'a.dict.pkl', dictionary, {'good': 0, 'bad': 1})
-    with pytest.raises(ValueError, match='dictionary of other data'):
+    with pytest.raises(ValueError, match='is not the dictionary of .*a.pkl'):
         imdb.dataset_words(tmp_path / 'a.pkl')
     (tmp_path / 'a.dict.pkl').write_bytes(own)
     assert imdb.dataset_words(tmp_path / 'a.pkl').dictionary == dictionary
@@ -991,8 +991,8 @@ def test_a_single_pickle_of_keras_loads(tmp_path, capsys):
     for value in (pair, [list(part) for part in pair]):
         path = write_pickles(tmp_path / 'imdb_full.pkl', value)
         assert imdb.read_data(path) == (([[2, 3], [4]], [1, 0]), ([[3]], [0]))
-        assert 'is a file of Keras, with one pickle: its word ids go up by ' \
-            'one' in capsys.readouterr().out
+        assert 'is a file of Keras, with one pickle: its word ids are ' \
+            'raised by one' in capsys.readouterr().out
 
 
 def test_paths_of_any_kind(tmp_path, monkeypatch):
@@ -1352,8 +1352,9 @@ def test_words_of_a_model_get_ids_after_those_of_the_corpus(tmp_path):
 
 
 @pytest.mark.parametrize('words, options, said', [
-    ([u'film'], {'tokenizer': 'another'}, 'words of another rule'),
-    ([u'film'], {}, 'words of another rule'), (None, {}, 'holds no words')])
+    ([u'film'], {'tokenizer': 'another'}, "made with the tokenizer 'another'"),
+    ([u'film'], {}, r"made with the tokenizer 'Moses \(English\), then lower"),
+    (None, {}, 'holds no words')])
 def test_a_model_of_other_words_is_refused(tmp_path, words, options, said):
     path = str(tmp_path / 'm.npz')
     write_model(path, words or [], **options)

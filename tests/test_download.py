@@ -386,7 +386,7 @@ def test_nothing_to_do(bare):
     assert bare.calls() == []
 
 
-def test_preprocesses_when_a_file_lacks(bare):
+def test_preprocesses_when_a_file_is_missing(bare):
     bare.put(bare.data / 'imdb.pkl', b'')
     bare.put(bare.archive, BLOB)
     code, _, _ = bare.run('http://nowhere.invalid/')

@@ -1,4 +1,4 @@
-"""Both directions, and what the classifier sees of the layer's outputs.
+"""Both directions, and the pooling of the layer's outputs.
 
 These run with the flags that the environment sets; without any, in float64.
 """

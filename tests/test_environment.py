@@ -161,8 +161,8 @@ def test_a_compiler_that_fails_is_one_sentence(tmp_path):
     out, _ = set_up(THEANO_FLAGS='cxx=%s,base_compiledir=%s' % (
         script, tmp_path / 'cache'))
     assert out.splitlines()[-1].startswith(
-        'the C++ compiler cannot make what Theano needs (bad++: error: no '
-        'space for x); mend cxx')
+        "the C++ compiler cannot compile Theano's code (bad++: error: no "
+        'space for x); correct cxx')
     # g++ says where it is before it says what is wrong; the cause is shown.
     script.write_text(u'#!/bin/sh\n[ "$1" = -v ] && exit 0\n'
                       u'echo "$3: In function f:" >&2\n'
@@ -171,8 +171,8 @@ def test_a_compiler_that_fails_is_one_sentence(tmp_path):
     out, _ = set_up(THEANO_FLAGS='cxx=%s,base_compiledir=%s' % (
         script, tmp_path / 'cache'))
     assert out.splitlines()[-1].startswith(
-        'the C++ compiler cannot make what Theano needs (mod.cpp:1:1: error: '
-        'compiledir, no x); mend cxx')
+        "the C++ compiler cannot compile Theano's code (mod.cpp:1:1: error: "
+        'compiledir, no x); correct cxx')
     code = ('x = theano.tensor.matrix()\n'
             '    try:\n        theano.function([x], theano.dot(x, x))\n'
             '    except EnvironmentError as error:\n'
@@ -180,7 +180,7 @@ def test_a_compiler_that_fails_is_one_sentence(tmp_path):
     out, errors = set_up(code, THEANO_FLAGS=(
         'blas.ldflags=-lnothere,base_compiledir=%s' % (tmp_path / 'other')))
     assert errors == '' and out.splitlines()[-1].startswith(
-        'the C++ compiler cannot make what Theano needs (')
+        "the C++ compiler cannot compile Theano's code (")
     assert 'nothere' in out.splitlines()[-1] and 'blas.ldflags' in out
 
 
@@ -512,7 +512,7 @@ def test_a_training_with_its_log_on_a_full_disk_saves(start, dataset,
 
 @pytest.fixture
 def numbers(monkeypatch):
-    """What the files of the system say; those not named are not there."""
+    """The contents of system files, by path; all other files are missing."""
     said = {}
 
     def opened(path, *args, **kwargs):

@@ -18,8 +18,7 @@ from support import corpus, files, tables
 
 @pytest.fixture
 def folder():
-    """A folder that every user may enter, and the test's user may not leave.
-    """
+    """A folder that all users may enter, unlike pytest's own."""
     path = tempfile.mkdtemp()
     os.chmod(path, 0o755)
     yield path
@@ -238,7 +237,7 @@ def test_why_a_folder_takes_no_file_is_told(tmp_path, monkeypatch, number,
     assert words in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
-def test_a_folder_that_lacks_or_is_a_file_is_told(tmp_path):
+def test_a_missing_folder_or_a_file_in_its_place_is_told(tmp_path):
     (tmp_path / 'file').write_text(u'')
     with pytest.raises(IOError, match='does not exist; make it first'):
         write(str(tmp_path / 'no' / 'f'))

@@ -53,7 +53,7 @@ def probabilities(path, texts=TEXTS):
 
 
 def script(*words, **options):
-    """Run classify.py in a process; return its output, and what it says."""
+    """Run classify.py in a process; return its output and error output."""
     flags = 'floatX=%s,%s,%s' % (
         theano.config.floatX, os.environ.get('THEANO_FLAGS', ''),
         options.get('flags', ''))

@@ -289,7 +289,7 @@ def test_a_data_file_has_the_groups_of_its_training_reviews(tmp_path, capsys):
     write_corpus(tmp_path / 'c', **{'train/bad/1_1.txt': ' '})
     imdb.preprocess(tmp_path / 'c', tmp_path / 'd.pkl')
     out = capsys.readouterr().out
-    assert '\nThe training reviews are of 8 groups, such as films\n' in out
+    assert '\nThe training reviews belong to 8 groups, such as films\n' in out
     # Reviews are in the order of their names; the one without a word is out.
     names = sorted('%s/%d_%d' % (label, k, k % 3) for label in ('bad', 'good')
                    for k in range(N))
@@ -710,7 +710,7 @@ def test_an_existing_file_of_vectors_is_not_overwritten(tmp_path, model):
     write_corpus(tmp_path / 'c')
     path = tmp_path / 'v.txt'
     path.write_bytes(b'precious')
-    with pytest.raises(IOError, match='v.txt is there already; remove it, or '
+    with pytest.raises(IOError, match='v.txt already exists; remove it, or '
                                       'name another .* --vectors OTHER.txt'):
         imdb.write_vectors(tmp_path / 'c', path)
     assert path.read_bytes() == b'precious' and model == []
@@ -724,7 +724,7 @@ def test_a_corpus_without_unlabelled_texts(tmp_path, model, capsys):
 
 
 @pytest.mark.parametrize('dim', [0, -1, 4097, 2.5, True, '64', None])
-def test_a_dimension_that_is_none_is_refused(tmp_path, model, dim):
+def test_an_invalid_dimension_is_refused(tmp_path, model, dim):
     with pytest.raises(ValueError, match='dim=.*: it must be an integer from '
                                          '1 to 4096'):
         imdb.write_vectors(write_corpus(tmp_path / 'c'), tmp_path / 'v', dim)
@@ -811,8 +811,8 @@ def test_command_line_with_a_column_of_groups(tmp_path):
     assert ' set apart for it, in whole groups\n' in done.stdout
     n = len(set(groups_of(tmp_path / 'd.pkl')))
     assert 1 < n < 8
-    assert '\nThe training reviews are of %d groups, such as films\n' % n in (
-        done.stdout)
+    assert ('\nThe training reviews belong to %d groups, such as films\n' % n
+            in done.stdout)
     done = run(tmp_path, 'r.csv', 'e.pkl', '--group', 'what')
     assert done.returncode == 1
     assert done.stderr == ('imdb.py: r.csv has no column what; it has text, '
@@ -837,7 +837,7 @@ def test_command_line_writes_vectors(tmp_path):
     assert (table != 0).all()
     done = run(tmp_path, 'c', '--vectors', 'v.txt')
     assert done.returncode == 1
-    assert done.stderr.startswith('imdb.py: v.txt is there already; ')
+    assert done.stderr.startswith('imdb.py: v.txt already exists; ')
 
 
 @pytest.mark.parametrize('code, words', [

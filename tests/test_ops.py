@@ -1,8 +1,8 @@
 """Every Op of the graphs that a training compiles, against NumPy.
 
-A training runs as ever, and each node's outputs are compared with what NumPy
-makes of its inputs. What Theano compiles differs between versions of Python
-and NumPy, and so might what it computes.
+A training runs as usual. Each node's outputs are compared with NumPy's results
+for the same inputs. Theano compiles different code on different versions of
+Python and NumPy, so its results might differ.
 """
 import numpy
 import pytest
@@ -231,7 +231,7 @@ class Comparison(object):
 def test_every_op_of_a_training_computes_what_numpy_does(
         dataset, monkeypatch, options):
     comparison = Comparison()
-    # What Theano takes where no mode is named: that of this name.
+    # Theano's default mode is the predefined one of this name.
     mode = MonitorMode(pre_func=comparison.before, post_func=comparison.after)
     monkeypatch.setitem(theano.compile.mode.predefined_modes,
                         theano.config.mode, mode)

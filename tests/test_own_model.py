@@ -113,7 +113,7 @@ def test_few_texts_are_learned_from_it(tmp_path, capsys):
     assert errors[2] <= 0.24
     words = len(imdb.encode_sample().dictionary)
     said = capsys.readouterr().out
-    assert 'of the %d words here' % words in said
+    assert 'of the %d words of the data set' % words in said
 
 
 def test_a_model_of_another_kind_is_refused_by_name(tmp_path):

@@ -277,7 +277,7 @@ LAUNCHED = {'PMI_SIZE': '4', 'PMI_RANK': '0'}
 
 @pytest.mark.parametrize('hidden, words', [
     (True, 'pip install mpi4py mpich'),
-    pytest.param(False, 'take the mpiexec of its own MPI', marks=needs_mpi)])
+    pytest.param(False, 'use the mpiexec of its own MPI', marks=needs_mpi)])
 def test_an_mpi_that_does_not_fit_is_told(tmp_path, hidden, words):
     if hidden:
         (tmp_path / 'mpi4py.py').write_text(

@@ -1,4 +1,4 @@
-"""The project: its packages, its starts where something lacks, its code."""
+"""The project: its packages, starts with missing requirements, its code."""
 import ast
 import os
 import re
@@ -143,8 +143,8 @@ def test_no_python_headers_are_told_in_one_sentence(tmp_path):
     ('theano', 'raise ImportError("no theano")',
      ['Theano cannot be imported', 'no theano', 'requirements.txt'])],
     ids=['no numpy', 'new numpy', 'no theano'])
-def test_a_package_that_lacks_is_told_in_one_sentence(tmp_path, script, name,
-                                                      code, parts):
+def test_a_missing_package_is_told_in_one_sentence(tmp_path, script, name,
+                                                   code, parts):
     (tmp_path / (name + '.py')).write_text(code)
     text = start(str(tmp_path), sys.executable, os.path.join(ROOT, script),
                  PYTHONPATH=str(tmp_path))
@@ -421,7 +421,7 @@ def test_modules_of_support_do_not_import_in_circles():
     'tests/matrix_job.py'])
 def test_no_private_name_is_used_outside_its_file(name):
     tree = tree_of(name)
-    # Names that this file gives: to functions, to attributes, to variables.
+    # Names that are defined in this file: functions, classes, attributes.
     own = set(node.name for node in ast.walk(tree)
               if isinstance(node, (ast.FunctionDef, ast.ClassDef)))
     own |= set(node.attr for node in ast.walk(tree)

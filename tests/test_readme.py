@@ -2,6 +2,7 @@
 import ast
 import doctest
 import io
+import json
 import os
 import re
 import shutil
@@ -317,6 +318,45 @@ def test_the_optimizer_in_the_readme_is_momentum():
         velocity = 0.9 * velocity - 0.1 * 2 * value
         value = value + velocity
         numpy.testing.assert_allclose(p.get_value(), value, 1e-5)
+
+
+def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
+    code, = blocks('README.rst', "lstm.datasets['mine'] = ")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lstm, 'datasets', dict(lstm.datasets))
+    exec(code, {})
+    assert '100 training, 100 validation and 100 test reviews' in (
+        capsys.readouterr().out)
+    _, _, _, _, f_pred_prob, _, _ = lstm.build_model(
+        lstm.init_tparams(lstm.init_params(
+            {'n_words': 10000, 'dim_proj': 128, 'ydim': 2})), {'dim_proj': 128})
+    x, mask, _ = imdb.prepare_data([[5, 6, 7], [8]], [1, 0])
+    shown, = re.findall('before training\\s+``(.*?)``', read('README.rst'))
+    numpy.testing.assert_allclose(f_pred_prob(x, mask),
+                                  ast.literal_eval(shown), atol=0.01)
+
+
+def test_speeds_in_the_documents_are_those_of_the_results():
+    with open(os.path.join(ROOT, 'benchmarks', 'results.json')) as f:
+        cases = json.load(f)['cases']
+    columns = ('ours', 'torch padded', 'torch packed', 'flax', 'scan', 'plain')
+    ratios, found = {}, 0
+    for label, case in cases.items():
+        ms = dict((name, case[name]['ms_update']) for name in columns
+                  if name in case)
+        ratios[label] = '%.2f' % (ms['ours'] / min(
+            value for name, value in ms.items() if 'torch' in name))
+        rows = re.findall('^%s +([0-9].*)$' % re.escape(label),
+                          read('benchmarks/README.rst'), re.M)
+        if rows:  # whole epochs have a table of their own
+            found += 1
+            assert rows[0].split() == [
+                '%.1f' % ms[name] if name in ms else '-'
+                for name in columns] + [ratios[label]], label
+    assert found >= 10
+    said = re.search(r'\*\*Speed\*\*.*?\n\n', read('README.rst'), re.S).group()
+    assert re.findall(r'0\.\d+', said) == [
+        ratios['defaults, 1 thread'], ratios['full length, 1 thread']]
 
 
 def test_the_walk_names_what_is_there():

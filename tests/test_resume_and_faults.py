@@ -160,8 +160,8 @@ def test_resuming_with_other_data_or_shapes_is_refused(train, dataset,
     train(max_epochs=1)
     before = files_in()
     for changes, words in (
-            ({'dim_proj': 9}, 'dim_proj=8, and now it is dim_proj=9'),
-            ({'n_words': 31}, 'n_words=30, and now it is n_words=31'),
+            ({'dim_proj': 9}, 'dim_proj=8, but this run has dim_proj=9'),
+            ({'n_words': 31}, 'n_words=30, but this run has n_words=31'),
             ({'batch_size': 5, 'seed': 5}, 'batch_size=4, seed=123'),
             ({'optimizer': lstm.sgd}, 'optimizer=adadelta, .*optimizer=sgd'),
             ({'encoder': 'other'}, 'encoder=lstm, .*encoder=other'),
@@ -180,7 +180,7 @@ def test_resuming_with_other_data_or_shapes_is_refused(train, dataset,
         lstm.train_lstm(**dict(SMALL, resume=True, dataset='other.pkl'))
     os.remove('other.pkl')
     other = {'float32': 'float64', 'float64': 'float32'}[theano.config.floatX]
-    with pytest.raises(ValueError, match='now it is floatX=' + other):
+    with pytest.raises(ValueError, match='this run has floatX=' + other):
         checkpoint.read_progress('lstm_model.resume.npz', {'floatX': other})
     assert files_in() == before
 
@@ -602,7 +602,7 @@ def test_files_of_earlier_trainings_are_kept(train, capsys):
         train(max_epochs=1, seed=seed)
         earlier.append([files_in()[name] for name in (
             'lstm_model.npz', 'lstm_model.resume.npz')])
-    assert 'of an earlier training stays as lstm_model.2.npz' in (
+    assert 'of an earlier training is kept as lstm_model.2.npz' in (
         capsys.readouterr().out)
     for number in (1, 2):
         assert earlier[number - 1] == [files_in()[name % number] for name in (

@@ -398,5 +398,5 @@ def test_unknown_languages_and_rules_are_refused():
                                          'as, bn'):
         text.name('xx')
     for rule in ('Moses (xx), text rule 2', 'Moses (en), text rule 3', ''):
-        with pytest.raises(ValueError, match='there is no rule'):
+        with pytest.raises(ValueError, match='there is no tokenizer'):
             text.tokenize(u'a', rule)

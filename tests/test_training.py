@@ -273,7 +273,7 @@ def test_parameters_that_are_not_finite_at_the_first_save_leave_no_file(
     ({'optimizer': lstm.sgd, 'lrate': 1e308, 'max_epochs': 30},
      'lower lrate, which is 1e.308'),
     ({'decay_c': 1e308}, 'lower decay_c, which is 1e.308'),
-    ({'reload_model': 'huge.npz'}, 'adadelta has no rate to lower'),
+    ({'reload_model': 'huge.npz'}, 'adadelta has no learning rate; use'),
 ], ids=['lrate', 'decay_c', 'adadelta'])
 def test_numbers_that_explode_end_with_the_option_to_lower(
         train, tmp_path, monkeypatch, options, words):
@@ -846,8 +846,8 @@ def test_a_rare_class_is_found_with_class_weights(data_file, tmp_path,
         model = lstm.build_model(lstm.init_tparams(lstm.load_params(
             tmp_path / 'm.npz', lstm.init_params(dict(TINY, ydim=2)))), TINY)
         return set(model.f_pred(*imdb.prepare_data(*data)[:2]))
-    warning = ("no review was labelled class 1, though 20 are; train with "
-               "class_weight='balanced'")
+    warning = ("no review was predicted as class 1, though 20 have this "
+               "label; train with class_weight='balanced'")
     assert predicted() == {0}
     assert warning in capsys.readouterr().out
     assert predicted(class_weight='balanced') == {0, 1}
@@ -910,7 +910,8 @@ def test_rows_go_by_word_and_columns_by_class(first_model, tmp_path, capsys):
         for name in ('lstm_W', 'lstm_U', 'lstm_b'):
             assert (params[name] == saved[name]).all()
     out = capsys.readouterr().out
-    assert 'it knows 6 of the 7 words here; of the classes good, bad ' in out
+    assert ('matched: 6 of the 7 words of the data set; 2 of the 2 classes: '
+            'good, bad\n') in out
 
 
 def test_other_classes_and_more_words_start_at_random(first_model, tmp_path,
@@ -926,8 +927,8 @@ def test_other_classes_and_more_words_start_at_random(first_model, tmp_path,
         assert (params['Wemb'][2] == saved['Wemb'][then['goodish']]).all()
         assert (params['Wemb'][5:] == new['Wemb'][5:]).all()
     out = capsys.readouterr().out
-    assert 'it knows 2 of the 4 words here' in out
-    assert 'of the classes bad, good, so here: bad, good' in out
+    assert 'matched: 2 of the 4 words of the data set' in out
+    assert '; 2 of the 3 classes: bad, good\n' in out
 
 
 def test_the_same_data_starts_with_the_same_parameters(first_model):
@@ -947,7 +948,8 @@ def test_a_model_without_words_is_taken_by_number(train, first_model,
     _, archive = train(reload_model=str(tmp_path / 'old.npz'), n_words=12,
                        max_epochs=0)
     assert (archive['Wemb'] == params['Wemb']).all()
-    assert 'words by number, since it has no dict' in capsys.readouterr().out
+    assert 'words by id, since the model has no dictionary' in (
+        capsys.readouterr().out)
 
 
 def test_a_model_of_other_words_that_are_not_known_is_refused(

@@ -366,8 +366,8 @@ def test_malicious_pickles_are_refused_and_named(tmp_path, protocol):
     (b'\x80\x05\x96' + b'\xff' * 7 + b'\x3f.', 'more than there are'),
     (b'\x80\x04\x95' + b'\xff' * 7 + b'\x3f.', 'more than there are'),
     (b'\x8b\xff\xff\xff\x7f1.', 'opcode LONG4'),
-    (b']r\xff\xff\xff\xff.', 'refers to what is not there'),
-    (b']p4294967295\n.', 'refers to what is not there'),
+    (b']r\xff\xff\xff\xff.', 'it has an impossible memo index'),
+    (b']p4294967295\n.', 'it has an impossible memo index'),
     (b'I' + b'9' * 5000 + b'\n.', 'opcode INT'),
     (b'V' + b'9' * (2 * MB) + b'\n.', 'line without an end'),
     # Depth, and parts without end.
@@ -387,7 +387,7 @@ def test_hostile_data(tmp_path, monkeypatch, data, words):
     (b'})' + b'\x85' * 10 ** 5 + b'K\x01s.', 'opcode EMPTY_TUPLE'),
     (b'}(]]K\x01u.', 'opcode EMPTY_LIST'),
     (b'}C\x02\xff\xffK\x01s.', 'not UTF-8'),
-    (b'}K\x01K\x01s.', 'holds 1, which is no text'),
+    (b'}K\x01K\x01s.', 'holds 1, which is not text'),
     (b'}C\x01aN.', 'no dictionary'),
     (pickle.dumps({'a': True}, 2), 'not a word and its number'),
     (pickle.dumps({'a': -1}, 2), 'not a word and its number'),
@@ -480,7 +480,7 @@ def test_members_that_are_no_reviews(tmp_path, info, words):
 
 
 def test_a_sparse_member(tmp_path):
-    """512 bytes that say to be 8 GB of zeros."""
+    """512 bytes that claim to be 8 GB of zeros."""
     header = bytearray(member('d/train/pos/2.txt', tarfile.GNUTYPE_SPARSE)
                        .tobuf(tarfile.GNU_FORMAT))
     header[386:398] = header[398:410] = b'%011o\0' % 0  # a piece of nothing
@@ -537,7 +537,7 @@ def zip_member(name, mode=0o100644):
     (zip_member('d/../../x'), 'not inside'),
     (zip_member('../x/'), 'not inside'),
     (zip_member('d/train/pos/2.txt', 0o120777), 'is a link, not a regular'),
-    (zip_member('d/train/pos/1.txt'), 'is there twice; do not trust'),
+    (zip_member('d/train/pos/1.txt'), 'appears twice; do not trust'),
     (zip_member('../a\n\x1b[31m' + 'b' * 300), r'\.\./a \[31mb{91}\.\.\. is'),
 ])
 @pytest.mark.filterwarnings('ignore:Duplicate name')
@@ -583,7 +583,7 @@ def test_zip_bombs(tmp_path, monkeypatch):
     at = bomb.rindex(b'PK\x01\x02') + 24
     bomb[at:at + 4] = struct.pack('<I', 5)
     refused(read_reviews, tmp_path / 'x', bytes(bomb), 'cannot be read')
-    # What no review is, is not even unpacked.
+    # Members that are not reviews are not even unpacked.
     (tmp_path / 'x').write_bytes(zip_file([('d/x.bin', b'a' * (100 * MB))]))
     assert len(imdb.read_reviews(str(tmp_path / 'x'))) == 5
 
@@ -653,11 +653,11 @@ def test_hostile_vectors(tmp_path, data, words):
     (([[2, -1]], [0]), [], 'validation review 0 holds the negative number'),
     (([], []), 7, 'its description is no list of pairs'),
     (([], []), [7], 'its description is no list of pairs'),
-    (([], []), [[u'tokenizer', 7]], 'holds 7, which is no text'),
+    (([], []), [[u'tokenizer', 7]], 'holds 7, which is not text'),
     (([], []), [[b'\xff', 7]], 'holds a word that is not UTF-8'),
-    (([], []), [[[u'x'], 7]], 'which is no text'),
+    (([], []), [[[u'x'], 7]], 'which is not text'),
     (([], []), [[u'classes', u'ab']], 'names of classes are no list'),
-    (([], []), [[u'classes', [1]]], 'holds 1, which is no text'),
+    (([], []), [[u'classes', [1]]], 'holds 1, which is not text'),
     (([], []), {u'classes': []}, 'opcode EMPTY_DICT'),
     (([], []), [[u'classes', [u'a', u'b']], [u'fingerprint', []]], 'no text'),
 ], ids=lambda value: repr(value)[:30])
@@ -719,9 +719,9 @@ def header(descr="'<f4'", shape='(2,)'):
      r'b of shape \(10000000000,\)'),
     (with_b(npy(header(shape='(-2,)'), b'x' * 8)), 'shape'),
     (with_b(npy(header(shape='(2L, 0x7fffffffffffffff)'), b'x' * 8)), ''),
-    (with_b(npy(header(), b'x' * 7)), 'not as long as it says'),
-    (with_b(npy(header(), b'x' * 9)), 'not as long as it says'),
-    (with_b(npy(header(), b'\0' * (100 * MB))), 'not as long as it says'),
+    (with_b(npy(header(), b'x' * 7)), 'not of the declared size'),
+    (with_b(npy(header(), b'x' * 9)), 'not of the declared size'),
+    (with_b(npy(header(), b'\0' * (100 * MB))), 'not of the declared size'),
     (with_b(npy(b'(' * 60000)), 'header of an unknown kind'),
     (with_b(npy(b'(' * 900 + b'\n')), ''),
     (with_b(npy(b'-' * 900 + b'1\n')), ''),
