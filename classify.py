@@ -568,8 +568,8 @@ span {border-radius: .2em; padding: .1em 0}
 <h1>Which words moved the decision</h1>
 <p class="note">A word's colour shows what it adds to the log-odds: <span
 style="background: rgba(31,119,200,.5)">for %(towards)s</span>, <span
-style="background: rgba(230,120,20,.5)">for %(other)s</span>. A deeper colour is
-a larger number. Dotted: a word that the model does not know.</p>
+style="background: rgba(230,120,20,.5)">for %(other)s</span>. A deeper colour
+is a larger number. Dotted: a word that the model does not know.</p>
 %(reviews)s
 </body>
 </html>

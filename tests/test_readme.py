@@ -329,7 +329,8 @@ def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
         capsys.readouterr().out)
     _, _, _, _, f_pred_prob, _, _ = lstm.build_model(
         lstm.init_tparams(lstm.init_params(
-            {'n_words': 10000, 'dim_proj': 128, 'ydim': 2})), {'dim_proj': 128})
+            {'n_words': 10000, 'dim_proj': 128, 'ydim': 2})),
+        {'dim_proj': 128})
     x, mask, _ = imdb.prepare_data([[5, 6, 7], [8]], [1, 0])
     shown, = re.findall('before training\\s+``(.*?)``', read('README.rst'))
     numpy.testing.assert_allclose(f_pred_prob(x, mask),
