@@ -337,6 +337,12 @@ def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
                                   ast.literal_eval(shown), atol=0.01)
 
 
+def rows_of(text, label):
+    """Return the cells of the rows of a table that begin with a label."""
+    return [row.split() for row in re.findall(
+        '^%s +([0-9].*)$' % re.escape(label), text, re.M)]
+
+
 def test_speeds_in_the_documents_are_those_of_the_results():
     with open(os.path.join(ROOT, 'benchmarks', 'results.json')) as f:
         cases = json.load(f)['cases']
@@ -347,17 +353,39 @@ def test_speeds_in_the_documents_are_those_of_the_results():
                   if name in case)
         ratios[label] = '%.2f' % (ms['ours'] / min(
             value for name, value in ms.items() if 'torch' in name))
-        rows = re.findall('^%s +([0-9].*)$' % re.escape(label),
-                          read('benchmarks/README.rst'), re.M)
+        rows = rows_of(read('benchmarks/README.rst'), label)
         if rows:  # whole epochs have a table of their own
             found += 1
-            assert rows[0].split() == [
+            assert rows[0] == [
                 '%.1f' % ms[name] if name in ms else '-'
                 for name in columns] + [ratios[label]], label
     assert found >= 10
     said = re.search(r'\*\*Speed\*\*.*?\n\n', read('README.rst'), re.S).group()
     assert re.findall(r'0\.\d+', said) == [
         ratios['defaults, 1 thread'], ratios['full length, 1 thread']]
+
+
+def test_speeds_of_several_processes_are_those_of_the_results():
+    with open(os.path.join(ROOT, 'benchmarks', 'results.json')) as f:
+        results = json.load(f)
+    text = read('benchmarks/README.rst')
+    for label, ms in results['processes'].items():
+        if 'batch_size' not in label:
+            label += ', batch_size=16'
+        assert ['%.1f' % ms['one'], '%.1f' % ms['shared'],
+                '%.2f' % (ms['one'] / ms['shared']), '%.2f' % ms['limit'],
+                '%.1f' % ms['exchange'], '%.1f' % ms['torch'],
+                '%.2f' % (ms['shared'] / ms['torch'])] in rows_of(text, label)
+    for label, case in results['machines'].items():
+        reviews, machines = re.findall('[0-9]+', label)
+        assert [machines] + [
+            '%.1f' % case[name] for name in (
+                'one', 'part', 'update', 'network', 'megabytes', 'speedup')
+        ] in rows_of(text, reviews), label
+    for label in ('batch_size=64', 'batch_size=256', 'dim_proj=512'):
+        case = results['cases'][label + ', 1 thread']
+        assert ['%.1f' % case[name]['ms_update'] for name in (
+            'ours', 'products')] in rows_of(text, label)
 
 
 def test_the_walk_names_what_is_there():
