@@ -140,7 +140,7 @@ def _read_layout(source, columns, notes, unlabelled):
         if os.path.realpath(os.path.join(source, name)) not in notes.read:
             notes.add('Left out: files outside of train, valid and test', name)
     if unlabelled is not None:
-        unlabelled.extend(text.text for text in sorted(without_label))
+        unlabelled.extend(review.text for review in sorted(without_label))
     if found_tables and not texts:
         for name, _ in group_files:
             notes.add('Left out: files that are no class', name)
@@ -148,8 +148,8 @@ def _read_layout(source, columns, notes, unlabelled):
     for name, _ in found_tables:
         notes.add('Left out: tables among other files', name)
     texts = _without_strays(sorted(texts), notes)
-    return [Review(text.split, text.label, text.text, group)
-            for text, group in zip(texts, _groups_of(
+    return [Review(file_text.split, file_text.label, file_text.text, group)
+            for file_text, group in zip(texts, _groups_of(
                 texts, sorted(group_files), notes))], False
 
 

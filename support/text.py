@@ -232,6 +232,15 @@ def normalize(text):
     str
         In NFC, and with the signs that a keyboard types.
     """
+    text = _normalize_once(text)
+    while u'<' in text:  # signs that were removed may have split a tag
+        before, text = text, _normalize_once(text)
+        if text == before:
+            break
+    return text
+
+
+def _normalize_once(text):
     if u'&' in text:
         text = _TWICE.sub(u'&', text)
         text = _ENTITY.sub(lambda match: unescape(match.group()), text)

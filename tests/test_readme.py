@@ -321,7 +321,7 @@ def test_the_optimizer_in_the_readme_is_momentum():
 
 
 def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
-    code, = blocks('README.rst', "lstm.datasets['mine'] = ")
+    code, = blocks('README.rst', 'import imdb, lstm')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lstm, 'datasets', dict(lstm.datasets))
     exec(code, {})

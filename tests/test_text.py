@@ -293,6 +293,9 @@ def test_capitals_do_not_matter(pieces):
      u'\u2014', u'`', u'\ufeff', u'\u1100', u'\u1161', u'<', u'>', u'i']
 )), max_size=16))
 @example(pieces=[u'i', u'\u200d', u'\u0301'])
+@example(pieces=[u'<', u'i', u'--', u'>'])
+@example(pieces=[u'<', u'\ufeff', u'i', u'>'])
+@example(pieces=[u'<', u'<i>', u'i', u'>'])
 def test_normal_texts_stay_as_they_are(pieces):
     review = u''.join(pieces).replace(u'&', u'')
     once = text.normalize(review)

@@ -659,7 +659,7 @@ def test_hostile_vectors(tmp_path, data, words):
     (([], []), [[u'classes', u'ab']], 'names of classes are no list'),
     (([], []), [[u'classes', [1]]], 'holds 1, which is not text'),
     (([], []), {u'classes': []}, 'opcode EMPTY_DICT'),
-    (([], []), [[u'classes', [u'a', u'b']], [u'fingerprint', []]], 'no text'),
+    (([], []), [[u'classes', [u'a', u'b']], [u'fingerprint', []]], 'not text'),
 ], ids=lambda value: repr(value)[:30])
 def test_hostile_ends_of_data_files(tmp_path, third, fourth, words):
     refused(load_data, tmp_path / 'x', data_file() + pickle.dumps(
