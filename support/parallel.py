@@ -192,6 +192,7 @@ class Group(Alone):
         sys.__stderr__.write('Process %d of %d ends the training: %s\n' % (
             self.rank + 1, self.size, ''.join(lines).strip()))
         sys.__stderr__.flush()
+        time.sleep(.5)  # mpiexec may drop what comes just before an Abort
 
     def meet(self, comm, seconds=numpy.inf):
         """Wait for all processes; return whether they came."""
