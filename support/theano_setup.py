@@ -281,6 +281,13 @@ def _explain_compiler():
     GCC_compiler.compile_str = staticmethod(explained)
 
 
+def _kept_file(kind, *key):
+    """Return a path next to the compiled code, for what depends on `key`."""
+    from theano import config
+    return os.path.join(config.compiledir, '%s_%08x' % (
+        kind, zlib.crc32(repr(key).encode('utf-8')) & 0xffffffff))
+
+
 def _remember_cpu():
     """Start faster: avoid the calls of the compiler at every start.
 
@@ -291,6 +298,7 @@ def _remember_cpu():
     from theano import config
     from theano.gof import cmodule
     from theano.tensor import blas_c
+    from support import files  # imports NumPy, which is checked first
     GCC_compiler = cmodule.GCC_compiler
     setattr(blas_c.check_force_gemv_init, '_force_init_beta', False)
     try:
@@ -305,9 +313,8 @@ def _remember_cpu():
         if not march_flags:
             return compile_args(march_flags)
         GCC_compiler.compile_args = staticmethod(compile_args)
-        path = os.path.join(config.compiledir, 'cpu_%08x.txt' % (zlib.crc32(
-            repr((cpu, config.cxx, cmodule.gcc_version_str,
-                  config.gcc.cxxflags)).encode('utf-8')) & 0xffffffff))
+        path = _kept_file('cpu', cpu, config.cxx, cmodule.gcc_version_str,
+                          config.gcc.cxxflags)
         known = os.path.exists(path)
         if known and GCC_compiler.march_flags is None:
             with open(path) as text:
@@ -315,9 +322,9 @@ def _remember_cpu():
         args = compile_args()
         if not known:
             try:
-                with open('%s.%d' % (path, os.getpid()), 'w') as text:
-                    text.write(' '.join(GCC_compiler.march_flags or []))
-                os.rename(text.name, path)
+                with files.atomic_write(path) as text:
+                    text.write(' '.join(
+                        GCC_compiler.march_flags or []).encode('utf-8'))
             except EnvironmentError:  # a full disk: the next start asks again
                 pass
         return args
@@ -360,14 +367,14 @@ def _headers(preargs):
     from theano import config
     from theano.gof import cmodule
     if (sys.platform == 'darwin' or 'clang' in os.path.basename(config.cxx)
-            or any(flag.startswith('-std=') for flag in preargs)):
+            or any(flag.startswith('-std=') and flag != _STANDARD
+                   for flag in preargs)):
         return []  # clang would stop with an error if they do not fit
     flags = ['-fvisibility=hidden', '-g'] + [
         flag for flag in preargs
         if not flag.startswith(('--library', '-W'))] + [
         '-I' + folder for folder in cmodule.std_include_dirs()]
-    path = os.path.join(config.compiledir, 'headers_%08x.h' % (zlib.crc32(
-        repr((flags, numpy.__version__)).encode('utf-8')) & 0xffffffff))
+    path = _kept_file('headers', flags, numpy.__version__) + '.h'
     if not os.path.exists(path + '.gch'):
         _modules.append(path)
         if len(_modules) != 4:  # fewer do not pay; after a failure, give up
@@ -551,11 +558,15 @@ def _import_for_help():
         getattr(theano.config, 'compiledir')
 
 
-def _no_debug_info():
-    """Compile without debug information: a first start takes less time."""
+# The headers of a later standard are longer.
+_STANDARD = '-std=gnu++11'
+
+
+def _compile_faster():
+    """Make a first start shorter, unless the user has set flags."""
     import theano
-    if not _user.has('gcc', 'cxxflags'):
-        theano.config.gcc.cxxflags = '-g0'  # the last one counts: after -g
+    if not _user.has('gcc', 'cxxflags'):  # Theano's own flags include -g
+        theano.config.gcc.cxxflags = '-g0 ' + _STANDARD
 
 
 class _Unused(object):
@@ -631,7 +642,7 @@ try:
             _import_theano()
             _check_config()
             _explain_compiler()
-            _no_debug_info()
+            _compile_faster()
             _remember_cpu()
         _leave_out_gpu()
     _cache_all_ops()

@@ -54,7 +54,7 @@ run() {
     PYTHONPATH="$scratch/packages$2:$root" \
         PYTHONDONTWRITEBYTECODE="$no_bytecode" \
         PYTHONPYCACHEPREFIX="$scratch/bytecode" \
-        THEANO_FLAGS="gcc.cxxflags=-O0 -g0" \
+        THEANO_FLAGS="gcc.cxxflags=-O0 -g0 -std=gnu++11" \
         "$python" "$root/tests/matrix_job.py" "${@:3}"
 }
 

@@ -234,7 +234,8 @@ assert {'Dot22', 'CGemv', 'CGer'} <= names, names
 def test_code_is_compiled_without_debug_info_unless_the_user_sets_flags():
     code = ('from support import theano_setup\nimport theano\n'
             'print(theano.config.gcc.cxxflags)')
-    for flags, expected in (('', '-g0'), ('gcc.cxxflags=-DX', '-DX')):
+    for flags, expected in (
+            ('', '-g0 -std=gnu++11'), ('gcc.cxxflags=-DX', '-DX')):
         assert subprocess.check_output(
             [sys.executable, '-c', code], cwd=ROOT,
             env=dict(os.environ, THEANO_FLAGS=flags),
