@@ -382,6 +382,9 @@ def test_speeds_of_several_processes_are_those_of_the_results():
             '%.1f' % case[name] for name in (
                 'one', 'part', 'update', 'network', 'megabytes', 'speedup')
         ] in rows_of(text, reviews), label
+    start = results['start_up']
+    assert '%.1f s with an empty compile directory, %.1f s\n' % (
+        start['empty compile directory'], start['warm']) in text
     for label in ('batch_size=64', 'batch_size=256', 'dim_proj=512'):
         case = results['cases'][label + ', 1 thread']
         assert ['%.1f' % case[name]['ms_update'] for name in (
