@@ -425,7 +425,7 @@ class Classifier(object):
 
 def _check_ids(n, seq, n_words):
     """Check word ids; return them as a list, with 1 for unknown words."""
-    message = ('text %d is no list of word ids, which are integers of 0 or '
+    message = ('text %d is not a list of word ids, which are integers of 0 or '
                'more' % n)
     try:
         seq = inputs.as_list(seq, 'it')
@@ -949,7 +949,8 @@ def describe(path):
 
     def check(shape, dtype):
         if shape or dtype.kind != 'f':
-            raise ValueError('%s holds a test error that is no number' % path)
+            raise ValueError('%s holds a test error that is not a number'
+                             % path)
 
     with files.open_npz(path, 'model file') as archive:
         names = archive.namelist()

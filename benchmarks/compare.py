@@ -376,7 +376,7 @@ def main():
     args = parser.parse_args()
     for python in (args.sklearn, args.fasttext, args.torch):
         if not shutil.which(python):
-            sys.exit('%s is no program' % python)
+            sys.exit('%s is not a program' % python)
     if not imdb.find_file('imdb.pkl'):
         sys.exit('There is no data/imdb.pkl: ./download.sh gets it')
     with tempfile.TemporaryDirectory() as folder:

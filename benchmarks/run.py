@@ -143,7 +143,7 @@ def measure(label, changes, pythons, repeats):
         if noise:
             noise.kill()
         updates = -(-n_train // case['batch_size'])
-        result = {'updates_an_epoch': updates}
+        result = {'updates_per_epoch': updates}
         for name, system in systems.items():
             medians = {task: float(numpy.median(seconds[name][task]))
                        for task in seconds[name]}
@@ -282,7 +282,34 @@ def machines(repeats):
     return result
 
 
-def start_up():
+def versions(pythons, repeats):
+    """Compare Pythons by their updates, in turns, and by their start-up."""
+    result, times = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'batches.npz')
+        n = write_batches(DEFAULTS, path)[0]
+        systems = {python: System(python, 'ours', path, 1)
+                   for python in pythons}
+        for system in systems.values():
+            system.ask('train', 0, n)  # warm up
+        for _ in range(repeats):
+            for python, system in systems.items():
+                times.setdefault(python, []).append(
+                    1e3 * system.ask('train', 0, n) / n)
+        for system in systems.values():
+            system.close()
+    for python in pythons:
+        label = subprocess.check_output([python, '-c', (
+            'import numpy, platform; print("Python %s, NumPy %s" % ('
+            'platform.python_version(), numpy.__version__))')],
+            universal_newlines=True).strip()
+        result[label] = dict(ms_update=float(numpy.median(times[python])))
+        print('%s: %.2f ms per update' % (label, result[label]['ms_update']))
+        result[label].update(start_up(python))
+    return result
+
+
+def start_up(python=sys.executable):
     """Return seconds from start to first update, with and without cache."""
     code = ('import time, sys; start = time.time(); import lstm\n'
             'def first(*args):\n'
@@ -301,7 +328,7 @@ def start_up():
                    THEANO_FLAGS=flags + ',base_compiledir=' + folder)
         for kind in ('empty compile directory', 'warm'):
             lines = subprocess.check_output(
-                [sys.executable, '-c', code], env=env,
+                [python, '-c', code], env=env,
                 universal_newlines=True).splitlines()
             result[kind] = float(lines[-1])
             print('start to first update, %s: %.1f s' % (kind, result[kind]))
@@ -349,8 +376,10 @@ def main():
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--only', default='',
                         help='the cases with this text in their names, such '
-                             'as "2 processes", or machines, or start-up; the '
-                             'other results stay')
+                             'as "2 processes", or machines, versions or '
+                             'start-up; the other results stay')
+    parser.add_argument('--pythons', nargs='+', default=[],
+                        help='Pythons with Theano, to compare with each other')
     args = parser.parse_args()
     pythons = {'torch': args.torch, 'flax': args.jax}
     path = os.path.join(HERE, 'results.json')
@@ -358,20 +387,28 @@ def main():
     if args.only and os.path.exists(path):
         with open(path) as f:
             results = json.load(f)
+
+    def save():  # after each case: a later one may fail
+        with open(path, 'w') as f:
+            json.dump(results, f, indent=1)
+
     for label, changes in CASES:
         if args.only in label:
             results['cases'][label] = measure(label, changes, pythons,
                                               args.repeats)
+            save()
     for label, changes in SHARED:
         if args.only in label + ', 2 processes':
             results.setdefault('processes', {})[label] = processes(
                 label, changes, args.torch, args.repeats)
+            save()
     if args.only in 'machines':
         results['machines'] = machines(args.repeats)
+    if args.pythons and args.only in 'versions':
+        results['versions'] = versions(args.pythons, args.repeats)
     if args.only in 'start-up':
         results['start_up'] = start_up()
-    with open(path, 'w') as f:
-        json.dump(results, f, indent=1)
+    save()
     if args.torch:
         subprocess.call([args.torch, '-c', PLOT, path,
                          os.path.join(HERE, 'results.png')])

@@ -165,8 +165,8 @@ def walk(source, notes):
         raise IOError('%s does not exist; name a folder, an archive or a table'
                       % source)
     if not os.path.isfile(source):
-        raise IOError('%s is no regular file; name a folder, an archive or a '
-                      'table' % source)
+        raise IOError('%s is not a regular file; name a folder, an archive '
+                      'or a table' % source)
     with _readable(source):
         with io.open(source, 'rb') as f:
             is_zip = f.read(2) == b'PK'
@@ -257,7 +257,7 @@ def _relative(path, source):
 def _read_file(path, name, notes):
     with _readable(path):
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError('it is no regular file')
+            raise ValueError('it is not a regular file')
         real = os.path.realpath(path)
         if real in notes.read:
             notes.add('Files that are read twice, through links', name)
@@ -309,7 +309,7 @@ def _check_name(path, name):
 def _check_size(path, name, size):
     if size > files.MAX_BYTES:
         raise ValueError('%s: %s has %d bytes; raise MAX_BYTES in '
-                         'support/files.py if that is right'
+                         'support/files.py if you trust it'
                          % (path, one_line(name), size))
 
 
@@ -377,7 +377,7 @@ def _check_member(path, member):
                          % (path, one_line(member.name)))
     if member.offset + member.size > 16 * files.MAX_BYTES:
         raise ValueError('%s: %s lies beyond %d bytes; raise MAX_BYTES in '
-                         'support/files.py if that is right'
+                         'support/files.py if you trust it'
                          % (path, one_line(member.name),
                             16 * files.MAX_BYTES))
 

@@ -181,7 +181,7 @@ def read(path):
         words = _check_info(loaded[3] if len(loaded) > 3 else [],
                             len(train[0]))
     except ValueError as error:
-        raise ValueError('%s is no data set: %s' % (path, error))
+        raise ValueError('%s is not a data set: %s' % (path, error))
     if of_keras:
         for reviews, _ in (train, test):
             reviews[:] = [[n + 1 for n in review] for review in reviews]
@@ -218,18 +218,18 @@ def _check_info(pairs, n_train):
     info = {}
     for pair in pairs if isinstance(pairs, list) else [None]:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise ValueError('its description is no list of pairs')
+            raise ValueError('its description is not a list of pairs')
         info[_as_text('it', pair[0])] = pair[1]
     for name in ('tokenizer', 'fingerprint'):
         if name in info:
             info[name] = _as_text('it', info[name])
     if not isinstance(info.get('classes', []), list):
-        raise ValueError('its names of classes are no list')
+        raise ValueError('its names of classes are not a list')
     classes = [_as_text('it', name) for name in info.get('classes', [])]
     groups = info.get('groups')
     if 'groups' in info:
         if not isinstance(groups, (tuple, list)):
-            raise ValueError('its groups are no list')
+            raise ValueError('its groups are not a list')
         if len(groups) != n_train:
             raise ValueError('it has %d training reviews but groups of %d'
                              % (n_train, len(groups)))
@@ -261,7 +261,7 @@ def _check_set(name, loaded, size):
     if (len(reviews) > files.MAX_OBJECTS or sum(map(len, reviews)) > max(
             size, files.MAX_BYTES // 8)):
         raise ValueError('the %s reviews have more words than the file; raise '
-                         'MAX_BYTES in support/files.py if that is right'
+                         'MAX_BYTES in support/files.py if you trust it'
                          % name)
     return ([_check_integers('%s review %d' % (name, n), review)
              for n, review in enumerate(reviews)],
@@ -277,6 +277,6 @@ def _check_integers(name, values):
         raise ValueError('%s holds the negative number %d'
                          % (name, min(values)))
     if values and max(values) >= 2 ** 31:
-        raise ValueError('%s holds the number %d, which is no word id, '
+        raise ValueError('%s holds the number %d, which is not a word id, '
                          'label or group' % (name, max(values)))
     return values if type(values) is list else list(values)

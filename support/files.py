@@ -160,7 +160,7 @@ def _unwritable(path, error):
     folder = os.path.dirname(path) or '.'
     reason = {
         errno.ENOENT: 'the folder does not exist; make it first',
-        errno.ENOTDIR: 'that is no folder',
+        errno.ENOTDIR: 'that is not a folder',
         errno.EACCES: 'permission denied; change its mode, or name a file in '
                       'another folder',
         errno.EPERM: 'permission denied',
@@ -388,7 +388,7 @@ def read_text(archive, name):
     """
     def check(shape, dtype):
         if shape != () or dtype.kind != 'U' or dtype.itemsize > 1e6:
-            raise ValueError('%s was not saved by this script: %s is no text'
+            raise ValueError('%s was not saved by this script: %s is not text'
                              % (archive.filename, name))
 
     return read_array(archive, name, check).item()
@@ -502,8 +502,8 @@ class _Array(list):
 
     def fill(self, data, dtype, shape):
         if not isinstance(dtype, _Dtype) or len(shape) != 1:
-            raise pickle.UnpicklingError('it holds an array that is no plain '
-                                         'list')
+            raise pickle.UnpicklingError('it holds an array other than a '
+                                         'plain list')
         self.spend(len(data))
         del self.spend  # an array is filled once
         self[:] = numpy.frombuffer(data, dtype.name).tolist()
@@ -623,7 +623,7 @@ class _Scan(object):
             if self.parts > MAX_OBJECTS:
                 raise pickle.UnpicklingError(
                     'it has more than %d parts; raise MAX_OBJECTS in '
-                    'support/files.py if that is right' % MAX_OBJECTS)
+                    'support/files.py if you trust it' % MAX_OBJECTS)
 
     def refuse(self, code):
         known = pickletools.code2op.get(code.decode('latin1'))
@@ -831,7 +831,7 @@ def check_readable(path, kind):
                           'mode, or run this as its owner' % path)
         raise IOError('there is no %s %s' % (kind, path))
     if not regular:
-        raise IOError('%s is no regular file, and a %s must be one'
+        raise IOError('%s is not a regular file, and a %s must be one'
                       % (path, kind))
 
 
@@ -842,5 +842,5 @@ def _read_all(f):
         data += piece
         if len(data) > MAX_BYTES:
             raise ValueError('it has more than %d bytes; raise MAX_BYTES in '
-                             'support/files.py if that is right' % MAX_BYTES)
+                             'support/files.py if you trust it' % MAX_BYTES)
     return bytes(data)

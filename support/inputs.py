@@ -107,7 +107,7 @@ def check_texts(texts):
     for n, text in enumerate(texts):
         if not isinstance(text, six.string_types):
             raise TypeError(
-                'text %d is no str but %s: %.60s%s' % (
+                'text %d is not a str but %s: %.60s%s' % (
                     n, type(text).__name__, repr(text), '; decode it first'
                     if isinstance(text, bytes) else ''))
     return texts
@@ -119,7 +119,7 @@ def as_list(values, name):
     `name` stands for the values in the error.
     """
     if isinstance(values, (six.text_type, bytes)):
-        raise TypeError('one text is no list of texts: write [text]')
+        raise TypeError('one text is not a list of texts: write [text]')
     # A loop over these yields keys, column names or an arbitrary order.
     if isinstance(values, (dict, set, frozenset)) or hasattr(
             values, 'columns') or not hasattr(values, '__iter__') or (

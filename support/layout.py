@@ -108,7 +108,7 @@ def _read_layout(source, columns, notes, unlabelled):
         size += len(data)
         if size > files.MAX_BYTES:
             raise ValueError('%s has more than %d bytes of reviews; raise '
-                             'MAX_BYTES in support/files.py if that is right'
+                             'MAX_BYTES in support/files.py if you trust it'
                              % (source, files.MAX_BYTES))
         if is_table:
             found_tables.append((name, data))
@@ -143,7 +143,7 @@ def _read_layout(source, columns, notes, unlabelled):
         unlabelled.extend(review.text for review in sorted(without_label))
     if found_tables and not texts:
         for name, _ in group_files:
-            notes.add('Left out: files that are no class', name)
+            notes.add('Left out: files of no class', name)
         return _from_tables(source, sorted(found_tables), columns, notes), True
     for name, _ in found_tables:
         notes.add('Left out: tables among other files', name)
@@ -180,7 +180,7 @@ def _is_wanted(name, place, unlabelled, notes):
         notes.add('Left out: reviews without a label (unsup)', name)
     elif groups and (split != 'train' or groups.group(1) == _UNLABELLED) or (
             not one_file and _NO_CLASS.match(label)):
-        notes.add('Left out: files that are no class', name)
+        notes.add('Left out: files of no class', name)
     else:
         return True
     return False
@@ -256,7 +256,7 @@ def _lines_of_groups(texts, group_files, notes):
             lines[label] = [line.strip() for line in re.sub(
                 r'\n\Z', u'', content).split(u'\n')]
         else:
-            notes.add('Left out: files that are no class', name)
+            notes.add('Left out: files of no class', name)
     return lines
 
 
@@ -343,7 +343,8 @@ def set_apart(reviews, portion):
         labels, portion, numpy.random.RandomState(123)))[1])
     remark = '' if not groups else (
         ', in whole groups' if parts else
-        '; no whole groups were found that have each class in both parts')
+        '; found no split into whole groups that has each class in both '
+        'parts')
     return [Review('test' if n in chosen else review.split, review.label,
                    review.text, review.group)
             for n, review in enumerate(reviews)], remark
@@ -376,8 +377,8 @@ def hold_back(labels, groups, portion, seed, verbose=False):
     whole = split_by_group(labels, groups, portion,
                            numpy.random.RandomState(seed))
     if whole is None:
-        print('Validation at random: no split by whole groups was found that '
-              'has each class in both parts')
+        print('Validation at random: found no split into whole groups '
+              'that has each class in both parts')
     elif verbose:
         print('Validation by group: %d of %d groups' % (
             len(set(groups[n] for n in whole[1])), len(set(groups))))
@@ -472,7 +473,7 @@ def split_by_group(labels, groups, portion, rng):
     -------
     (first, second) : (list of int, list of int) or None
         Indices, in random order. Each class that has two examples or more has
-        at least one in both parts. None if no such split was found.
+        at least one in both parts. None if none was found.
     """
     sizes, counts = collections.Counter(labels), {}
     for label, group in zip(labels, groups):

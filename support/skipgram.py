@@ -26,7 +26,7 @@ def check(dim):
     ImportError
         If gensim is missing or too old.
     ValueError
-        If `dim` is no integer from 1 to ``MAX_DIM``.
+        If `dim` is not an integer from 1 to ``MAX_DIM``.
     """
     if type(dim) not in six.integer_types or not 1 <= dim <= MAX_DIM:
         raise ValueError('dim=%r: it must be an integer from 1 to %d'

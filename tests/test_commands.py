@@ -865,17 +865,17 @@ class Frame(object):  # as pandas has one
 
 
 @pytest.mark.parametrize('texts, words', [
-    ('great', r'one text is no list of texts: write \[text\]'),
-    (b'great', 'one text is no list of texts'),
-    (numpy.str_('great'), 'one text is no list of texts'),
-    ([None], 'text 0 is no str but NoneType: None'),
-    (['a', float('nan')], 'text 1 is no str but float: nan'),
-    (['a', 'b', b'x'], "text 2 is no str but bytes: b'x'; decode it first"),
-    ([3], 'text 0 is no str but int: 3'),
-    ([['a', 'b']], 'text 0 is no str but list:'),
-    (numpy.array([['a'], ['b']]), 'text 0 is no str but ndarray:'),
-    (numpy.array([1.5]), 'text 0 is no str but float64:'),
-    ([[0] * 999], r'text 0 is no str but list: \[0, 0, .{53}$'),
+    ('great', r'one text is not a list of texts: write \[text\]'),
+    (b'great', 'one text is not a list of texts'),
+    (numpy.str_('great'), 'one text is not a list of texts'),
+    ([None], 'text 0 is not a str but NoneType: None'),
+    (['a', float('nan')], 'text 1 is not a str but float: nan'),
+    (['a', 'b', b'x'], "text 2 is not a str but bytes: b'x'; decode it first"),
+    ([3], 'text 0 is not a str but int: 3'),
+    ([['a', 'b']], 'text 0 is not a str but list:'),
+    (numpy.array([['a'], ['b']]), 'text 0 is not a str but ndarray:'),
+    (numpy.array([1.5]), 'text 0 is not a str but float64:'),
+    ([[0] * 999], r'text 0 is not a str but list: \[0, 0, .{53}$'),
     (None, 'texts must be a list, not NoneType'),
     (5, 'texts must be a list, not int'),
     ({'text': 'great'}, 'texts must be a list, not dict'),
@@ -889,7 +889,7 @@ def test_what_is_no_list_of_texts_is_refused(shared, texts, words):
 
 @pytest.mark.parametrize('text', [None, b'great', 3, ['great']])
 def test_what_is_no_text_is_not_explained(shared, text):
-    with pytest.raises(TypeError, match='text 0 is no str but '):
+    with pytest.raises(TypeError, match='text 0 is not a str but '):
         shared.explain(text)
 
 
@@ -905,16 +905,16 @@ def test_texts_may_come_from_anything_with_an_order(shared):
 
 
 @pytest.mark.parametrize('seqs, error, words', [
-    ([[2, -1]], ValueError, 'text 0 is no list of word ids, which are int'),
-    ([[2], [2.]], TypeError, 'text 1 is no list of word ids'),
-    ([[True]], TypeError, 'text 0 is no list'),
-    ([['2']], TypeError, 'text 0 is no list'),
-    ([[None]], TypeError, 'text 0 is no list'),
-    (['dull'], TypeError, 'text 0 is no list'),
-    ([''], TypeError, 'text 0 is no list'),
-    ([2, 3], TypeError, 'text 0 is no list'),
-    ([numpy.array([2.5])], TypeError, 'text 0 is no list'),
-    ('dull', TypeError, 'one text is no list'),
+    ([[2, -1]], ValueError, 'text 0 is not a list of word ids, which are int'),
+    ([[2], [2.]], TypeError, 'text 1 is not a list of word ids'),
+    ([[True]], TypeError, 'text 0 is not a list'),
+    ([['2']], TypeError, 'text 0 is not a list'),
+    ([[None]], TypeError, 'text 0 is not a list'),
+    (['dull'], TypeError, 'text 0 is not a list'),
+    ([''], TypeError, 'text 0 is not a list'),
+    ([2, 3], TypeError, 'text 0 is not a list'),
+    ([numpy.array([2.5])], TypeError, 'text 0 is not a list'),
+    ('dull', TypeError, 'one text is not a list'),
     (7, TypeError, 'lists of word ids must be a list, not int')])
 def test_what_is_no_list_of_word_ids_is_refused(shared, seqs, error, words):
     with pytest.raises(error, match='^' + words):

@@ -568,7 +568,7 @@ def test_files_that_are_no_texts_are_left_out_and_named(tmp_path, capsys):
     assert n_reviews(train) == n_reviews(test) == [3, 3]
     assert out.splitlines()[1:9] == [
         'Left out: hidden folders: 2, for example __MACOSX',
-        'Left out: files that are no class: 2, for example train/README.txt',
+        'Left out: files of no class: 2, for example train/README.txt',
         'Left out: hidden files: 2, for example train/good/.DS_Store',
         'Left out: files not named .txt: 1, for example train/good/photo.jpg',
         'Left out: files outside of train, valid and test: 1, for example '

@@ -241,7 +241,7 @@ def test_a_missing_folder_or_a_file_in_its_place_is_told(tmp_path):
     (tmp_path / 'file').write_text(u'')
     with pytest.raises(IOError, match='does not exist; make it first'):
         write(str(tmp_path / 'no' / 'f'))
-    with pytest.raises(IOError, match='that is no folder'):
+    with pytest.raises(IOError, match='that is not a folder'):
         write(str(tmp_path / 'file' / 'f'))
 
 
@@ -395,7 +395,7 @@ def test_what_cannot_be_read_is_told_and_never_waited_for(folder, name):
     with pytest.raises(IOError, match='there is no|does not exist'):
         read_it(path)
     os.mkfifo(path)
-    with pytest.raises((IOError, ValueError), match='is no regular file'):
+    with pytest.raises((IOError, ValueError), match='is not a regular file'):
         read_it(path)
     os.remove(path)
     os.mkdir(path)

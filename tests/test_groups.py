@@ -183,14 +183,14 @@ def test_files_of_groups_that_are_not_used_are_noted(tmp_path):
         'train/groups_meh.txt': 'x', 'test/urls_good.txt': 'x'})
     reviews, lines = read(tmp_path)
     assert_groups_are_those_in_the_texts(reviews)
-    assert lines == ['Left out: files that are no class: 4, for example '
+    assert lines == ['Left out: files of no class: 4, for example '
                      'test/urls_good.txt']
 
 
 def test_groups_next_to_a_table_are_noted(tmp_path):
     write_texts(tmp_path, {'train/groups_good.txt': 'x'})
     write_table(tmp_path / 'r.csv')
-    assert read(tmp_path)[1] == ['Left out: files that are no class: 1, for '
+    assert read(tmp_path)[1] == ['Left out: files of no class: 1, for '
                                  'example train/groups_good.txt']
 
 
@@ -277,8 +277,8 @@ def test_a_part_that_is_set_apart_has_whole_groups(tmp_path, capsys):
     reviews = imdb.read_reviews(tmp_path / 'one.csv', test_portion=0.2)
     assert [review.split for review in reviews].count('test') == 4
     assert capsys.readouterr().out.endswith(
-        'set apart for it; no whole groups were found that have each class in '
-        'both parts\n')
+        'set apart for it; found no split into whole groups that has each '
+        'class in both parts\n')
 
 
 # --------------------------------------------------------------------------
@@ -351,8 +351,8 @@ def test_groups_of_a_data_file_are_read(tmp_path):
 
 
 @pytest.mark.parametrize('groups, words', [
-    (None, 'its groups are no list'), (7, 'its groups are no list'),
-    (u'abcd', 'its groups are no list'),
+    (None, 'its groups are not a list'), (7, 'its groups are not a list'),
+    (u'abcd', 'its groups are not a list'),
     ([0, 1, 2], 'it has 4 training reviews but groups of 3'),
     ([0, 1, 2, 3, 4], 'it has 4 training reviews but groups of 5'),
     ([], 'it has 4 training reviews but groups of 0'),
@@ -363,7 +363,7 @@ def test_groups_of_a_data_file_are_read(tmp_path):
     ([0, 1, u'1', 2], 'groups holds something that is not an integer'),
     ([0, 1, [1], 2], 'groups holds something that is not an integer'),
     ([0, 1, 2 ** 31, 2], 'holds the number 2147483648, which is no'),
-    (numpy.array([[0], [1], [1], [2]]), 'an array that is no plain list'),
+    (numpy.array([[0], [1], [1], [2]]), 'an array other than a plain list'),
     (numpy.array([0., 1., 1., 2.]), 'cannot be loaded'),
 ], ids=lambda value: repr(value)[:30])
 def test_hostile_groups_are_refused(tmp_path, groups, words):
@@ -539,8 +539,8 @@ def test_groups_that_permit_no_split_are_told(tmp_path, capsys):
         path = data_file(tmp_path / ('%s.pkl' % name), labels, groups)
         assert imdb.load_data(path) == imdb.load_data(plain)
         assert capsys.readouterr().out == (
-            'Validation at random: no split by whole groups was found that '
-            'has each class in both parts\n')
+            'Validation at random: found no split into whole groups '
+            'that has each class in both parts\n')
 
 
 def test_a_validation_part_of_its_own_stays(tmp_path, capsys):

@@ -497,7 +497,7 @@ def test_a_truncated_gradient_is_truncated(capsys):
 
 
 def test_layers_of_another_kind_stay_as_they_are(capsys):
-    """A scan that is no layer, and a layer that is no scan."""
+    """A scan that is not a layer, and a layer that is not a scan."""
     x = tensor.tensor3()
     scanned, _ = theano.scan(lambda x_t, h: x_t + h, sequences=[x],
                              outputs_info=[tensor.zeros_like(x[0])],
@@ -571,7 +571,7 @@ MODELS = {
     'a reversed layer': (reversed_layer, [], 1),
     'go_backwards': (once, BACKWARDS, 1),
     'both directions': (both_directions, [], 2),
-    'inputs that are no words': (any_inputs, [], 1),
+    'inputs other than words': (any_inputs, [], 1),
     'the last state and the embedding': (last_and_direct, [], 1),
     'every second word': (every_second_word, [], 1),
     'units reversed': (units_reversed, [], 1),
@@ -707,7 +707,7 @@ def test_a_model_in_c_equals_the_one_in_scan_at_all_positions(name, capsys):
             assert value.dtype == theano.config.floatX
             assert_close(value, wanted)
         # The embedding's gradient is sparse, whatever looks up the words.
-        if name == 'inputs that are no words':
+        if name == 'inputs other than words':
             assert not sparse_grad and not expected[1].any()
         else:
             index, values = sparse_grad

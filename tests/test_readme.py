@@ -347,19 +347,46 @@ def test_speeds_in_the_documents_are_those_of_the_results():
     with open(os.path.join(ROOT, 'benchmarks', 'results.json')) as f:
         cases = json.load(f)['cases']
     columns = ('ours', 'torch padded', 'torch packed', 'flax', 'scan', 'plain')
-    ratios, found = {}, 0
+    ratios, found, text = {}, 0, read('benchmarks/README.rst')
     for label, case in cases.items():
         ms = dict((name, case[name]['ms_update']) for name in columns
                   if name in case)
         ratios[label] = '%.2f' % (ms['ours'] / min(
             value for name, value in ms.items() if 'torch' in name))
-        rows = rows_of(read('benchmarks/README.rst'), label)
+        rows = rows_of(text, label)
         if rows:  # whole epochs have a table of their own
             found += 1
             assert rows[0] == [
                 '%.1f' % ms[name] if name in ms else '-'
                 for name in columns] + [ratios[label]], label
     assert found >= 10
+    for label, (name, place) in {
+            'defaults, 1 thread': ('whole epoch, 1 thread', '%.2f'),
+            'defaults, 2 threads': ('whole epoch, 2 threads', '%.2f'),
+            'the same, length bucketing': (
+                'whole epoch, pooled, 1 thread', '%.2f'),
+            'full length, 1 thread': (
+                'whole epoch, full length, 1 thread', '%.1f')}.items():
+        case = cases[name]
+        seconds = [case[each]['epoch_s'] for each in ('ours', 'torch padded')]
+        assert [place % each for each in seconds] + [
+            '%.2f' % (seconds[0] / seconds[1]), str(case['updates_per_epoch'])
+        ] in rows_of(text, label), label
+    for label in ('defaults, 1 thread', 'batch_size=256, 1 thread',
+                  'full length, 1 thread'):
+        case = cases[label]
+        assert ['%.0f' % case[name]['reviews_s'] if name in case else '-'
+                for name in columns] in rows_of(text, label), label
+    defaults, complete = (
+        {name: case['peak_mb'] for name, case in cases[label].items()
+         if isinstance(case, dict)} for label in (
+             'defaults, 1 thread', 'whole epoch, full length, 1 thread'))
+    assert ('Peak memory, in MB: %.0f, PyTorch %.0f, Flax %.0f at the '
+            'defaults; %.0f and %.0f\n' % (
+                defaults['ours'], min(defaults['torch padded'],
+                                      defaults['torch packed']),
+                defaults['flax'], complete['ours'],
+                complete['torch padded'])) in text
     said = re.search(r'\*\*Speed\*\*.*?\n\n', read('README.rst'), re.S).group()
     assert re.findall(r'0\.\d+', said) == [
         ratios['defaults, 1 thread'], ratios['full length, 1 thread']]
@@ -385,6 +412,10 @@ def test_speeds_of_several_processes_are_those_of_the_results():
     start = results['start_up']
     assert '%.1f s with an empty compile directory, %.1f s\n' % (
         start['empty compile directory'], start['warm']) in text
+    for label, case in results['versions'].items():
+        assert [['%.1f' % case['ms_update'], '%.1f'
+                 % case['empty compile directory'], 's',
+                 '%.1f' % case['warm'], 's']] == rows_of(text, label)
     for label in ('batch_size=64', 'batch_size=256', 'dim_proj=512'):
         case = results['cases'][label + ', 1 thread']
         assert ['%.1f' % case[name]['ms_update'] for name in (

@@ -431,7 +431,7 @@ def test_arrays_of_other_kinds(tmp_path):
                          (numpy.array(['a']), 'only integers'),
                          (numpy.array([b'a']), 'only integers'),
                          (numpy.array([True]), 'only integers'),
-                         (numpy.zeros((2, 2), int), 'no plain list'),
+                         (numpy.zeros((2, 2), int), 'than a plain list'),
                          # Some versions of NumPy pickle more of these two.
                          (numpy.zeros(1, 'M8[s]'),
                           'opcode EMPTY_DICT|only integers'),
@@ -651,12 +651,12 @@ def test_hostile_vectors(tmp_path, data, words):
     (7, [], 'validation part is not a pair'),
     (([[2]], [0, 1]), [], '1 validation reviews but 2 labels'),
     (([[2, -1]], [0]), [], 'validation review 0 holds the negative number'),
-    (([], []), 7, 'its description is no list of pairs'),
-    (([], []), [7], 'its description is no list of pairs'),
+    (([], []), 7, 'its description is not a list of pairs'),
+    (([], []), [7], 'its description is not a list of pairs'),
     (([], []), [[u'tokenizer', 7]], 'holds 7, which is not text'),
     (([], []), [[b'\xff', 7]], 'holds a word that is not UTF-8'),
     (([], []), [[[u'x'], 7]], 'which is not text'),
-    (([], []), [[u'classes', u'ab']], 'names of classes are no list'),
+    (([], []), [[u'classes', u'ab']], 'names of classes are not a list'),
     (([], []), [[u'classes', [1]]], 'holds 1, which is not text'),
     (([], []), {u'classes': []}, 'opcode EMPTY_DICT'),
     (([], []), [[u'classes', [u'a', u'b']], [u'fingerprint', []]], 'not text'),
@@ -674,7 +674,7 @@ def test_a_description_that_is_huge_or_malicious(tmp_path):
     name = b'X\x00\x00\x10\x00' + b'a' * MB + b'q\x01'
     refused(load_data, tmp_path / 'x', data_file() + end + (
         b'\x80\x02](](' + name + b'K\x01e](h\x01' + b'h\x01' * MB + b'ee.'),
-        'its description is no list of pairs')
+        'its description is not a list of pairs')
     assert os.listdir(str(tmp_path)) == ['x']
 
 
@@ -820,7 +820,7 @@ def test_hostile_words(tmp_path, data, words):
 
 @pytest.mark.parametrize('text, words', [
     (u'{', 'cannot be read'), (u'[1]', 'cannot be read'),
-    (u'x' * 300000, 'is no text'), (7, 'is no text'),
+    (u'x' * 300000, 'is not text'), (7, 'is not text'),
     (None, 'saved without its options'),
 ])
 def test_hostile_options(tmp_path, text, words):
