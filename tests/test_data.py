@@ -264,12 +264,12 @@ def test_real_archive(real_data, archive):
                                         split='random')
     assert (len(train[0]), len(valid[0]), len(test[0])) == (
         2161, 114, len(test_x))
-    # What another implementation of Moses tokenization counts.
+    # What the plain MosesTokenizer of sacremoses counts in every tenth review.
     train = [review for review in imdb.read_reviews(archive)
-             if review[0] == 'train']
+             if review[0] == 'train'][::10]
     old = imdb.encode_reviews(train, workers.processors(), text_rules.OLD)
-    assert sum(map(len, old.train[0])) == 7113749
-    assert len(old.dictionary) == 101744
+    assert sum(map(len, old.train[0])) == 706443
+    assert len(old.dictionary) == 32218
 
 
 # --------------------------------------------------------------------------
@@ -1187,7 +1187,7 @@ def test_arrays_and_texts_survive(tmp_path):
         shapes = files.member_shapes(archive)
         for name, read in (('text', files.read_lines),
                            ('lines', files.read_text)):
-            with pytest.raises(ValueError, match='no text'):
+            with pytest.raises(ValueError, match='not? text'):
                 read(archive, name)
         with pytest.raises(ValueError, match='no item named'):
             files.read_text(archive, 'other')
