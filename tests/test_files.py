@@ -399,7 +399,8 @@ def test_what_cannot_be_read_is_told_and_never_waited_for(folder, name):
         read_it(path)
     os.remove(path)
     os.mkdir(path)
-    with pytest.raises((IOError, ValueError), match='not a regular file|folder'):
+    with pytest.raises((IOError, ValueError),
+                       match='not a regular file|folder'):
         read_it(path)
     os.rmdir(path)
     with io.open(path, 'wb'):
