@@ -645,6 +645,11 @@ def data_path(name):
     return 'imdb.pkl' if name == 'imdb' else name
 
 
+def dataset_name(name):
+    """Return 'sample' if the sample stands in for 'imdb', else the name."""
+    return 'sample' if data_path(name) is None else name
+
+
 def load_dataset(name, **kwargs):
     """Load a data set by its name, which :func:`data_path` explains.
 

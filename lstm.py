@@ -690,6 +690,7 @@ class Training(object):
                                               name)
         if known.fingerprint:
             options['fingerprint'] = known.fingerprint
+            options['dataset'] = imdb.dataset_name(name)
         self.dictionary = known.dictionary
         self.words = checkpoint.known_words(known, options)
 
@@ -839,8 +840,7 @@ class Training(object):
         history = self.state.history_array()
         return dict(self.words, history=history, history_errs=history[:, 3:],
                     options=self.options,
-                    params=self.state.best_params or self.averaged(),
-                    **errors)
+                    params=self.state.best_params or self.averaged(), **errors)
 
     def save(self):
         """Save the state and the best model so far."""

@@ -17,7 +17,7 @@ from theano.sandbox.rng_mrg import mrg_uniform
 import classify
 import imdb
 import lstm
-from conftest import ROOT
+from conftest import ROOT, TINY
 from graphs import edited, in_float64, in_python, nodes_of, some_params
 from support import fused_lstm
 from support.fused_lstm import LSTM
@@ -281,6 +281,20 @@ def test_evaluate_takes_the_same_model_and_plot_does_not(run):
                 1, '', 'classify.py: there is no model file lstm_model.npz; '
                 'train one with "python lstm.py", or name one with --model\n')
     assert run('plot') == (0, 'Wrote lstm_model.png\n', '')
+
+
+def test_a_model_of_the_sample_is_evaluated_on_the_sample(run, monkeypatch):
+    """Also once there is an imdb.pkl."""
+    with monkeypatch.context() as patch:
+        patch.setattr(imdb, 'find_file', lambda path: None)
+        errors = lstm.train_lstm(dataset='imdb', **dict(TINY, max_epochs=0))
+    imdb.write_data('imdb.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
+                    ([[2], [5, 7, 9]], [0, 1]))
+    code, out, error = run('evaluate')
+    train, _, test = imdb.load_sample(valid_portion=0.05, maxlen=100)
+    assert code == 0 and 'Error on %d test reviews: %.4f' % (
+        len(test[0]), errors[2]) in out
+    assert ', trained on %d reviews of sample;' % len(train[0]) in error
 
 
 def test_a_model_of_2014_has_its_error_alone(run):
