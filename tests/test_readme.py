@@ -377,6 +377,14 @@ def test_speeds_in_the_documents_are_those_of_the_results():
         case = cases[label]
         assert ['%.0f' % case[name]['reviews_s'] if name in case else '-'
                 for name in columns] in rows_of(text, label), label
+    assert 'takes %.2f and %.2f times as long' % tuple(
+        case['ours']['ms_update'] / case['ours, fewer words']['ms_update']
+        for case in (cases['n_words=100000, 1 thread'],
+                     cases['n_words=100000, 2 threads'])) in text.replace(
+                         '\n', ' ')
+    assert 'Packed sequences took %.2f s and %.2f s at the defaults' % tuple(
+        cases['whole epoch, ' + threads]['torch packed']['epoch_s']
+        for threads in ('1 thread', '2 threads')) in text
     defaults, complete = (
         {name: case['peak_mb'] for name, case in cases[label].items()
          if isinstance(case, dict)} for label in (
