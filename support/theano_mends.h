@@ -3,11 +3,20 @@
 #include <Python.h>
 #include <numpy/arrayobject.h>
 
+// A module calls these functions dozens of times, but never in a loop. Inlined,
+// or optimized for speed, they would take g++ time.
+#define MENDED static __attribute__((noinline, cold, unused))
+
+// Python 3.12 made this longer.
+MENDED void mended_xdecref(PyObject *object) { Py_XDECREF(object); }
+#undef Py_DECREF
+#undef Py_XDECREF
+#define Py_DECREF(object) mended_xdecref((PyObject *) (object))
+#define Py_XDECREF(object) mended_xdecref((PyObject *) (object))
+
 // Since NumPy 1.23, arrays without elements have strides of 0, which BLAS and
-// Theano refuse. Such an array gets the strides that it had before. A module has
-// dozens of calls, none of them in a loop: inlined, they would take g++ time.
-static __attribute__((noinline, unused)) npy_intp *mended_strides(
-        PyArrayObject *a) {
+// Theano refuse. Such an array gets the strides that it had before.
+MENDED npy_intp *mended_strides(PyArrayObject *a) {
     npy_intp *strides = PyArray_STRIDES(a);
     if (PyArray_SIZE(a) == 0) {
         npy_intp stride = PyArray_ITEMSIZE(a);
@@ -39,22 +48,40 @@ static __attribute__((noinline, unused)) npy_intp *mended_strides(
 #endif
 
 #ifdef MEND_INPLACE_INCREMENT
-// to += from, or to = from if not `add`, for arrays of one shape.
+typedef void (*row_function)(char *, npy_intp, const char *, npy_intp,
+                             npy_intp);
+
+// to[i] += from[i] for n numbers.
 template <typename T>
-static void increment(char *to, const npy_intp *to_strides, const char *from,
-                      const npy_intp *from_strides, const npy_intp *shape,
-                      int ndim, int add) {
-    if (ndim == 0) {
-        *(T *) to = add ? *(T *) to + *(const T *) from : *(const T *) from;
-    } else if (ndim == 1 && add && *to_strides == sizeof(T)
-               && *from_strides == sizeof(T)) {
-        for (npy_intp i = 0; i < *shape; ++i)
+static void add_row(char *to, npy_intp to_stride, const char *from,
+                    npy_intp from_stride, npy_intp n) {
+    if (to_stride == sizeof(T) && from_stride == sizeof(T)) {
+        for (npy_intp i = 0; i < n; ++i)
             ((T *) to)[i] += ((const T *) from)[i];
     } else {
-        for (npy_intp i = 0; i < *shape; ++i)
-            increment<T>(to + i * *to_strides, to_strides + 1,
-                         from + i * *from_strides, from_strides + 1,
-                         shape + 1, ndim - 1, add);
+        for (npy_intp i = 0; i < n; ++i)
+            *(T *) (to + i * to_stride) += *(T *) (from + i * from_stride);
+    }
+}
+
+// to += from, or to = from if `add` is NULL, for arrays of one shape.
+static void increment(char *to, const npy_intp *to_strides, const char *from,
+                      const npy_intp *from_strides, const npy_intp *shape,
+                      int ndim, npy_intp itemsize, row_function add) {
+    npy_intp n = ndim ? *shape : 1;
+    npy_intp to_stride = ndim ? *to_strides : 0;
+    npy_intp from_stride = ndim ? *from_strides : 0;
+    if (ndim <= 1 && add) {
+        add(to, to_stride, from, from_stride, n);
+        return;
+    }
+    for (npy_intp i = 0; i < n; ++i) {
+        if (ndim <= 1)
+            memcpy(to + i * to_stride, from + i * from_stride, itemsize);
+        else
+            increment(to + i * to_stride, to_strides + 1,
+                      from + i * from_stride, from_strides + 1,
+                      shape + 1, ndim - 1, itemsize, add);
     }
 }
 
@@ -63,19 +90,15 @@ static void increment(char *to, const npy_intp *to_strides, const char *from,
 // PyArray_MapIterArray did this. Returns 0, or -1 with an exception.
 static int inplace_increment(PyArrayObject *a, PyObject *index,
                              PyArrayObject *inc, int add) {
-    void (*row)(char *, const npy_intp *, const char *, const npy_intp *,
-                const npy_intp *, int, int) = NULL;
+    // Signed and unsigned integers have the same sum, bit for bit.
+    row_function row = NULL;
     switch (PyArray_TYPE(a)) {
-    case NPY_INT8: row = increment<npy_int8>; break;
-    case NPY_INT16: row = increment<npy_int16>; break;
-    case NPY_INT32: row = increment<npy_int32>; break;
-    case NPY_INT64: row = increment<npy_int64>; break;
-    case NPY_UINT8: row = increment<npy_uint8>; break;
-    case NPY_UINT16: row = increment<npy_uint16>; break;
-    case NPY_UINT32: row = increment<npy_uint32>; break;
-    case NPY_UINT64: row = increment<npy_uint64>; break;
-    case NPY_FLOAT32: row = increment<npy_float32>; break;
-    case NPY_FLOAT64: row = increment<npy_float64>; break;
+    case NPY_INT8: case NPY_UINT8: row = add_row<npy_uint8>; break;
+    case NPY_INT16: case NPY_UINT16: row = add_row<npy_uint16>; break;
+    case NPY_INT32: case NPY_UINT32: row = add_row<npy_uint32>; break;
+    case NPY_INT64: case NPY_UINT64: row = add_row<npy_uint64>; break;
+    case NPY_FLOAT32: row = add_row<npy_float32>; break;
+    case NPY_FLOAT64: row = add_row<npy_float64>; break;
     }
     if (row == NULL) {
         PyErr_SetString(PyExc_TypeError, "unsupported type for a");
@@ -114,10 +137,11 @@ static int inplace_increment(PyArrayObject *a, PyObject *index,
                 PyErr_Format(PyExc_IndexError, "index %zd is out of bounds "
                              "for size %zd", at, rows);
             } else {
-                row(PyArray_BYTES(a) + (at < 0 ? at + rows : at)
-                        * PyArray_STRIDE(a, 0), PyArray_STRIDES(a) + 1,
-                    PyArray_BYTES(values) + i * strides[0], strides + 1,
-                    PyArray_DIMS(a) + 1, ndim - 1, add);
+                increment(PyArray_BYTES(a) + (at < 0 ? at + rows : at)
+                              * PyArray_STRIDE(a, 0), PyArray_STRIDES(a) + 1,
+                          PyArray_BYTES(values) + i * strides[0], strides + 1,
+                          PyArray_DIMS(a) + 1, ndim - 1, PyArray_ITEMSIZE(a),
+                          add ? row : NULL);
             }
         }
     }

@@ -370,9 +370,10 @@ def _headers(preargs):
             or any(flag.startswith('-std=') and flag != _STANDARD
                    for flag in preargs)):
         return []  # clang would stop with an error if they do not fit
+    # No header has the functions of BLAS, which -D renames.
     flags = ['-fvisibility=hidden', '-g'] + [
-        flag for flag in preargs
-        if not flag.startswith(('--library', '-W'))] + [
+        flag for flag in preargs if not (
+            flag.startswith(('--library', '-W')) or '=scipy_' in flag)] + [
         '-I' + folder for folder in cmodule.std_include_dirs()]
     path = _kept_file('headers', flags, numpy.__version__) + '.h'
     if not os.path.exists(path + '.gch'):
