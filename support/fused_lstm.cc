@@ -72,8 +72,8 @@ template <typename real> static inline real hyperbolic(real z) {
 
 // A product with a matrix B that is the same at all time steps. BLAS packs B
 // again for every product, which takes longer than a product with 16 rows. We
-// pack it once, in panels of WIDTH columns, padded with zeros. A block of ROWS
-// rows by WIDTH columns of the result fits into the vector registers.
+// pack it once, in panels of WIDTH columns, padded with zeros. A block of up to
+// ROWS rows by WIDTH columns of the result fits into the vector registers.
 #ifdef __AVX512F__
 enum { BYTES = 64, ROWS = 8 };
 #else
@@ -84,11 +84,15 @@ template <typename real> struct Packed {
                                     may_alias));
     enum { LANES = BYTES / sizeof(real), WIDTH = 2 * LANES };
     npy_intp k, n;
-    std::vector<real> panels;
+    std::vector<real> memory;
+    real *panels;
 
     // B (k, n), given as such or as its transpose (n, k).
     Packed(const real *B, npy_intp k, npy_intp n, bool transposed)
-            : k(k), n(n), panels((n + WIDTH - 1) / WIDTH * WIDTH * k) {
+            : k(k), n(n), memory((n + WIDTH - 1) / WIDTH * WIDTH * k + LANES) {
+        // A vector that crosses a cache line takes twice as long to read.
+        panels = memory.data();
+        while ((size_t) panels % BYTES) ++panels;
         npy_intp down = transposed ? 1 : n, right = transposed ? k : 1;
         for (npy_intp j = 0; j < n; j += WIDTH)
             for (npy_intp i = 0; i < k; ++i)
@@ -98,33 +102,44 @@ template <typename real> struct Packed {
     }
 
     // C (m, n) = A (m, k) B, or C += A B. Rows of A are lda numbers apart,
-    // rows of C ldc. If a block has fewer than ROWS rows, the last row is used
-    // in their place, and the result is not stored.
-    void __attribute__((noinline)) multiply(
-            npy_intp m, const real *A, npy_intp lda, real *C, npy_intp ldc,
-            bool add) const {
-        for (npy_intp top = 0; top < m; top += ROWS)
-            for (npy_intp j = 0; j < n; j += WIDTH) {
-                const real *a[ROWS], *p = &panels[j * k];
-                for (int r = 0; r < ROWS; ++r)
-                    a[r] = A + std::min(top + r, m - 1) * lda;
-                vec sum[ROWS][2] = {};
-                for (npy_intp i = 0; i < k; ++i, p += WIDTH) {
-                    vec left = *(const vec *) p;
-                    vec right = *(const vec *) (p + LANES);
-                    for (int r = 0; r < ROWS; ++r) {
-                        sum[r][0] += a[r][i] * left;
-                        sum[r][1] += a[r][i] * right;
-                    }
-                }
-                npy_intp wide = std::min((npy_intp) WIDTH, n - j);
-                for (int r = 0; r < ROWS && top + r < m; ++r) {
-                    const real *from = (const real *) sum[r];
-                    real *to = C + (top + r) * ldc + j;
-                    for (npy_intp l = 0; l < wide; ++l)
-                        to[l] = add ? to[l] + from[l] : from[l];
-                }
+    // rows of C ldc. Blocks get equal numbers of rows, within one.
+    void multiply(npy_intp m, const real *A, npy_intp lda, real *C,
+                  npy_intp ldc, bool add) const {
+        npy_intp blocks = (m + ROWS - 1) / ROWS;
+        for (npy_intp top = 0, i = 1; i <= blocks; ++i) {
+            npy_intp rows = m * i / blocks - top;
+            for (npy_intp j = 0; j < n; j += WIDTH)
+                block<ROWS>(rows, j, A + top * lda, lda, C + top * ldc, ldc,
+                            add);
+            top += rows;
+        }
+    }
+
+    // The columns of the panel at column j, for up to `most` rows. The number
+    // of rows is a constant in the loop, so that sums stay in registers.
+    template <int most> void __attribute__((noinline)) block(
+            npy_intp rows, npy_intp j, const real *A, npy_intp lda, real *C,
+            npy_intp ldc, bool add) const {
+        if (rows < most)
+            return block<(most > 1 ? most - 1 : 1)>(rows, j, A, lda, C, ldc,
+                                                    add);
+        const real *a[most], *p = panels + j * k;
+        for (int r = 0; r < most; ++r) a[r] = A + r * lda;
+        vec sum[most][2] = {};
+        for (npy_intp i = 0; i < k; ++i, p += WIDTH) {
+            vec left = *(const vec *) p, right = *(const vec *) (p + LANES);
+            for (int r = 0; r < most; ++r) {
+                sum[r][0] += a[r][i] * left;
+                sum[r][1] += a[r][i] * right;
             }
+        }
+        npy_intp wide = std::min((npy_intp) WIDTH, n - j);
+        for (int r = 0; r < most; ++r) {
+            const real *from = (const real *) sum[r];
+            real *to = C + r * ldc + j;
+            for (npy_intp l = 0; l < wide; ++l)
+                to[l] = add ? to[l] + from[l] : from[l];
+        }
     }
 };
 
@@ -135,6 +150,12 @@ template <typename real> struct Packed {
 template <typename real> ALONE add_to(
         npy_intp n, const real *__restrict__ a, real *__restrict__ sum) {
     for (npy_intp j = 0; j < n; ++j) sum[j] += a[j];
+}
+
+template <typename real> ALONE sum_of(
+        npy_intp n, const real *__restrict__ a, const real *__restrict__ b,
+        real *__restrict__ sum) {
+    for (npy_intp j = 0; j < n; ++j) sum[j] = a[j] + b[j];
 }
 
 // One word forward. z (4D) holds the inputs of the gates i, f, o and of the
@@ -196,8 +217,7 @@ template <typename real> static void forward(
         for (npy_intp k = 0; k < m; ++k) {
             real *row = rows + k * 6 * D;
             npy_intp r = review[k];
-            memcpy(row, b, 4 * D * sizeof(real));
-            add_to(4 * D, x + index[t * n + r] * 4 * D, row);
+            sum_of(4 * D, x + index[t * n + r] * 4 * D, b, row);
             memcpy(row + 4 * D, &c[r * D], D * sizeof(real));
             memcpy(row + 5 * D, h_before + r * D, D * sizeof(real));
         }

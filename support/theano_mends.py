@@ -96,11 +96,9 @@ def mended_c(name, code):
     """Return the C code of a module, mended so that it compiles here."""
     if name == 'scan_perform':
         return _replace(code, _SCAN, name)
-    # The longer parts of the header are for few modules, and take g++ time.
-    parts = ['#define %s\n' % part for word, part in (
-        ('npy_3kcompat.h', 'MEND_3KCOMPAT'),
-        ('inplace_increment(', 'MEND_INPLACE_INCREMENT')) if word in code]
-    return '%s%s\n#line 1 "mod.cpp"\n%s' % (''.join(parts), _HEADER, code)
+    # This part of the header is for few modules, and takes g++ time.
+    part = '#define MEND_3KCOMPAT\n' if 'npy_3kcompat.h' in code else ''
+    return '%s%s\n#line 1 "mod.cpp"\n%s' % (part, _HEADER, code)
 
 
 # ---- The mends --------------------------------------------------------------
@@ -174,11 +172,6 @@ _MENDS = {
         ('mask = 0xffffffff\n', 'mask = np.int64(0xffffffff)\n')],
     # NumPy 2.3 has no tostring.
     'theano.printing': [('x.tostring()', 'x.tobytes()')],
-    # NumPy 2 has no PyArray_MapIterArray; theano_mends.h replaces it.
-    'theano.tensor.inc_code': [
-        ('    return code\n',
-         '    import numpy\n'
-         '    return code if numpy.__version__.startswith("1.") else ""\n')],
 }
 
 # The C code of scan comes from a Cython of 2018.
