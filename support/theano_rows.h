@@ -1,6 +1,8 @@
 // a[index] += values and a[index] = values, for the rows of an array, in Theano's
 // AdvancedIncSubtensor1. Theano's own code asks NumPy for the place of every
 // number, which takes several times as long, and which NumPy 2 does not answer.
+#include <cstring>
+#include <vector>
 
 typedef void (*row_function)(char *, npy_intp, const char *, npy_intp,
                              npy_intp);

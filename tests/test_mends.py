@@ -106,45 +106,6 @@ def test_constants_are_known_as_such():
         tensor.get_scalar_constant_value(tensor.dscalar())
 
 
-@pytest.mark.parametrize('dtype', [
-    'int8', 'int32', 'int64', 'uint16', 'float32', 'float64'])
-@pytest.mark.parametrize('set_instead_of_inc', [False, True])
-@pytest.mark.parametrize('shape, values', [
-    ((5, 3), (4, 3)), ((5, 3), (4, 1)), ((5, 3), (1, 3)), ((5, 3), (3,)),
-    ((5, 3), ()), ((5,), (4,)), ((5,), ()), ((5, 2, 3), (4, 2, 3)),
-    ((5, 2, 3), (2, 1)), ((5, 0), (4, 0))])
-def test_rows_are_incremented_one_after_another(dtype, set_instead_of_inc,
-                                                shape, values):
-    rng = numpy.random.RandomState(0)
-    a = rng.randint(0, 9, shape).astype(dtype)
-    b = rng.randint(0, 9, values).astype(dtype)
-    index = numpy.array([1, 4, 1, -5])
-    wanted = a.copy()
-    for i, row in zip(index, numpy.broadcast_to(b, (4,) + shape[1:])):
-        wanted[i] = row if set_instead_of_inc else wanted[i] + row
-    x, y = [tensor.TensorType(dtype, [n == 1 for n in each.shape])()
-            for each in (a, b)]
-    i = tensor.lvector()
-    op = tensor.AdvancedIncSubtensor1(set_instead_of_inc=set_instead_of_inc)
-    function = theano.function([x, y, i], op(x, y, i))
-    numpy.testing.assert_array_equal(function(a, b, index), wanted)
-    # Columns that are far apart in memory, rows in reverse.
-    for turned in numpy.asfortranarray(a), a[::-1][::-1]:
-        numpy.testing.assert_array_equal(function(turned, b, index), wanted)
-    for outside in (5, -6) if a.size else ():
-        with pytest.raises(IndexError):
-            function(a, b, numpy.array([0, 0, 0, outside]))
-
-
-def test_increments_that_do_not_fit_are_an_error():
-    x, y, i = tensor.dmatrix(), tensor.dmatrix(), tensor.lvector()
-    function = theano.function([x, y, i], tensor.inc_subtensor(x[i], y))
-    for shape in (3, 3), (2, 2):
-        with pytest.raises(ValueError):
-            function(numpy.zeros((5, 3)), numpy.zeros(shape),
-                     numpy.array([0, 1]))
-
-
 @pytest.mark.parametrize('shapes', [
     ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((2, 3), (3, 0)), ((0, 0), (0, 0))])
 def test_products_of_empty_matrices(shapes):

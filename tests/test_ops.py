@@ -4,12 +4,17 @@ A training runs as usual. Each node's outputs are compared with NumPy's results
 for the same inputs. Theano compiles different code on different versions of
 Python and NumPy, so its results might differ.
 """
+import os
+import subprocess
+import sys
+
 import numpy
 import pytest
 
 import lstm
 import theano
-from conftest import TINY
+from conftest import ROOT, TINY
+from theano import tensor
 from theano.compile import MonitorMode
 from theano.tensor.subtensor import get_idx_list
 
@@ -241,3 +246,67 @@ def test_every_op_of_a_training_computes_what_numpy_does(
     assert comparison.compared > {
         'Elemwise', 'Dot22', 'Sum', 'mrg_uniform', 'Unique',
         'AdvancedSubtensor1', 'AdvancedIncSubtensor1'}
+
+
+# --------------------------------------------------------------------------
+# The C code that theano_rows.h replaces, and the loops of Theano's code
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('dtype', [
+    'int8', 'int32', 'int64', 'uint16', 'float32', 'float64'])
+@pytest.mark.parametrize('set_instead_of_inc', [False, True])
+@pytest.mark.parametrize('shape, values', [
+    ((5, 3), (4, 3)), ((5, 3), (4, 1)), ((5, 3), (1, 3)), ((5, 3), (3,)),
+    ((5, 3), ()), ((5,), (4,)), ((5,), ()), ((5, 2, 3), (4, 2, 3)),
+    ((5, 2, 3), (2, 1)), ((5, 0), (4, 0))])
+def test_rows_are_incremented_one_after_another(dtype, set_instead_of_inc,
+                                                shape, values):
+    rng = numpy.random.RandomState(0)
+    a = rng.randint(0, 9, shape).astype(dtype)
+    b = rng.randint(0, 9, values).astype(dtype)
+    index = numpy.array([1, 4, 1, -5])
+    wanted = a.copy()
+    for i, row in zip(index, numpy.broadcast_to(b, (4,) + shape[1:])):
+        wanted[i] = row if set_instead_of_inc else wanted[i] + row
+    x, y = [tensor.TensorType(dtype, [n == 1 for n in each.shape])()
+            for each in (a, b)]
+    i = tensor.lvector()
+    op = tensor.AdvancedIncSubtensor1(set_instead_of_inc=set_instead_of_inc)
+    function = theano.function([x, y, i], op(x, y, i))
+    numpy.testing.assert_array_equal(function(a, b, index), wanted)
+    # Columns that are far apart in memory, rows in reverse.
+    for turned in numpy.asfortranarray(a), a[::-1][::-1]:
+        numpy.testing.assert_array_equal(function(turned, b, index), wanted)
+    for outside in (5, -6) if a.size else ():
+        with pytest.raises(IndexError):
+            function(a, b, numpy.array([0, 0, 0, outside]))
+
+
+def test_increments_that_do_not_fit_are_an_error():
+    x, y, i = tensor.dmatrix(), tensor.dmatrix(), tensor.lvector()
+    function = theano.function([x, y, i], tensor.inc_subtensor(x[i], y))
+    for shape in (3, 3), (2, 2):
+        with pytest.raises(ValueError):
+            function(numpy.zeros((5, 3)), numpy.zeros(shape),
+                     numpy.array([0, 1]))
+
+
+def test_a_loop_over_many_inputs_is_vectorized(tmp_path):
+    """g++ leaves out loops that it takes for ones that hardly ever run."""
+    if 'g++' not in os.path.basename(theano.config.cxx.split()[0]):
+        pytest.skip('other compilers have other reports')
+    code = (
+        'from support import theano_setup\n'
+        'import theano\n'
+        'from theano import tensor\n'
+        'theano.config.gcc.cxxflags += " -fopt-info-vec"\n'
+        'a, b, c, d = tensor.fmatrices(4)\n'
+        'print("The function:")\n'
+        'theano.function([a, b, c, d], tensor.sqrt(\n'
+        '    (a + 1e-6) / (b + c + 1e-6)) * d)\n')
+    printed = subprocess.check_output(
+        [sys.executable, '-c', code], cwd=ROOT, stderr=subprocess.STDOUT,
+        universal_newlines=True, env=dict(
+            os.environ, THEANO_FLAGS='floatX=float32,base_compiledir=%s,'
+            'cmodule.compilation_warning=True' % tmp_path))
+    assert 'loop vectorized' in printed.partition('The function:')[2]

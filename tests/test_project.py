@@ -235,7 +235,8 @@ def test_code_is_compiled_without_debug_info_unless_the_user_sets_flags():
     code = ('from support import theano_setup\nimport theano\n'
             'print(theano.config.gcc.cxxflags)')
     for flags, expected in (
-            ('', '-g0 -std=gnu++11'), ('gcc.cxxflags=-DX', '-DX')):
+            ('', '-g0 -std=gnu++11 --param=hot-bb-frequency-fraction=1000000'),
+            ('gcc.cxxflags=-DX', '-DX')):
         assert subprocess.check_output(
             [sys.executable, '-c', code], cwd=ROOT,
             env=dict(os.environ, THEANO_FLAGS=flags),
