@@ -723,7 +723,8 @@ def test_layers_of_every_width_equal_those_in_scan(dim):
     """The product in C++ works in blocks of columns and of rows."""
     options = dict(OPTIONS, dim_proj=dim, n_words=50)
     in_c, in_scan = in_c_and_scan('two layers', options, dim ** -0.5)
-    for shape in ((30, 16), (4, 9), (1, 1)):
+    shapes = [(30, 16), (4, 9)] + [(2, n) for n in range(1, 9)]
+    for shape in shapes:
         batch = random_batch(*shape, options=options)
         for value, wanted in zip(in_c(*batch)[0], in_scan(*batch)[0]):
             assert_close(value, wanted)
