@@ -4,7 +4,7 @@
 #include <numpy/arrayobject.h>
 
 // A module calls these functions dozens of times, but never in a loop. Inlined,
-// or optimized for speed, they would take g++ time.
+// they would take g++ time.
 #define MENDED static __attribute__((noinline, unused))
 
 // Python 3.12 made this longer.
