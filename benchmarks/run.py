@@ -298,19 +298,24 @@ def versions(pythons, repeats):
                     1e3 * system.ask('train', 0, n) / n)
         for system in systems.values():
             system.close()
+    starts = start_up(pythons, repeats)
     for python in pythons:
         label = subprocess.check_output([python, '-c', (
             'import numpy, platform; print("Python %s, NumPy %s" % ('
             'platform.python_version(), numpy.__version__))')],
             universal_newlines=True).strip()
-        result[label] = dict(ms_update=float(numpy.median(times[python])))
-        print('%s: %.2f ms per update' % (label, result[label]['ms_update']))
-        result[label].update(start_up(python))
+        result[label] = dict(starts[python], ms_update=float(
+            numpy.median(times[python])))
+        print('%s: %s' % (label, result[label]))
     return result
 
 
-def start_up(python=sys.executable):
-    """Return seconds from start to first update, with and without cache."""
+def start_up(pythons, repeats):
+    """Return each Python's seconds from start to first update.
+
+    Medians, with an empty compile directory and with a filled one. The Pythons
+    take turns.
+    """
     code = ('import time, sys; start = time.time(); import lstm\n'
             'def first(*args):\n'
             '    f, g = lstm.adadelta(*args)\n'
@@ -321,18 +326,19 @@ def start_up(python=sys.executable):
             '    return run, g\n'
             'first.__name__ = "adadelta"\n'
             'lstm.train_lstm(optimizer=first, saveto=None)')
-    result = {}
-    with tempfile.TemporaryDirectory() as folder:
-        flags = os.environ.get('THEANO_FLAGS', '')
-        env = dict(os.environ, PYTHONPATH=os.path.dirname(HERE),
-                   THEANO_FLAGS=flags + ',base_compiledir=' + folder)
-        for kind in ('empty compile directory', 'warm'):
-            lines = subprocess.check_output(
-                [python, '-c', code], env=env,
-                universal_newlines=True).splitlines()
-            result[kind] = float(lines[-1])
-            print('start to first update, %s: %.1f s' % (kind, result[kind]))
-    return result
+    kinds = ('empty compile directory', 'warm')
+    seconds = {(python, kind): [] for python in pythons for kind in kinds}
+    for python in repeats * list(pythons):
+        with tempfile.TemporaryDirectory() as folder:
+            flags = os.environ.get('THEANO_FLAGS', '')
+            env = dict(os.environ, PYTHONPATH=os.path.dirname(HERE),
+                       THEANO_FLAGS=flags + ',base_compiledir=' + folder)
+            for kind in kinds:
+                seconds[python, kind].append(float(subprocess.check_output(
+                    [python, '-c', code], env=env,
+                    universal_newlines=True).splitlines()[-1]))
+    return {python: {kind: float(numpy.median(seconds[python, kind]))
+                     for kind in kinds} for python in pythons}
 
 
 PLOT = """
@@ -407,7 +413,9 @@ def main():
     if args.pythons and args.only in 'versions':
         results['versions'] = versions(args.pythons, args.repeats)
     if args.only in 'start-up':
-        results['start_up'] = start_up()
+        results['start_up'] = start_up(
+            [sys.executable], args.repeats)[sys.executable]
+        print('start to first update: %s' % results['start_up'])
     save()
     if args.torch:
         subprocess.call([args.torch, '-c', PLOT, path,
