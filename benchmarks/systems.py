@@ -271,6 +271,7 @@ def main():
                 continue
             if GROUP is not None and GROUP.size > 1:
                 GROUP.meet(GROUP.comm)
+                GROUP.comm.Barrier()  # meet returns up to 20 ms later in some
             timed = command[0] == 'exchange' and Timed(GROUP.comm)
             if timed:
                 GROUP.comm = timed
