@@ -1,4 +1,4 @@
-"""Mend Theano 1.0.5, of 2020, for Python 3.11 to 3.13 and their NumPy.
+"""Mend Theano 1.0.5, of 2020, for Python 3.11 to 3.14 and their NumPy.
 
 :func:`install`, called before Theano is imported, changes the text of some of
 Theano's modules while they are imported, and C code before it is compiled.

@@ -118,9 +118,9 @@ _user = _Settings()
 
 def _check_packages():
     """Raise an error if the version of Python or of NumPy does not fit."""
-    if sys.version_info >= (3, 14):
+    if sys.version_info >= (3, 15):
         raise SetupError(
-            'these scripts run on Python 3.8 to 3.13, not on %d.%d; "pip '
+            'these scripts run on Python 3.8 to 3.14, not on %d.%d; "pip '
             'install uv && uv run lstm.py" installs a Python that fits'
             % sys.version_info[:2])
     try:

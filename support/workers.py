@@ -5,9 +5,16 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 
 _CHUNK = 50  # values per message between processes
 _receivers = []  # ends of pipes that processes started later inherit
+
+# Python 3.14 would start processes that import the caller's script again, as
+# on macOS and Windows. It would do its work a second time.
+_started_by = multiprocessing
+if sys.version_info >= (3, 14) and sys.platform.startswith('linux'):
+    _started_by = multiprocessing.get_context('fork')
 
 
 def processors():
@@ -49,7 +56,7 @@ def mapped(function, values, processes):
             for k in range(processes):
                 receiver, sender = multiprocessing.Pipe(False)
                 _receivers.append(receiver)
-                process = multiprocessing.Process(
+                process = _started_by.Process(
                     target=_work, args=(function, chunks[k::processes],
                                         sender))
                 process.daemon = True

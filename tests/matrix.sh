@@ -2,7 +2,7 @@
 # Train, resume and predict with every Python that is found here. Then load the
 # files of each in all the others.
 #
-#     tests/matrix.sh [VERSION ...]      (default: 2.7 and 3.8 to 3.13)
+#     tests/matrix.sh [VERSION ...]      (default: 2.7 and 3.8 to 3.14)
 #     tests/matrix.sh --find VERSION     (prints the path of this Python)
 #
 # It needs uv.
@@ -10,7 +10,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-[ $# -gt 0 ] || set -- 2.7 3.8 3.9 3.10 3.11 3.12 3.13
+[ $# -gt 0 ] || set -- 2.7 3.8 3.9 3.10 3.11 3.12 3.13 3.14
 
 find_python() {
     # On the PATH, or among pyenv's; one that starts and is this version.

@@ -178,9 +178,9 @@ def test_the_data_script_needs_no_compiler(tmp_path):
 
 def test_a_python_that_is_too_new_is_told_in_one_sentence(tmp_path):
     (tmp_path / 'sitecustomize.py').write_text(
-        'import sys\nsys.version_info = (3, 14, 0, "final", 0)\n')
+        'import sys\nsys.version_info = (3, 15, 0, "final", 0)\n')
     assert_one_sentence(start(str(tmp_path), PYTHONPATH=str(tmp_path)),
-                        '3.8 to 3.13, not on 3.14', 'uv run lstm.py')
+                        '3.8 to 3.14, not on 3.15', 'uv run lstm.py')
 
 
 def blas_flags(first='support', **env):
