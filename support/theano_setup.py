@@ -366,9 +366,8 @@ def _headers(preargs):
     import numpy
     from theano import config
     from theano.gof import cmodule
-    if (sys.platform == 'darwin' or 'clang' in os.path.basename(config.cxx)
-            or any(flag.startswith('-std=') and flag != _STANDARD
-                   for flag in preargs)):
+    if _is_clang() or any(flag.startswith('-std=') and flag != _STANDARD
+                          for flag in preargs):
         return []  # clang would stop with an error if they do not fit
     # No header has the functions of BLAS, which -D renames.
     flags = ['-fvisibility=hidden', '-g'] + [
@@ -562,11 +561,20 @@ def _import_for_help():
 # The headers of a later standard are longer.
 _STANDARD = '-std=gnu++11'
 
-
 # Theano's functions return wherever an array does not fit. After many of these
 # tests, g++ takes the loop over the numbers for one that hardly ever runs, and
-# does not vectorize it. Here, loops count as often run.
+# does not vectorize it. Here, all loops count as often run.
 _HOT_LOOPS = '--param=hot-bb-frequency-fraction=1000000'
+
+# Theano's functions store sizes of arrays in an int[], which clang refuses.
+_NARROWING = '-Wno-c++11-narrowing'
+
+
+def _is_clang():
+    """Return whether the compiler is clang, which macOS also calls g++."""
+    import theano
+    return sys.platform == 'darwin' or (
+        'clang' in os.path.basename(theano.config.cxx))
 
 
 def _compiler_flags():
@@ -576,7 +584,8 @@ def _compiler_flags():
     """
     import theano
     if not _user.has('gcc', 'cxxflags'):
-        theano.config.gcc.cxxflags = ' '.join(['-g0', _STANDARD, _HOT_LOOPS])
+        theano.config.gcc.cxxflags = ' '.join([
+            '-g0', _STANDARD, _NARROWING if _is_clang() else _HOT_LOOPS])
 
 
 class _Unused(object):

@@ -197,11 +197,12 @@ def test_clang_is_used_where_there_is_no_gcc(tmp_path):
         u'#!/bin/sh\nPATH=%s\nexec %s "$@"\n' % (os.environ['PATH'],
                                                  compiler))
     (bin_ / 'clang++').chmod(0o755)
-    code = ('print(theano.config.cxx); from theano import tensor; '
+    code = ('print(theano.config.cxx); print(theano.config.gcc.cxxflags); '
+            'from theano import tensor; '
             'x = tensor.vector(); print(theano.function([x], 2 * x)([3]))')
     flags = 'base_compiledir=%s' % (tmp_path / 'cache')
     assert set_up(code, PATH=str(bin_), THEANO_FLAGS=flags) == (
-        'clang++\n[6.]\n', '')
+        'clang++\n-g0 -std=gnu++11 -Wno-c++11-narrowing\n[6.]\n', '')
     compiled = [name for _, _, names in os.walk(str(tmp_path / 'cache'))
                 for name in names if name.endswith('.so')]
     assert len(compiled) >= 2  # Theano's own, and that of the function
