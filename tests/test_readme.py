@@ -405,6 +405,7 @@ def test_speeds_of_several_processes_are_those_of_the_results():
         results = json.load(f)
     text = read('benchmarks/README.rst')
     for label, ms in results['processes'].items():
+        assert abs(ms['cpu of shared'] / ms['shared'] - 1) < .02
         if 'batch_size' not in label:
             label += ', batch_size=16'
         assert ['%.1f' % ms['one'], '%.1f' % ms['shared'],
