@@ -26,10 +26,10 @@ import threading
 from xml.sax.saxutils import escape
 
 if __name__ == '__main__':
-    from support import terminal
+    from lstm_support import terminal
     terminal.start_script()
 try:
-    from support import theano_setup  # noqa: F401  before Theano
+    from lstm_support import theano_fixes  # noqa: F401  before Theano
 except ImportError as error:
     if __name__ != '__main__':
         raise
@@ -41,11 +41,14 @@ from theano import tensor
 
 import imdb
 import lstm
-from support import (
-    checkpoint, corpus, files, fused_lstm, inputs, options as opt, tables,
-    terminal, text as text_rules)
-from support.metrics import missing, scores
-from support.terminal import printable
+from lstm_support import terminal, text as text_rules
+from lstm_support.corpora import tables
+from lstm_support.explain import inputs
+from lstm_support.kernel import layer as fused_lstm
+from lstm_support.storage import files
+from lstm_support.training import options as opt, state as checkpoint
+from lstm_support.training.metrics import missing, scores
+from lstm_support.terminal import log, one_line, printable
 
 # ---- Models -----------------------------------------------------------------
 
@@ -123,7 +126,7 @@ def load_model(path):
 
 def _fit_names(path, names):
     """Return printable names of classes; raise a ValueError if two agree."""
-    names = [corpus.one_line(name, None) for name in names]
+    names = [one_line(name, None) for name in names]
     if len(set(names)) < len(names):
         raise ValueError('%s has two classes that look the same: %s'
                          % (path, ', '.join(names)))
@@ -159,7 +162,7 @@ def _check_shapes(path, shapes):
            for name in ('Wemb', 'U')) or total > 4 * files.MAX_BYTES:
         raise ValueError('%s has arrays of the wrong shape, or is too large; '
                          'a larger model needs a larger MAX_BYTES in '
-                         'support/files.py' % path)
+                         'lstm_support/storage/files.py' % path)
 
 
 # Theano compiles one function at a time.
@@ -199,7 +202,7 @@ def build(path):
         last = options['n_words'] - 1
         x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
         shape = model[4](x, mask).shape
-    except theano_setup.CompilerError:
+    except theano_fixes.CompilerError:
         raise  # the model is not the cause
     except KeyError as error:
         raise ValueError('%s lacks the parameter %s, which build_model in '
@@ -242,7 +245,7 @@ class Classifier(object):
     dictionary : dict
         Word to id.
     tokenizer : str
-        Name of the tokenizer, see :func:`support.text.name`.
+        Name of the tokenizer, see :func:`lstm_support.text.name`.
 
     Raises
     ------
@@ -685,15 +688,13 @@ def predict(args, write):
             else:
                 write(_as_text(classifier, text, probs, shown, colour))
             if seq.count(imdb.UNKNOWN) == len(seq):
-                sys.stderr.write('the model knows no word of this: %r\n'
-                                 % text[:60])
-        if sys.stdout.broken and not args.html:
-            break  # the reader has ended, as head does
+                log.warning("none of these words is in the model's vocabulary: "
+                            '%r' % text[:60])
     if args.html:
         path = files.as_path(args.html)
         with files.atomic_write(path) as f:
             f.write(explain_in_html(explanations).encode('utf-8'))
-        sys.stderr.write('Wrote %s\n' % path)
+        log.warning('Wrote %s' % path)
 
 
 def _as_json(classifier, text, seq, probs, explanation):
@@ -911,8 +912,7 @@ def _parse(arguments):
         if not args.texts and not args.file:
             args.texts = ['-']
             if sys.stdin is not None and sys.stdin.isatty():
-                sys.stderr.write('Reading reviews, one per line; Ctrl-D '
-                                 'ends.\n')
+                log.warning('Reading reviews, one per line; Ctrl-D ends.')
     return args
 
 
@@ -939,7 +939,7 @@ def _default_model(command):
     if not os.path.exists(path) and os.path.exists(OWN_MODEL):
         path = OWN_MODEL
     if os.path.exists(path):
-        sys.stderr.write('%s\n' % describe(path))
+        log.warning(describe(path))
     return path
 
 
@@ -964,40 +964,46 @@ def describe(path):
         known = isinstance(number, six.integer_types)
         words = ', trained on %s%s%s' % (
             '%d reviews of ' % number if known else '',
-            corpus.one_line(source), words)
+            one_line(source), words)
     return 'The model is %s%s' % (path, words)
 
 
 def _write(text):
     """Write UTF-8 to standard output, whatever the locale is."""
-    sys.stdout.write_utf8(text if isinstance(text, six.text_type)
-                          else text.decode('utf-8'))
+    if sys.stdout is None:
+        return
+    if sys.stdout.isatty() or not hasattr(sys.stdout, 'buffer'):
+        sys.stdout.write(text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode('utf-8', 'replace'))
+    sys.stdout.flush()
 
 
 def main(arguments):
     """Run a command; return the exit code."""
-    with terminal.guarded_output(may_end=True):
-        try:
-            args = _parse(arguments)
-            args.model = (files.as_path(args.model) if args.model
-                          else _default_model(args.command))
-            if not os.path.exists(args.model):
-                raise IOError('there is no model file %s; train one with '
-                              '"python lstm.py", or name one with --model'
-                              % args.model)
-            with theano_setup.announcing('the LSTM layer'):
-                {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
-                    args.command](args, _write)
-        except (ImportError, IOError, OSError, MemoryError, UnicodeError,
-                ValueError) as error:
-            sys.stderr.write('classify.py: %s\n' % (
-                str(error) or 'there is not enough memory'))
-            return 1
-        except KeyboardInterrupt:
-            return 130
-        # A reader may end early, as head does; a full disk is an error.
-        return int(sys.stdout.broken and getattr(
-            sys.stdout.error, 'errno', None) != errno.EPIPE)
+    try:
+        args = _parse(arguments)
+        args.model = (files.as_path(args.model) if args.model
+                      else _default_model(args.command))
+        if not os.path.exists(args.model):
+            raise IOError('there is no model file %s; train one with '
+                          '"python lstm.py", or name one with --model'
+                          % args.model)
+        with theano_fixes.announcing('the LSTM layer'):
+            {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
+                args.command](args, _write)
+    except BrokenPipeError:  # a reader may end early, as head does
+        terminal.discard(sys.stdout)
+    except (ImportError, IOError, OSError, MemoryError, UnicodeError,
+            ValueError) as error:
+        terminal.discard(sys.stdout)
+        log.warning('classify.py: %s' % (
+            str(error) or 'there is not enough memory'))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 if __name__ == '__main__':

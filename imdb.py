@@ -44,11 +44,13 @@ import sys
 
 import numpy
 
-from support import (
-    corpus, datafile, files, layout, skipgram, terminal, text, workers)
-from support.datafile import (  # noqa: F401  part of the interface
+from lstm_support import text
+from lstm_support.corpora import layout, skipgram, sources as corpus, workers
+from lstm_support.storage import data_file as datafile, files
+from lstm_support.storage.data_file import (  # noqa: F401  part of the interface
     Corpus, Words, dictionary_path, fingerprint)
-from support.layout import check_sets  # noqa: F401  so is this
+from lstm_support.corpora.layout import check_sets  # noqa: F401  so is this
+from lstm_support.terminal import log
 
 PADDING = 0     # word id that pads short reviews; the mask hides it
 UNKNOWN = 1     # word id of every word outside the vocabulary
@@ -63,7 +65,7 @@ TOKENIZER = text.name('en')
 # ---- Text to word ids -------------------------------------------------------
 
 def tokenize(review, tokenizer=TOKENIZER):
-    """Split a review into words, see :func:`support.text.tokenize`."""
+    """Split a review into words, see :func:`lstm_support.text.tokenize`."""
     return text.tokenize(review, tokenizer)
 
 
@@ -78,7 +80,7 @@ def encode(review, dictionary, n_words=None, tokenizer=TOKENIZER):
     n_words : int, optional
         Size of the vocabulary: ids of `n_words` or more become 1.
     tokenizer : str, optional
-        The tokenizer of the dictionary, see :func:`support.text.name`.
+        The tokenizer of the dictionary, see :func:`lstm_support.text.name`.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def read_reviews(source, text_column=None, label_column=None,
         `split` is 'train', 'valid' or 'test', `label` the name of the class.
         The list is sorted by file name, so that an archive and its extracted
         folder agree; that of a table is in the order of its rows. Its items
-        are :class:`support.layout.Review`, with the attribute `group`.
+        are :class:`lstm_support.corpora.layout.Review`, with the attribute `group`.
 
     Raises
     ------
@@ -153,10 +155,10 @@ def read_reviews(source, text_column=None, label_column=None,
                 'test/CLASS/*.txt, or let --test_portion 0.1 set them apart'
                 % source)
         reviews, how = layout.set_apart(reviews, share)
-        print('There is no test part: %g of the texts of each class are set '
-              'apart for it%s' % (share, how))
+        log.info('There is no test part: %g of the texts of each class are set '
+                 'apart for it%s' % (share, how))
     elif test_portion:
-        print('There is a test part, so test_portion has no effect')
+        log.info('There is a test part, so test_portion has no effect')
     layout.check_classes(source, [review[:2] for review in reviews])
     return reviews
 
@@ -174,7 +176,7 @@ def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
     processes : int, optional
         Number of processes that tokenize.
     tokenizer : str, optional
-        See :func:`support.text.name`.
+        See :func:`lstm_support.text.name`.
     notes : corpus.Notes, optional
         Counts reviews without words, which are left out, and duplicate
         reviews.
@@ -265,7 +267,7 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
         The data file to write. The dictionary goes next to it, as
         ``*.dict.pkl``. Both have the same bytes on every run.
     lang : str, optional
-        Code of the language, see :func:`support.text.name`.
+        Code of the language, see :func:`lstm_support.text.name`.
     model : str or path, optional
         A model whose words are added to the dictionary. A training that
         starts from this model then keeps its embeddings of these words.
@@ -293,24 +295,24 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     _make_folder(path)
     datafile.write(path, encoded)
     train = encoded.train
-    print(layout.table_of_classes(encoded[:3], encoded.classes))
+    log.info(layout.table_of_classes(encoded[:3], encoded.classes))
     if len(train[0]) < 200:
-        print('Warning: %d training reviews are few; training and validation '
-              'need some hundreds' % len(train[0]))
+        log.info('Warning: %d training reviews are few; training and validation '
+                 'need some hundreds' % len(train[0]))
     # The dictionary may have words of the model that no training review has.
     distinct = len(encoded.dictionary) if not model else len(set(
         word for review in train[0] for word in review))
-    print('%d training and %d test reviews; %d words in the training reviews, '
-          '%d of them distinct' % (len(train[0]), len(encoded.test[0]),
-                                   sum(map(len, train[0])), distinct))
+    log.info('%d training and %d test reviews; %d words in the training reviews, '
+             '%d of them distinct' % (len(train[0]), len(encoded.test[0]),
+                                      sum(map(len, train[0])), distinct))
     if model:
-        print('%d words with those of %s; train with --n_words %d to use all'
-              % (len(encoded.dictionary), model,
-                 len(encoded.dictionary) + FIRST_WORD))
+        log.info('%d words with those of %s; train with --n_words %d to use all'
+                 % (len(encoded.dictionary), model,
+                    len(encoded.dictionary) + FIRST_WORD))
     if encoded.groups is not None:
-        print('The training reviews belong to %d groups, such as films'
-              % len(set(encoded.groups)))
-    print('Wrote %s and %s' % (path, dictionary_path(path)))
+        log.info('The training reviews belong to %d groups, such as films'
+                 % len(set(encoded.groups)))
+    log.info('Wrote %s and %s' % (path, dictionary_path(path)))
 
 
 def _check_new(path, command):
@@ -381,7 +383,7 @@ def write_vectors(source, path, dim=64, lang='en', text_column=None,
     path : str or path
         The text file to write, for the option ``vectors`` of ``lstm.py``.
     dim : int, optional
-        Numbers per vector, see :func:`support.skipgram.train`.
+        Numbers per vector, see :func:`lstm_support.corpora.skipgram.train`.
     lang : str, optional
         As for :func:`preprocess`.
 
@@ -402,8 +404,8 @@ def write_vectors(source, path, dim=64, lang='en', text_column=None,
         labelled, unlabelled = read_texts(
             source, text_column, label_column, test_portion, notes,
             group_column)
-    print('%d labelled and %s unlabelled training texts' % (
-        len(labelled), len(unlabelled) or 'no'))
+    log.info('%d labelled and %s unlabelled training texts' % (
+           len(labelled), len(unlabelled) or 'no'))
     texts, shared = labelled + unlabelled, {}
     with _tokenized(texts, tokenizer, _processes(texts)) as tokens:
         # Each distinct word is stored once: copies would take a gigabyte.
@@ -452,7 +454,7 @@ def get_dataset_file(dataset, default_dataset=None, origin=None):
 
 
 def read_words(path='imdb.dict.pkl'):
-    """Load a dictionary file, see :func:`support.datafile.read_words`.
+    """Load a dictionary file, see :func:`lstm_support.storage.data_file.read_words`.
 
     For `path`, see :func:`find_file`.
     """
@@ -556,7 +558,7 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
         if groups is not None and split == 'random':
             groups = None
             if verbose:
-                print('Validation at random, not by group')
+                log.info('Validation at random, not by group')
         parts = [(train, kept[part]) for part in layout.hold_back(
             [train[1][n] for n in kept],
             groups and [groups[n] for n in kept], valid_portion, seed,
@@ -594,15 +596,15 @@ def _print_losses(reviews, n_all, maxlen, n_words, n_valid):
     `reviews` are the `n_all` training reviews without those left out.
     """
     if len(reviews) < n_all:
-        print('maxlen=%s leaves out %d of %d training reviews'
-              % (maxlen, n_all - len(reviews), n_all))
+        log.info('maxlen=%s leaves out %d of %d training reviews'
+                 % (maxlen, n_all - len(reviews), n_all))
     unknown = sum(review.count(UNKNOWN) for review in reviews)
     if unknown:
-        print('n_words=%d makes %.1f %% of the words in the training reviews '
-              'unknown' % (n_words, 100. * unknown / sum(map(len, reviews))))
+        log.info('n_words=%d makes %.1f %% of the words in the training reviews '
+                 'unknown' % (n_words, 100. * unknown / sum(map(len, reviews))))
     if n_valid < 100:
-        print('Warning: %d validation reviews tell little about which '
-              'parameters are best' % n_valid)
+        log.info('Warning: %d validation reviews tell little about which '
+                 'parameters are best' % n_valid)
 
 
 _sample = None  # encoded on first use, which takes a second
@@ -657,9 +659,9 @@ def load_dataset(name, **kwargs):
     """
     path = data_path(name)
     if path is None and name == 'imdb':
-        print('There is no data/imdb.pkl, so this takes data/sample, a '
-              'few hundred short reviews:\nenough to see it work, not to '
-              'judge it by. ./download.sh gets the real data set.')
+        log.info('There is no data/imdb.pkl, so this takes data/sample, a '
+                 'few hundred short reviews:\nenough to see it work, not to '
+                 'judge it by. ./download.sh gets the real data set.')
     return load_data(path, **kwargs)
 
 
@@ -803,7 +805,7 @@ def prepare_data(seqs, labels, maxlen=None):
     of padding. There is at least one row.
     """
     # Here, since preprocessing needs no Theano, and its import takes seconds.
-    from support import theano_setup  # noqa: F401  before Theano
+    from lstm_support import theano_fixes  # noqa: F401  before Theano
     from theano import config
 
     if maxlen is not None:
@@ -892,30 +894,28 @@ def main():
     parser.add_argument(
         '--dim', type=int, metavar='N', default=64,
         help='with --vectors: numbers per vector (default: 64)')
-    with terminal.guarded_output(may_end=True):  # help may go to a pipe
-        args = parser.parse_args()
-        if args.vectors is not None and args.path is not None:
-            parser.error('--vectors writes no data file, so do not name one')
-        if args.vectors is not None and args.model is not None:
-            parser.error('--vectors takes no --model')
+    args = parser.parse_args()
+    if args.vectors is not None and args.path is not None:
+        parser.error('--vectors writes no data file, so do not name one')
+    if args.vectors is not None and args.model is not None:
+        parser.error('--vectors takes no --model')
     default = os.path.join('data', 'imdb.pkl')
     path = next(name for name in (args.vectors, args.path, default)
                 if name is not None)
     options = (args.lang, args.text, args.label, args.test_portion, args.group)
-    with terminal.guarded_output():
-        try:
-            if args.vectors is None:
-                preprocess(args.source, path, *options, model=args.model)
-            else:
-                write_vectors(args.source, path, args.dim, *options)
-        except (ImportError, IOError, OSError, RuntimeError,
-                ValueError) as error:
-            sys.stderr.write('imdb.py: %s\n' % error)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            sys.stderr.write('imdb.py: interrupted; %s was not written\n'
-                             % path)
-            sys.exit(130)  # as shells report SIGINT
+    try:
+        if args.vectors is None:
+            preprocess(args.source, path, *options, model=args.model)
+        else:
+            write_vectors(args.source, path, args.dim, *options)
+    except (ImportError, IOError, OSError, RuntimeError,
+            ValueError) as error:
+        log.warning('imdb.py: %s' % error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write('imdb.py: interrupted; %s was not written\n'
+                         % path)
+        sys.exit(130)  # as shells report SIGINT
 
 
 if __name__ == '__main__':

@@ -30,10 +30,10 @@ import sys
 import time
 
 if __name__ == '__main__':
-    from support import terminal
+    from lstm_support import terminal
     terminal.start_script()
 try:
-    from support import theano_setup  # noqa: F401  before Theano
+    from lstm_support import theano_fixes  # noqa: F401  before Theano
 except ImportError as error:
     if __name__ != '__main__':
         raise
@@ -44,12 +44,15 @@ from theano import tensor
 
 import imdb
 from imdb import get_minibatches_idx
-from support import (checkpoint, fused_lstm, memory, metrics, options as opt,
-                     parallel, sparse, terminal, vectors)
-from support.checkpoint import (  # noqa: F401  part of the interface
+from lstm_support.kernel import layer as fused_lstm
+from lstm_support.terminal import log
+from lstm_support.training import (
+    memory, metrics, options as opt, parallel, report, rows as sparse,
+    state as checkpoint, vectors)
+from lstm_support.training.state import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
-from support.metrics import pred_error, pred_probs  # noqa: F401  as well
-from support.random_streams import MRG_RandomStreams
+from lstm_support.training.metrics import pred_error, pred_probs  # noqa: F401  as well
+from lstm_support.training.random_streams import MRG_RandomStreams
 
 SEED = 123
 MAX_WORDS = 2 ** 18  # per minibatch in evaluation, padding included
@@ -627,11 +630,11 @@ def train_lstm(
     if options['resume'] and not options['saveto']:
         raise ValueError('resume=True needs the saveto of the training to '
                          'continue')
-    with terminal.guarded_output(), parallel.processes() as group, (
+    with parallel.processes() as group, (
             checkpoint.sole_writer(group.first and options['saveto'])):
         training = Training(options, group)
         fault = None
-        with terminal.Signals() as signals:
+        with report.Signals() as signals:
             try:
                 training.run(signals)
             except (FloatingPointError, MemoryError) as error:
@@ -648,8 +651,8 @@ class Training(object):
         self.options, self.group = options, group
         optimizer = options['optimizer']
         options['optimizer'] = opt.name_of(optimizer)
-        print('Options:', ', '.join('%s=%s' % item
-                                    for item in options.items()))
+        log.info('Options: ' + ', '.join('%s=%s' % item
+                                         for item in options.items()))
         self.rng = numpy.random.RandomState(options['seed'])
         with group.agreed():
             self.load_data()
@@ -670,7 +673,7 @@ class Training(object):
 
     def load_data(self):
         """Load the data sets; store their properties in the options."""
-        print('Reading the data set')
+        log.info('Reading the data set')
         options, name = self.options, self.options['dataset']
         load, self.prepare_data = get_dataset(name)
         self.train, self.valid, self.test = sets = opt.call(
@@ -707,7 +710,7 @@ class Training(object):
     def compile(self, tparams, optimizer):
         """Build the graph, compile its functions and make the state."""
         options = self.options
-        print('Building and compiling the model')
+        log.info('Building and compiling the model')
         start = time.time()
         self.use_noise, x, mask, y, _, self.f_pred, cost = build_model(
             tparams, options)
@@ -722,7 +725,7 @@ class Training(object):
             tensor.scalar('lr'), tparams, grads, x, mask, y, cost)
         self.f_grad_shared = self.group.divided(self.f_grad_shared)
         self.f_pred = self.group.prediction(self.f_pred)
-        print('Compiled in %.1f s' % (time.time() - start))
+        log.info('Compiled in %.1f s' % (time.time() - start))
         self.average = options['average'] and sparse.Average(
             tparams, grads, [x, mask, y], options['average'],
             every_row=optimizer not in (adadelta, adam, sgd))
@@ -762,9 +765,9 @@ class Training(object):
         valid_freq, save_freq = [
             self.epoch_size if options[name] == -1 else options[name]
             for name in ('validFreq', 'saveFreq')]
-        print('%d training, %d validation and %d test reviews' % (
-            len(self.train[0]), len(self.valid[0]), len(self.test[0])))
-        self.status = terminal.Status(self.epoch_size, options['dispFreq'],
+        log.info('%d training, %d validation and %d test reviews' % (
+               len(self.train[0]), len(self.valid[0]), len(self.test[0])))
+        self.status = report.Status(self.epoch_size, options['dispFreq'],
                                       state.update)
         for x, mask, y in self.minibatches():
             if self.stopping.done or self.group.stops(signals):
@@ -827,13 +830,13 @@ class Training(object):
         state.history.append([state.update, mean_cost, train_err, valid_err,
                               test_err])
         self.status.clear()
-        print('Update %d  Errors: train %.4f  valid %.4f  test %.4f'
-              % (state.update, train_err, valid_err, test_err))
+        log.info('Update %d  Errors: train %.4f  valid %.4f  test %.4f'
+                 % (state.update, train_err, valid_err, test_err))
         if self.stopping.is_best(valid_err):
             state.best_params = averaged
         if self.stopping.done:
-            print('Stopping early: %d validations without a new lowest error'
-                  % self.stopping.bad_counter)
+            log.info('Stopping early: %d validations without a new lowest error'
+                     % self.stopping.bad_counter)
 
     def model(self, **errors):
         """Return the contents of a model file, for :func:`save_model`."""
@@ -864,9 +867,9 @@ class Training(object):
         errors = self.errors(self.train)
         for line in metrics.missing(self.options['classes'], self.test[1],
                                     self.predicted):
-            print(line)
-        print('Errors of the best parameters: train %.4f  valid %.4f  test '
-              '%.4f' % errors)
+            log.info(line)
+        log.info('Errors of the best parameters: train %.4f  valid %.4f  test '
+                 '%.4f' % errors)
         saved = self.saver.save_final(self.model(**dict(
             zip(('train_err', 'valid_err', 'test_err'), errors))))
         self.status.summarize(state.update)
@@ -888,13 +891,12 @@ def command_line(**changed):
 
 if __name__ == '__main__':
     # Edit the options here, or give them: python lstm.py --dim_proj 64
-    with terminal.guarded_output():
-        try:
-            train_lstm(**command_line(
-                max_epochs=100,
-                test_size=500,
-            ))
-        except (IOError, OSError, ValueError, FloatingPointError,
-                MemoryError) as error:
-            sys.stderr.write('lstm.py: %s\n' % error)
-            sys.exit(1)
+    try:
+        train_lstm(**command_line(
+            max_epochs=100,
+            test_size=500,
+        ))
+    except (IOError, OSError, ValueError, FloatingPointError,
+            MemoryError) as error:
+        log.warning('lstm.py: %s' % error)
+        sys.exit(1)

@@ -29,7 +29,9 @@ import classify  # noqa: E402
 import imdb  # noqa: E402
 import lstm  # noqa: E402
 import numpy  # noqa: E402
-from support import datafile, files, metrics, skipgram  # noqa: E402
+from lstm_support.corpora import skipgram
+from lstm_support.storage import data_file as datafile, files
+from lstm_support.training import metrics  # noqa: E402
 
 SEEDS = [123, 1, 2, 3, 4]
 

@@ -108,7 +108,7 @@ def fast_text(sets, settings, path):
 def torch_lstm(sets, settings, path):
     """PyTorch's nn.LSTM in the model of lstm.py."""
     import torch
-    from support import vectors
+    from lstm_support.training import vectors
     from torch import nn
     torch.set_num_threads(1)
     torch.manual_seed(settings['seed'])
@@ -325,7 +325,7 @@ def choose(args, folder):
 
 def compare(args, folder):
     import accuracy
-    from support import options
+    from lstm_support.training import options
     defaults = options.defaults(accuracy.lstm.train_lstm)
     settings = dict({name: defaults[name] for name in KNOWN | set(FIXED)},
                     **accuracy.LABELLED)

@@ -237,7 +237,7 @@ def machines(repeats):
     Each machine computes the gradients of its part of a minibatch. Then all
     exchange them and make the same update. Reviews have their full length.
     """
-    from support import parallel
+    from lstm_support.training import parallel
     seconds, batches = {}, {}
     for size in (1, 4, 16, 64, 256):
         case = dict(DEFAULTS, maxlen=None, batch_size=size)

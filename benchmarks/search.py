@@ -24,7 +24,8 @@ from accuracy import (
 
 import imdb
 import lstm
-from support import datafile, skipgram
+from lstm_support.corpora import skipgram
+from lstm_support.storage import data_file as datafile
 
 # The first trials, which differ from START in the options that they name.
 START = dict(lrate=0.002, max_epochs=6, word_dropout=0.3, n_words=30000)

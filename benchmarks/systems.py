@@ -291,7 +291,7 @@ def processes(name):
         return contextlib.nullcontext()
     sys.path.insert(0, os.path.dirname(os.path.dirname(
         os.path.abspath(__file__))))
-    from support import parallel
+    from lstm_support.training import parallel
     GROUP = parallel.processes()
     return GROUP
 

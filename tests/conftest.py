@@ -10,7 +10,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-from support import theano_setup  # noqa: E402, F401  before Theano
+from lstm_support import theano_fixes  # noqa: F401  before Theano
 
 # Where download.sh leaves the real archive, or beside the checkout.
 ARCHIVE = os.path.join(ROOT, 'data', 'aclImdb_v1.tar.gz')
@@ -98,7 +98,7 @@ class Training(object):
     CODE = '''
 import resource, shutil, signal, sys
 import lstm
-from support import terminal
+from lstm_support.training import report
 
 def hold():
     print('held')
@@ -108,13 +108,13 @@ def limit(size):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))
 
-real_show = terminal.Status.show
+real_show = report.Status.show
 
 def show(self, epoch, done, update, *numbers):
     real_show(self, epoch, done, update, *numbers)
     exec(AT.get(update, ''))
 
-terminal.Status.show = show
+report.Status.show = show
 '''
 
     def __init__(self, folder, at=None, before='', prepare=heed_signals,

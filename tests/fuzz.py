@@ -2,10 +2,10 @@
 
     uv run --with atheris==2.3.0 tests/fuzz.py KIND FOLDER -max_total_time=600
 
-KIND is one of LOADERS in test_untrusted.py: data, dictionary, model,
+KIND is one of LOADERS in test_storage_untrusted.py: data, dictionary, model,
 checkpoint, archive, archive.gz, zip, csv, tsv, jsonl, vectors or another.
 FOLDER keeps the inputs that reach new code; the first is the small file of
-test_untrusted.py. Other options are libFuzzer's. A file that is not loaded
+test_storage_untrusted.py. Other options are libFuzzer's. A file that is not loaded
 must end in a ValueError or an IOError that names it. Anything else is a fault,
 and becomes a test there.
 """
@@ -19,12 +19,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, 'tests')]
 
 with atheris.instrument_imports(include=[
-        'imdb', 'classify', 'support.checkpoint', 'support.corpus',
-        'support.datafile', 'support.files', 'support.layout',
-        'support.options', 'support.tables', 'support.vectors', 'csv', 'gzip',
+        'imdb', 'classify', 'lstm_support.training.state', 'lstm_support.corpora.sources',
+        'lstm_support.storage.data_file', 'lstm_support.storage.files', 'lstm_support.corpora.layout',
+        'lstm_support.training.options', 'lstm_support.corpora.tables', 'lstm_support.training.vectors', 'csv', 'gzip',
         'json', 'pickle', 'tarfile', 'zipfile']):
     import test_untrusted
-    from support import files
+    from lstm_support.storage import files
 
 
 def main():

@@ -35,7 +35,7 @@ install() {
         ;;
     3.12)  # the README's commands for pip
         "$1" -m venv "$to"
-        "$to/bin/pip" install -q setuptools "$root/support/theano_build"
+        "$to/bin/pip" install -q setuptools "$root/lstm_support/theano_fixes/build"
         "$to/bin/pip" install -q --no-compile --no-build-isolation \
             -r "$root/requirements.txt"
         ;;

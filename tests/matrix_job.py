@@ -14,7 +14,9 @@ import numpy
 import classify
 import imdb
 import lstm
-from support import checkpoint, datafile, text
+from lstm_support import text
+from lstm_support.storage import data_file as datafile
+from lstm_support.training import state as checkpoint
 
 WORDS = {u'caf\xe9': 2, u'good': 3}
 CORPUS = datafile.Corpus(

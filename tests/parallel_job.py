@@ -16,7 +16,7 @@ import numpy
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import lstm  # noqa: E402
-from support import files  # noqa: E402
+from lstm_support.storage import files  # noqa: E402
 
 RANK = int(os.environ.get('PMI_RANK', 0))
 

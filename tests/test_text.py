@@ -1,4 +1,4 @@
-"""support/text.py: texts that look the same have the same words."""
+"""lstm_support/text.py: texts that look the same have the same words."""
 import subprocess
 import sys
 import threading
@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from sacremoses import MosesTokenizer
 
 from conftest import ROOT
-from support import text
+from lstm_support import text
 
 NEW = text.name('en')
 
@@ -358,7 +358,7 @@ def test_forty_thousand_full_stops(moses):
 def test_eight_threads_at_first_use():
     code = '''
 import threading
-from support import text
+from lstm_support import text
 barrier, found = threading.Barrier(8), []
 def work(n):
     barrier.wait()

@@ -1,0 +1,133 @@
+"""Learn word vectors: skip-gram with negative sampling, by the package gensim.
+
+T. Mikolov, I. Sutskever, K. Chen, G. Corrado and J. Dean, "Distributed
+Representations of Words and Phrases and their Compositionality", NIPS 2013.
+"""
+from __future__ import absolute_import, division, print_function
+
+import collections
+
+import six
+
+from lstm_support.corpora import workers
+from lstm_support.storage import files
+from lstm_support.terminal import log
+
+# Limits to the length of a line, so that lstm_support.training.vectors can read it.
+MAX_DIM = 4096
+_LONGEST_WORD = 1000
+
+_PIECE = 10000  # words; gensim ignores the rest of a longer text
+
+
+def check(dim):
+    """Check that vectors of `dim` numbers can be learned here.
+
+    Raises
+    ------
+    ImportError
+        If gensim is missing or too old.
+    ValueError
+        If `dim` is not an integer from 1 to ``MAX_DIM``.
+    """
+    if type(dim) not in six.integer_types or not 1 <= dim <= MAX_DIM:
+        raise ValueError('dim=%r: it must be an integer from 1 to %d'
+                         % (dim, MAX_DIM))
+    _word2vec()
+
+
+def _word2vec():
+    """Return the class of gensim, which takes seconds to import."""
+    try:
+        import gensim
+    except ImportError as error:
+        raise ImportError('word vectors need the package gensim, which cannot '
+                          'be imported (%s): pip install gensim' % error)
+    if int(gensim.__version__.split('.')[0]) < 4:
+        raise ImportError('word vectors need gensim 4, and this is %s: pip '
+                          'install --upgrade gensim' % gensim.__version__)
+    return gensim.models.Word2Vec
+
+
+def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
+    """Learn the vectors of words, and write them as text.
+
+    Parameters
+    ----------
+    texts : list of list of str
+        Words, which have no blanks in them.
+    path : str
+        The file to write, in the text format of word2vec. It replaces an old
+        one when it is complete.
+    dim : int, optional
+        Numbers per vector.
+    min_count : int, optional
+        Rarer words get no vector.
+    epochs : int, optional
+        Passes through the texts.
+    processes : int, optional
+        Number of threads; by default one per processor. With several threads,
+        vectors differ slightly from run to run. With one, they are the same.
+
+    Raises
+    ------
+    ImportError, ValueError
+        See :func:`check`. Also a ValueError if no word is frequent enough.
+    IOError, OSError
+        If the file cannot be written.
+    """
+    check(dim)
+    counts = collections.Counter()
+    for words in texts:
+        counts.update(words)
+    frequent = [(word, n) for word, n in counts.items() if n >= min_count]
+    kept = sorted((-n, word) for word, n in frequent
+                  if len(word) <= _LONGEST_WORD)
+    if not kept:
+        raise ValueError('no word occurs %d times in the %d texts, so there '
+                         'is nothing to learn vectors from; give more texts'
+                         % (min_count, len(texts)))
+    if len(kept) < len(frequent):
+        log.info('Left out: %d words of more than %d characters'
+                 % (len(frequent) - len(kept), _LONGEST_WORD))
+    log.info('Learning vectors of %d words from %d texts of %d words, in %d '
+             'epochs' % (len(kept), len(texts), sum(counts.values()), epochs))
+    pieces = _Pieces(texts, epochs)
+    model = _word2vec()(
+        vector_size=dim, sg=1, window=8, negative=5, sample=1e-3, alpha=0.05,
+        min_count=min_count, seed=1,
+        workers=workers.processors() if processes is None else processes)
+    model.build_vocab_from_freq(
+        collections.OrderedDict((word, -n) for n, word in kept),
+        corpus_count=len(pieces))
+    with files.atomic_write(path) as f:  # opened first: it may be refused
+        with pieces.progress:
+            model.train(pieces, total_examples=len(pieces), epochs=epochs)
+        f.write(('%d %d\n' % (len(kept), dim)).encode('ascii'))
+        for word, vector in zip(model.wv.index_to_key, model.wv.vectors):
+            f.write((u'%s %s\n' % (word, u' '.join(
+                u'%.6g' % number for number in vector.tolist()))).encode(
+                    'utf-8'))
+    log.info('Wrote %s' % path)
+
+
+class _Pieces(object):
+    """Texts to go through several times, in pieces that gensim reads whole.
+
+    `progress` is a bar on the terminal.
+    """
+
+    def __init__(self, texts, epochs):
+        from tqdm import tqdm  # not needed to read data
+        self.texts = texts
+        self.progress = tqdm(desc='learning', total=epochs * len(self),
+                             unit=' texts', disable=None)
+
+    def __len__(self):
+        return sum(len(range(0, len(words), _PIECE)) for words in self.texts)
+
+    def __iter__(self):
+        for words in self.texts:
+            for start in range(0, len(words), _PIECE):
+                self.progress.update()
+                yield words[start:start + _PIECE]

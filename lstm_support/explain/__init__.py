@@ -1,0 +1,1 @@
+"""A prediction, explained and shown. classify.py enters."""

@@ -1,0 +1,1 @@
+"""The LSTM layer in C++: lstm.py and classify.py enter."""

@@ -1,0 +1,120 @@
+"""What the scripts print: a log that never ends a training.
+
+``log.info`` prints to standard output and ``log.warning`` to standard error.
+To print less: ``logging.getLogger('lstm_support').setLevel('WARNING')``.
+"""
+from __future__ import absolute_import, division, print_function
+
+import logging
+import os
+import re
+import sys
+
+# Control characters but tabs and line feeds; invisible marks, such as those
+# of direction; line separators; halves of characters.
+_UNFIT = re.compile(
+    u'[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f'
+    u'\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb%s]' % (
+        u'' if sys.version_info[0] == 2 else
+        u'\ud800-\udfff\U000e0000-\U000e0fff'))
+
+
+def printable(text):
+    """Return a text without control and invisible characters.
+
+    Otherwise a review, or the name of a file or class, could send escape
+    sequences to the terminal. Marks of direction could show another order.
+    """
+    return _UNFIT.sub(u'', text)
+
+
+def one_line(name, longest=100):
+    """Return a name from a file as one printable line, for a message.
+
+    Line breaks become spaces, and control characters are removed. A name
+    longer than `longest` is cut and ends in dots.
+    """
+    if isinstance(name, bytes):
+        name = name.decode('utf-8', 'replace')
+    name = u' '.join(printable(name).split())
+    if longest is None or len(name) <= longest:
+        return name
+    return name[:longest] + u'...'
+
+
+class _Handler(logging.Handler):
+    """Writes a record to what is now sys.stdout or, for a warning, sys.stderr.
+
+    A pipe may end, a disk may be full, a stream may be closed. Then the output
+    is lost, the work goes on, and standard error says so once.
+    """
+
+    lost = None  # the stream to which nothing can be written
+
+    def emit(self, record):
+        name = 'stderr' if record.levelno >= logging.WARNING else 'stdout'
+        stream, text = getattr(sys, name), printable(record.getMessage())
+        if stream is None or stream is self.lost:
+            return
+        try:
+            try:
+                stream.write(text + '\n')
+            except UnicodeEncodeError:
+                stream.write(text.encode('ascii', 'backslashreplace').decode()
+                             + '\n')
+            stream.flush()
+        except RuntimeError:
+            pass  # a signal came while this stream was being written
+        except Exception as error:  # a user's stream can raise anything
+            self.lost = stream
+            discard(stream)
+            if name == 'stdout':
+                log.warning('cannot write output (%s); continuing without it'
+                            % (getattr(error, 'strerror', None) or error))
+
+
+log = logging.getLogger('lstm_support')
+if not log.handlers:
+    log.addHandler(_Handler())
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def discard(stream):
+    """Discard what a standard stream has buffered, so that no flush fails."""
+    try:
+        if stream in (sys.__stdout__, sys.__stderr__):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+    except (IOError, OSError, ValueError):
+        pass
+
+
+def open_descriptors():
+    """Open the standard streams' descriptors, if they are closed.
+
+    Otherwise the next file that is opened would get such a descriptor, and
+    with it the output of a compiler.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, mode)  # takes the lowest number
+            if hasattr(os, 'set_inheritable'):  # in Python 2 they all are
+                os.set_inheritable(opened, True)
+
+
+def mpi_size_and_rank():
+    """Return the number of processes of mpiexec and the rank, or zeros."""
+    # MPICH and Intel MPI set the first two, Open MPI the other two.
+    return [max(int(os.environ.get(name) or 0) for name in names)
+            for names in (('PMI_SIZE', 'OMPI_COMM_WORLD_SIZE'),
+                          ('PMI_RANK', 'OMPI_COMM_WORLD_RANK'))]
+
+
+def start_script():
+    """Let only the first process of mpiexec print."""
+    if mpi_size_and_rank()[1] > 0:
+        sys.stdout = sys.stderr = open(os.devnull, 'w')

@@ -1,0 +1,7 @@
+"""Theano 1.0.5, made to run here: import this before Theano.
+
+Importing it checks the machine, mends Theano for new Pythons, links it to a
+BLAS, and makes its first start faster.
+"""
+from lstm_support.theano_fixes.setup import (  # noqa: F401  the door
+    CompilerError, SetupError, announcing)

@@ -1,0 +1,1 @@
+"""What a training needs besides the model. lstm.py enters."""

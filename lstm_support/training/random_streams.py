@@ -1,0 +1,97 @@
+"""Theano's MRG random numbers, with two differences.
+
+The generator starts without a compiled function. Several processes draw the
+same numbers as a single process.
+"""
+from __future__ import absolute_import, division, print_function
+
+from lstm_support import theano_fixes  # noqa: F401  before Theano
+import numpy
+import theano
+from theano import tensor
+from theano.sandbox import rng_mrg
+
+
+def _multiply(matrix, vectors, modulus):
+    """Multiply each row of `vectors` by a matrix, modulo `modulus`.
+
+    All are integers below 2 ** 31, so that no product overflows.
+    """
+    return (vectors[:, None, :] * matrix % modulus).sum(axis=2) % modulus
+
+
+def _for_one_process(name):
+    """Return a method of MRG_RandomStreams that several processes refuse."""
+    method = getattr(rng_mrg.MRG_RandomStreams, name)
+
+    def draw(self, *args, **kwargs):
+        if self.order is not None:
+            raise ValueError('with mpiexec, random numbers can be uniform or '
+                             'binomial')
+        return method(self, *args, **kwargs)
+
+    return draw
+
+
+class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
+    """The same random numbers as those of Theano's class of this name.
+
+    Several processes draw them for a whole minibatch and keep those of their
+    reviews. Reviews are the axis before the last.
+    """
+
+    # With several processes: a shared vector of the indices of a minibatch's
+    # reviews, those of this process first.
+    order = None
+
+    def __init__(self, *args, **kwargs):
+        super(MRG_RandomStreams, self).__init__(*args, **kwargs)
+        self.order = MRG_RandomStreams.order
+
+    def inc_rstate(self):
+        self.rstate = self._ahead(self.rstate[None], rng_mrg.A1p134,
+                                  rng_mrg.A2p134)[0].astype('int32')
+
+    def get_substream_rstates(self, n_streams, dtype, inc_rstate=True):
+        """Return states that are 2 ** 72 numbers apart, (n_streams, 6) int32.
+
+        They equal Theano's. Theano compiles a function that computes them one
+        by one; here each step doubles their number.
+        """
+        states = self.rstate[None].astype('int64')
+        first, second = rng_mrg.A1p72, rng_mrg.A2p72
+        while len(states) < n_streams:
+            states = numpy.concatenate(
+                [states, self._ahead(states, first, second)])
+            first = _multiply(first, first.T, rng_mrg.M1).T
+            second = _multiply(second, second.T, rng_mrg.M2).T
+        if inc_rstate:
+            self.inc_rstate()
+        return states[:n_streams].astype('int32')
+
+    @staticmethod
+    def _ahead(states, first, second):
+        """Multiply the halves of each state by these matrices."""
+        return numpy.concatenate(
+            [_multiply(first, states[:, :3], rng_mrg.M1),
+             _multiply(second, states[:, 3:], rng_mrg.M2)], axis=1)
+
+    def uniform(self, size, *args, **kwargs):
+        draw = super(MRG_RandomStreams, self).uniform
+        if self.order is None:
+            return draw(size, *args, **kwargs)
+        if isinstance(size, (tuple, list)):
+            if not any(isinstance(k, theano.Variable) for k in size):
+                return draw(size, *args, **kwargs)
+            size = tensor.stack(size)
+        lengths = [size[k] for k in range(tensor.get_vector_length(size))]
+        if len(lengths) < 2:
+            raise ValueError('with mpiexec, random numbers need an axis of '
+                             'reviews and one of units')
+        n, lengths[-2] = lengths[-2], self.order.shape[0]
+        drawn = draw(tensor.stack(lengths), *args, **kwargs)
+        return drawn.take(self.order[:n], axis=drawn.ndim - 2)
+
+    normal, multinomial, multinomial_wo_replacement, choice = map(
+        _for_one_process, ('normal', 'multinomial',
+                           'multinomial_wo_replacement', 'choice'))

@@ -1,0 +1,113 @@
+"""The progress of a training on the terminal, and the signals that end it."""
+from __future__ import absolute_import, division, print_function
+
+import signal
+import sys
+import time
+
+from lstm_support.terminal import log
+
+
+class Status(object):
+    """The progress: a line redrawn in place on a terminal, else a log.
+
+    Parameters
+    ----------
+    total : int
+        Updates per epoch.
+    every : int
+        Updates between two lines of the log.
+    first : int, optional
+        Number of updates before this run.
+    """
+
+    def __init__(self, total, every, first=0):
+        self.total, self.every, self.first = total, every, first
+        self.start, self.bar = time.time(), None
+        try:
+            if sys.stdout.isatty():
+                from tqdm import tqdm
+                # miniters=1: tqdm would redraw too rarely after resuming.
+                self.bar = tqdm(total=total, unit=' updates', leave=False,
+                                file=sys.stdout, dynamic_ncols=True,
+                                miniters=1)
+        except Exception:  # training needs no status line
+            pass
+
+    def _draw(self, method, *args, **kwargs):
+        """Call a method of the line; after a fault, go on without it."""
+        try:
+            if self.bar is not None:
+                getattr(self.bar, method)(*args, **kwargs)
+        except Exception:  # the terminal has closed
+            self.bar = None
+
+    def show(self, epoch, done, update, cost, best_err):
+        """Show the epoch, the updates done in it, and the costs."""
+        if self.bar is not None:
+            best = '' if best_err is None else ', best valid %.4f' % best_err
+            self._draw('set_description', 'Epoch %d' % epoch, refresh=False)
+            self._draw('set_postfix_str', 'cost %.4f%s' % (cost, best),
+                       refresh=False)
+            if self.bar is not None and done <= self.bar.n:  # a new epoch
+                self._draw('reset')
+            self._draw('update', done - getattr(self.bar, 'n', done))
+        elif update % self.every == 0:
+            log.info('Epoch %d  Update %d  Cost %.5f' % (epoch, update, cost))
+
+    def clear(self):
+        """Make room for other lines."""
+        self._draw('clear')
+
+    def close(self):
+        """Remove the line, and stop the clock."""
+        self.seconds = time.time() - self.start
+        self._draw('close')
+
+    def summarize(self, update):
+        """Print how long the updates took, up to this one."""
+        updates = update - self.first
+        log.info('%d updates in %d epochs, %.1f s (%.1f ms per update, '
+                 'evaluation included)' % (
+                     updates, -(-updates // self.total), self.seconds,
+                     1000 * self.seconds / max(1, updates)))
+
+
+class Signals(object):
+    """Defer SIGINT, SIGTERM and SIGHUP until the current update is finished.
+
+    A context manager. A second signal exits immediately.
+
+    Attributes
+    ----------
+    received : int or None
+        The number of the signal.
+    """
+
+    received = None
+
+    def _receive(self, number, frame):
+        if self.received:
+            raise SystemExit(128 + number)
+        self.received = number
+        log.info('\n%s: finishing this update, then saving; once more to stop '
+                 'immediately' % ('Ctrl-C' if number == signal.SIGINT else
+                                  'Signal %d' % number))
+
+    def __enter__(self):
+        self._before = {}
+        try:
+            for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):
+                number = getattr(signal, name, None)
+                # An ignored signal stays ignored, as under nohup.
+                if number and signal.getsignal(number) != signal.SIG_IGN:
+                    self._before[number] = signal.signal(number,
+                                                         self._receive)
+        except ValueError:
+            pass  # Python handles signals in the main thread only
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            if handler is not None:  # None: one that C installed stays away
+                signal.signal(number, handler)

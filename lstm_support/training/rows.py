@@ -1,0 +1,251 @@
+"""Gradients that are zero except in the rows of a minibatch's words.
+
+Only this module depends on the form of such a gradient. With it, one
+implementation of an optimizer serves sparse and dense gradients.
+"""
+from __future__ import absolute_import, division, print_function
+
+import collections
+
+from lstm_support import theano_fixes  # noqa: F401  before Theano
+import numpy
+import theano
+from theano import tensor
+from theano.tensor import extra_ops, subtensor
+
+# Zeros (V, D), distinct row indices (M,) and the values of these rows (M, D).
+SparseGradient = collections.namedtuple('SparseGradient', 'zeros index values')
+
+
+def sparse_gradient(grad):
+    """Return a gradient as a :class:`SparseGradient`, or None if it is dense.
+
+    The gradient of ``Wemb[words]`` adds the gradients of the words to rows of
+    zeros; a sum of such gradients is one as well.
+    """
+    node = grad.owner
+    if node and node.op == tensor.add:
+        terms = [sparse_gradient(each) for each in node.inputs]
+        if any(term is None for term in terms):
+            return None
+        zeros = terms[0].zeros
+        index = tensor.concatenate([term.index for term in terms])
+        values = tensor.concatenate([term.values for term in terms])
+    elif node and isinstance(node.op, subtensor.AdvancedIncSubtensor1) and (
+            not node.op.set_instead_of_inc and node.inputs[0].ndim == 2
+            and _is_zero(node.inputs[0])):
+        zeros, values, index = node.inputs
+    else:
+        return None
+    if not index.owner or not isinstance(index.owner.op, extra_ops.Unique):
+        index, place = extra_ops.Unique(return_inverse=True)(index)
+        values = tensor.inc_subtensor(
+            tensor.zeros((index.shape[0], zeros.shape[1]))[place], values)
+    return SparseGradient(zeros, index, values)
+
+
+def _is_zero(variable):
+    """Return whether a variable is known to be zero everywhere."""
+    try:
+        return tensor.get_scalar_constant_value(variable) == 0
+    except tensor.NotScalarConstantError:
+        return False
+
+
+def _values(grad):
+    """Return the values of a gradient that may differ from zero."""
+    rows = sparse_gradient(grad)
+    return grad if rows is None else rows.values
+
+
+def _scaled(grad, factor):
+    """Multiply a gradient by a scalar; a sparse one stays sparse."""
+    rows = sparse_gradient(grad)
+    if rows is None:
+        return grad * factor
+    return tensor.inc_subtensor(rows.zeros[rows.index], rows.values * factor)
+
+
+def clip_gradients(grads, max_norm):
+    """Scale all gradients down together if their norm exceeds `max_norm`.
+
+    R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
+    recurrent neural networks", ICML 2013, algorithm 1: a gradient may explode
+    in a few steps back through time.
+
+    Parameters
+    ----------
+    grads : list of floatX tensor
+    max_norm : float
+        Maximum L2 norm of all gradients together.
+
+    Returns
+    -------
+    list of floatX tensor
+        Sparse gradients stay sparse.
+    """
+    norm = tensor.sqrt(sum(
+        tensor.sqr(_values(grad)).sum(acc_dtype=theano.config.floatX)
+        for grad in grads))
+    max_norm = numpy.asarray(max_norm, theano.config.floatX)
+    scale = max_norm / tensor.maximum(norm, max_norm)
+    return [_scaled(grad, scale) for grad in grads]
+
+
+class Rows(object):
+    """The rows of a parameter that an update moves, and their gradient.
+
+    These are the rows of a sparse gradient, and all rows of a dense one.
+
+    Parameters
+    ----------
+    name : str
+    p : shared variable
+        The parameter.
+    grad : floatX tensor
+        Its gradient.
+
+    Attributes
+    ----------
+    g : shared variable
+        The gradient of these rows, stored by f_grad_shared.
+    stores : list of (shared variable, variable)
+        The updates with which f_grad_shared stores it.
+    """
+
+    def __init__(self, name, p, grad):
+        self.name, self.p = name, p
+        self.g = theano.shared(numpy.zeros((0,) * p.ndim, p.dtype),
+                               name=name + '_grad')
+        sparse = sparse_gradient(grad)
+        if sparse is None:
+            self.index, self.stores = None, [(self.g, grad)]
+        else:
+            self.index = theano.shared(numpy.zeros(0, 'int64'),
+                                       name=name + '_rows')
+            self.stores = [(self.index, sparse.index), (self.g, sparse.values)]
+
+    def zeros(self, suffix):
+        """Return a shared variable of zeros in the shape of the parameter."""
+        return theano.shared(numpy.zeros_like(self.p.get_value()),
+                             name=self.name + '_' + suffix)
+
+    def counter(self, suffix):
+        """Return shared int64 zeros: one per row if the gradient is sparse."""
+        shape = () if self.index is None else (
+            self.p.get_value(borrow=True).shape[0], 1)
+        return theano.shared(
+            numpy.zeros(shape, 'int64'), name=self.name + '_' + suffix,
+            broadcastable=(False, True)[:len(shape)])
+
+    def missed(self, n_updates):
+        """Count the updates since the last one that moved these rows.
+
+        Parameters
+        ----------
+        n_updates : int64 scalar
+            Number of updates so far.
+
+        Returns
+        -------
+        floatX matrix (M, 1), or 0
+            0 for a dense gradient, since every update moves all rows.
+        list of (shared variable, variable)
+            The updates that record it.
+        """
+        if self.index is None:
+            return 0, []
+        seen = self.counter('seen')  # n_updates after the row's last update
+        return (tensor.cast(n_updates - self.of(seen), self.p.dtype),
+                [self.set(seen, n_updates + 1)])
+
+    def of(self, shared):
+        """Return these rows of a shared variable."""
+        return shared if self.index is None else shared[self.index]
+
+    def set(self, shared, values):
+        """Return the update that sets these rows of a shared variable."""
+        if self.index is None:
+            return shared, values
+        return shared, tensor.set_subtensor(shared[self.index], values)
+
+    def dense(self):
+        """Return the gradient of all rows."""
+        if self.index is None:
+            return self.g
+        return tensor.set_subtensor(
+            tensor.zeros_like(self.p)[self.index], self.g)
+
+
+def rows_of(tparams, grads):
+    """Return the :class:`Rows` of every parameter, in order."""
+    return [Rows(name, p, grad)
+            for (name, p), grad in zip(tparams.items(), grads)]
+
+
+class Average(object):
+    """A moving average of the parameters, which weighs recent updates more.
+
+    After N updates it is the mean of p_1, ..., p_N, the parameters after each
+    update, with weights proportional to ``decay ** (N - n)``. B. T. Polyak
+    and A. B. Juditsky, "Acceleration of Stochastic Approximation by
+    Averaging", SIAM J. Control Optim. 30(4), 1992, use equal weights.
+
+    A row of a sparse gradient stays the same between the updates that move
+    it. So its sum is only brought up to date before the row moves. This adds
+    k equal terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
+
+    Parameters
+    ----------
+    tparams : OrderedDict of str to shared variable
+    grads : list of floatX tensor
+        Their gradients.
+    inputs : list of variables
+        Inputs of the gradients.
+    decay : float
+    every_row : bool
+        Whether an update moves rows whose gradient is zero, too.
+    """
+
+    def __init__(self, tparams, grads, inputs, decay, every_row):
+        n = tensor.lscalar('n')
+        # decay is near 1, where float32 is too coarse for high powers.
+        log_decay = numpy.log(numpy.float64(decay))
+        self.log_decay, self.names = log_decay, list(tparams)
+        updates, sums = [], []
+        for rows, grad in zip(rows_of(tparams, grads), grads):
+            part = None if every_row else sparse_gradient(grad)
+            z, seen = rows.zeros('average'), rows.counter('averaged')
+
+            def up_to_date(z, seen, p):
+                # 1 - decay ** (n - seen), in float64 without cancellation.
+                gain = -tensor.expm1(log_decay * (n - seen))
+                return (z + (p - z) * tensor.cast(gain, z.dtype),
+                        tensor.zeros_like(seen) + n)
+
+            new = up_to_date(z, seen, rows.p)
+            sums.append(new[0])
+            if part is not None:
+                new = [tensor.set_subtensor(shared[part.index], values)
+                       for shared, values in zip((z, seen), up_to_date(
+                           *[shared[part.index]
+                             for shared in (z, seen, rows.p)]))]
+            updates += zip((z, seen), new)
+        self._add = theano.function(inputs + [n], [], updates=updates,
+                                    name='f_average', on_unused_input='ignore')
+        self._sums = theano.function([n], sums)
+        self.functions = [self._add]
+
+    def add(self, x, mask, y, n_updates):
+        """Add the rows that the next update, of this minibatch, will move.
+
+        `n_updates` is the number of updates so far.
+        """
+        self._add(x, mask, y, n_updates)
+
+    def values(self, n_updates):
+        """Return the average after `n_updates`, as a dict of arrays."""
+        weight = -numpy.expm1(self.log_decay * n_updates)
+        return collections.OrderedDict(
+            (name, z / numpy.asarray(weight, z.dtype))
+            for name, z in zip(self.names, self._sums(n_updates)))

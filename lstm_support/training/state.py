@@ -1,0 +1,749 @@
+"""Files of a training run: the model, and the state for resuming.
+
+``X.npz`` is the model. ``X.resume.npz`` next to it is the state, from which
+``train_lstm(resume=True)`` continues as if it had not been interrupted.
+``X.npz.lock`` keeps other trainings from writing to the same files.
+"""
+from __future__ import absolute_import, division, print_function
+
+import collections
+import contextlib
+import json
+import numbers
+import os
+import shutil
+import tempfile
+import zlib
+
+from lstm_support import theano_fixes  # noqa: F401  before Theano
+import numpy
+import theano
+
+from lstm_support.storage import files
+from lstm_support.terminal import log
+
+
+# ---- Models -----------------------------------------------------------------
+
+def _has(archive, name):
+    return name + '.npy' in archive.namelist()
+
+
+def _misfit(path, name, shape, params, archive):
+    """Return the error message for a parameter of the wrong shape."""
+    message = '%s holds %s of shape %s, but the options make it %s; ' % (
+        path, name, shape, params[name].shape)
+    # The embedding has a row for each word and a column for each unit.
+    wanted = getattr(params.get('Wemb'), 'shape', ())
+    saved = files.member_shapes(archive).get('Wemb', ((),))[0]
+    changes = ['%s=%d' % (option, length) for option, length, other
+               in zip(('n_words', 'dim_proj'), saved, wanted)
+               if length != other]
+    if len(saved) == len(wanted) == 2 and changes:
+        return message + 'to use this file, set ' + ' and '.join(changes)
+    return message + 'it was made for other data or by another script'
+
+
+def read_parameter(path, archive, name, check):
+    """Read one parameter of a model.
+
+    Parameters
+    ----------
+    path : str
+    archive : zipfile.ZipFile
+        See :func:`files.open_npz`.
+    name : str
+    check : function
+        ``check(shape, dtype)`` raises a ValueError to refuse an array.
+
+    Returns
+    -------
+    ndarray of floatX
+
+    Raises
+    ------
+    ValueError
+        If it is missing or refused, or has values that are not finite numbers.
+    """
+    def check_number(shape, dtype):
+        check(shape, dtype)
+        if dtype.kind not in 'fiu':
+            raise ValueError('%s holds values in %s that are not finite '
+                             'numbers' % (path, name))
+
+    if not _has(archive, name):
+        raise ValueError('%s lacks the parameter %s; it is not a model that '
+                         'this script saved' % (path, name))
+    value = files.read_array(archive, name, check_number)
+    with numpy.errstate(over='ignore'):  # too large becomes infinite
+        value = numpy.asarray(value, theano.config.floatX)
+    if not numpy.isfinite(value).all():
+        raise ValueError('%s holds values in %s that are not finite numbers'
+                         % (path, name))
+    return value
+
+
+def load_params(path, params):
+    """Load saved parameters in place of initial ones.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`lstm.train_lstm` saved.
+    params : dict of str to ndarray
+        Parameters of the expected shapes, as :func:`lstm.init_params` makes
+        them. The loaded ones replace them.
+
+    Returns
+    -------
+    dict
+        `params`.
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If it is not a ``.npz`` file, lacks a parameter, or holds one of
+        another shape or with values that are not finite numbers. Then
+        `params` is unchanged. Nothing in the file is ever executed.
+    """
+    loaded = {}
+    with files.open_npz(path, 'model file') as archive:
+        for name in params:
+            def check(shape, dtype):
+                if shape != params[name].shape:
+                    raise ValueError(_misfit(path, name, shape, params,
+                                             archive))
+            loaded[name] = read_parameter(path, archive, name, check)
+    params.update(loaded)
+    return params
+
+
+# Options that determine the parameters of a model. The values are those of
+# older models, which do not store the option.
+_SHAPING = (('encoder', 'lstm'), ('pooling', 'mean'), ('dim_proj', None))
+
+
+def start_from(path, params, dictionary, options):
+    """Start from a saved model, even one with other words or classes.
+
+    Rows of ``Wemb`` are matched by word, and columns of ``U`` and elements of
+    ``b`` by class name. All others keep their initial values. Prints how many
+    are matched. If one side has no dictionary, or no class names, rows or
+    columns are matched by index, and their number must be the same.
+
+    Parameters
+    ----------
+    path : str
+    params : dict of str to ndarray
+        See :func:`load_params`.
+    dictionary : dict or None
+        Word to id, of the data to train on.
+    options : dict
+        Options of the training run, with ``classes`` and, if it is known, the
+        ``fingerprint`` of the data.
+
+    Raises
+    ------
+    IOError, ValueError
+        See :func:`load_params`. Also if the model has another encoder,
+        pooling or size. Also if the fingerprint shows that it has other
+        words, and a dictionary to match them is missing.
+    """
+    words, classes = load_words(path), options['classes']
+    fingerprint = options.get('fingerprint')
+    with files.open_npz(path, 'model file') as archive:
+        shapes = files.member_shapes(archive)
+        saved = load_options(path) if _has(archive, 'options') else {}
+    names, mark = saved.get('classes'), saved.get('fingerprint')
+    others = ['%s=%r' % (name, saved.get(name, default))
+              for name, default in _SHAPING if saved and
+              saved.get(name, default) not in (None, options.get(name))]
+    if others:
+        raise ValueError('%s holds another kind of model; to start from it, '
+                         'set %s' % (path, ' and '.join(others)))
+    if (words is None or dictionary is None) and mark and fingerprint and (
+            mark != fingerprint):
+        raise ValueError('%s was trained on other words or classes, and there '
+                         'is no dictionary to match them; train it again on '
+                         'data with a dictionary' % path)
+    taken = {}  # parameter -> (axis, indices in params, indices in the file)
+    report = []
+    sizes = dict((name, shape) for name, (shape, _) in shapes.items())
+    n_words, n_saved = len(params['Wemb']), (sizes.get('Wemb') or (0,))[0]
+    if words is not None and dictionary is not None and n_saved > 1:
+        both = [(n, words[word]) for word, n in dictionary.items()
+                if n < n_words and words.get(word, n_saved) < n_saved]
+        # Padding and the unknown word have the ids 0 and 1 in every model.
+        taken['Wemb'] = (0, [0, 1] + [n for n, _ in both],
+                         [0, 1] + [n for _, n in both])
+        report.append('%d of the %d words of the data set' % (len(both), sum(
+            n < n_words for n in dictionary.values())))
+    else:
+        report.append('words by id, since %s has no dictionary'
+                      % ('the data set' if words else 'the model'))
+    if isinstance(names, list) and names != list(classes) and (
+            sizes.get('U', ())[1:] == sizes.get('b') == (len(names),)):
+        both = [(n, names.index(name)) for n, name in enumerate(classes)
+                if name in names]
+        for name, axis in (('U', 1), ('b', 0)):
+            taken[name] = (axis, [n for n, _ in both], [n for _, n in both])
+        report.append('%d of the %d classes: %s' % (
+            len(both), len(classes), ', '.join(classes[n] for n, _ in both)
+            or 'none'))
+    full = dict((name, _resized(value, sizes.get(name, ()),
+                                taken.get(name, (None,))[0]))
+                for name, value in params.items())
+    load_params(path, full)
+    for name, value in full.items():
+        if name not in taken:
+            params[name] = value
+            continue
+        axis, index, saved_index = taken[name]
+        new = numpy.array(params[name])
+        numpy.moveaxis(new, axis, 0)[index] = numpy.moveaxis(
+            value, axis, 0)[saved_index]
+        params[name] = new
+    log.info('Starting from the parameters of %s; matched: %s'
+             % (path, '; '.join(report)))
+
+
+def _resized(value, shape, axis):
+    """Return zeros like `value`, but with the length of `shape` on `axis`."""
+    lengths = list(value.shape)
+    if axis is not None and len(shape) == len(lengths):
+        lengths[axis] = shape[axis]
+    return numpy.broadcast_to(numpy.zeros((), value.dtype), lengths)
+
+
+def load_options(path):
+    """Load the options that a model was trained with.
+
+    Parameters
+    ----------
+    path : str
+        A ``.npz`` file that :func:`lstm.train_lstm` saved.
+
+    Returns
+    -------
+    dict
+        Options for :func:`lstm.init_params` and :func:`lstm.build_model`.
+
+    Raises
+    ------
+    IOError, ValueError
+        See :func:`load_params`. Also if the file has no options, like files
+        of the tutorial of 2014.
+    """
+    with files.open_npz(path, 'model file') as archive:
+        if not _has(archive, 'options'):
+            raise ValueError('%s was saved without its options; give '
+                             'init_params the options of its training' % path)
+        try:
+            return dict(json.loads(files.read_text(archive, 'options')))
+        except (TypeError, ValueError) as error:
+            raise ValueError('%s holds options that cannot be read (%s)'
+                             % (path, error))
+
+
+def words_array(dictionary, n_words):
+    """Encode the words with ids below `n_words` for :func:`save_model`.
+
+    Parameters
+    ----------
+    dictionary : dict
+        Word to id.
+    n_words : int
+
+    Returns
+    -------
+    ndarray of uint8, one axis
+        See :func:`files.lines_array`. Line k is the word of id k, or empty.
+    """
+    words = [u''] * n_words
+    for word, n in dictionary.items():
+        if n < n_words and u'\n' not in word:  # the tokenizer makes none
+            words[n] = word
+    return files.lines_array(words)
+
+
+def known_words(known, options):
+    """Return ``{'words': array}`` for :func:`save_model`, or an empty dict.
+
+    Parameters
+    ----------
+    known : imdb.Words
+        The dictionary of the data, if there is one, and its tokenizer.
+        Without a dictionary, a message is printed.
+    options : dict
+        Options of the training run; ``tokenizer`` is added.
+    """
+    if known.dictionary is None:
+        log.info('There is no dictionary of %s, so the model will know words by '
+                 'id only' % options['dataset'])
+        return {}
+    options['tokenizer'] = known.tokenizer
+    return {'words': words_array(known.dictionary, options['n_words'])}
+
+
+def load_words(path):
+    """Load the dictionary that a model was trained with.
+
+    `path` and the errors are as for :func:`load_params`.
+
+    Returns
+    -------
+    dict or None
+        Word to id, for the vocabulary of the model. None if the file has no
+        words.
+    """
+    with files.open_npz(path, 'model file') as archive:
+        if not _has(archive, 'words'):
+            return None
+        words = files.read_lines(archive, 'words')
+    return dict((word, n) for n, word in enumerate(words) if word)
+
+
+def has_words(words, dictionary, n_words):
+    """Return whether a model and a dictionary have the same words.
+
+    Parameters
+    ----------
+    words : dict
+        See :func:`load_words`.
+    dictionary : dict
+        Word to id.
+    n_words : int
+        Words with ids of `n_words` or more are ignored.
+    """
+    ids = set(n for word, n in dictionary.items()
+              if n < n_words and word and u'\n' not in word)
+    return len(ids) == len(words) and all(
+        dictionary.get(word) == n for word, n in words.items())
+
+
+def save_model(path, params, history_errs, options, **others):
+    """Save parameters, error history and options as one ``.npz`` file.
+
+    It holds plain arrays only: ``numpy.load(path, allow_pickle=False)`` reads
+    all of them. An existing file stays until the new one is complete.
+
+    Parameters
+    ----------
+    path : str
+    params : dict of str to ndarray
+    history_errs : list of (valid_err, test_err)
+        One pair per validation.
+    options : dict
+        Saved as JSON text under the key ``options``.
+    **others : float or ndarray
+        ``train_err``, ``valid_err``, ``test_err``, ``words`` (see
+        :func:`words_array`), ``history`` (see :func:`load_history`).
+
+    Raises
+    ------
+    IOError, OSError
+        If it cannot be written.
+    """
+    files.write_npz(path, dict(
+        params, history_errs=numpy.array(history_errs).reshape(-1, 2),
+        options=files.text_array(options), **others))
+
+
+def load_history(path):
+    """Load the training history of a model.
+
+    `path` and the errors are as for :func:`load_params`. Also raises a
+    ValueError if the file has no history.
+
+    Returns
+    -------
+    ndarray of float64, shape (number of validations, 5)
+        Columns: update; mean cost, in nats, of the updates since the previous
+        validation; error rates on the training, validation and test reviews.
+    """
+    def check(shape, dtype):
+        if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (
+                shape[0] > 10 ** 6):
+            raise ValueError('%s holds no history of a training' % path)
+
+    with files.open_npz(path, 'model file') as archive:
+        if not _has(archive, 'history'):
+            raise ValueError('%s was saved without the history of its '
+                             'training, by another script' % path)
+        return files.read_array(archive, 'history', check)
+
+
+# ---- Paths ------------------------------------------------------------------
+
+def path_of(saveto):
+    """Return the path of the state that belongs to a model."""
+    return saveto[:-len('.npz')] + '.resume.npz'
+
+
+def keep_previous(saveto):
+    """Give the files of an earlier training a second, numbered name."""
+    old, new = [saveto, path_of(saveto)], []
+    number = 0
+    while not new or any(map(os.path.exists, new)):
+        number += 1
+        other = '%s.%d.npz' % (saveto[:-len('.npz')], number)
+        new = [other, path_of(other)]
+    for before, after in zip(old, new):
+        if os.path.exists(before):
+            try:
+                # Keep the target of a link: the link will get a new target.
+                os.link(os.path.realpath(before), after)
+            except (AttributeError, OSError):
+                shutil.copy2(before, after)
+            log.info('%s of an earlier training is kept as %s' % (before, after))
+
+
+def check_space(saveto, size):
+    """Raise an IOError if files of `size` bytes do not fit on the disk."""
+    if hasattr(os, 'statvfs'):
+        disk = os.statvfs(os.path.dirname(saveto) or '.')
+        free = disk.f_bavail * disk.f_frsize
+        # The old and the new file exist side by side for a moment.
+        if disk.f_blocks and free < 2 * size:
+            raise IOError('saving needs %.0f MB, but there are only %.0f MB '
+                          'free in the folder of saveto, %s; free some space, '
+                          'or name another folder' % (
+                              2e-6 * size, 1e-6 * free,
+                              os.path.dirname(saveto) or '.'))
+
+
+# ---- State ------------------------------------------------------------------
+
+# Options that determine the data or the shapes. A run cannot be resumed with
+# a different value.
+FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
+         'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
+         'pooling', 'average', 'split', 'valid_portion', 'class_weight',
+         'classes', 'fingerprint', 'floatX', 'data')
+
+
+def fingerprint(sets):
+    """Return a number that identifies data sets."""
+    value = 0
+    for reviews, labels in sets:
+        for ids in list(reviews) + [labels]:
+            value = zlib.crc32(numpy.array(ids, 'int64').tobytes(), value)
+    return value & 0xffffffff
+
+
+def _is_count(value):
+    return isinstance(value, numbers.Integral) and not isinstance(
+        value, bool) and value >= 0
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _parse_progress(text):
+    """Parse and check the counters of a state; return them as a dict."""
+    progress = json.loads(text)
+    place, has_gauss, gauss = progress['shuffle']
+    cost, n_costs = progress['costs']
+    best_err, counters = progress['best_err'], progress['counters']
+    if not (len(counters) == 4
+            and all(map(_is_count, counters + [place, has_gauss, n_costs]))
+            and place <= 624 and _is_number(gauss) and _is_number(cost)
+            and (best_err is None or 0 <= best_err <= 1)
+            and isinstance(progress['options'], dict)):
+        raise ValueError('impossible counters')
+    return progress
+
+
+def read_progress(path, config):
+    """Read the counters of a state, and compare its run configuration.
+
+    Parameters
+    ----------
+    path : str
+    config : dict
+        The options of this run, its floatX and the fingerprint of its data.
+
+    Returns
+    -------
+    dict
+        For :meth:`Progress.load`.
+
+    Raises
+    ------
+    IOError, ValueError
+        If the file cannot be read, or if the run cannot be continued with
+        this configuration. Says which options differ.
+    """
+    with files.open_npz(path, 'checkpoint') as archive:
+        text = files.read_text(archive, 'progress')
+    try:
+        progress = _parse_progress(text)
+    except Exception as error:  # damaged text can raise anything
+        raise ValueError('%s is not a checkpoint of a training, or is damaged '
+                         '(%s)' % (path, error))
+    saved = progress['options']
+    changed = [name for name, value in config.items()
+               if name != 'resume' and name in saved and saved[name] != value]
+    fixed = [name for name in changed if name in FIXED]
+    if fixed:
+        raise ValueError(
+            '%s was saved with %s, but this run has %s; use the saved values '
+            'to continue, or resume=False to start again' % (
+                path, ', '.join('%s=%s' % (k, saved[k]) for k in fixed),
+                ', '.join('%s=%s' % (k, config[k]) for k in fixed)))
+    for name in changed:
+        log.info('Continuing with another %s: %s, which was %s'
+                 % (name, config[name], saved[name]))
+    return progress
+
+
+class Progress(object):
+    """The state of a training run: all that an exact continuation needs.
+
+    Parameters
+    ----------
+    tparams : OrderedDict of str to shared variable
+    functions : list of compiled functions
+        They own the other variables that change from update to update.
+    rng : numpy.random.RandomState
+        The generator that shuffles.
+    stopping : lstm.EarlyStopping
+        Has the lowest validation error, ``best_err``, and the number of
+        validations since, ``bad_counter``.
+
+    Attributes
+    ----------
+    update, epoch, batch : int
+        Updates done, epochs done, and minibatches of the current epoch done.
+    epoch_rng : tuple
+        State of `rng` at the start of the current epoch.
+    best_params : OrderedDict of str to ndarray, or None
+        The parameters with the lowest validation error.
+    history : list of (update, mean cost, errors on the three sets)
+        One entry per validation.
+    costs : list of (float, int)
+        Sum and number of the costs since the last validation.
+    shared : OrderedDict of str to shared variable
+        Parameters, accumulators of the optimizer, random state of dropout.
+    """
+
+    def __init__(self, tparams, functions, rng, stopping):
+        self.update = self.epoch = self.batch = 0
+        self.best_params, self.history, self.costs = None, [], [0., 0]
+        self.tparams, self.rng, self.stopping = tparams, rng, stopping
+        self.epoch_rng = rng.get_state()
+        variables = list(tparams.values())
+        for f in functions:
+            if hasattr(f, 'get_shared'):  # one that Theano compiled
+                variables.extend(f.get_shared())
+        self.shared = collections.OrderedDict()
+        for variable in variables:
+            # Empty variables only carry gradients within an update.
+            if variable not in self.shared.values() and variable.get_value(
+                    borrow=True).size:
+                self.shared['state/%d %s' % (
+                    len(self.shared), variable.name)] = variable
+
+    def next_epoch(self):
+        """Count a complete epoch."""
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.epoch_rng = self.rng.get_state()
+
+    def nbytes(self):
+        """Return the size of the files that will be written, in bytes."""
+        return sum(each.get_value(borrow=True).nbytes for each in
+                   list(self.shared.values()) + 2 * list(
+                       self.tparams.values()))
+
+    def check_finite(self):
+        """Raise a FloatingPointError if a parameter is not finite."""
+        names = [name for name, shared in self.tparams.items()
+                 if not numpy.isfinite(shared.get_value(borrow=True)).all()]
+        if names:
+            raise FloatingPointError('there are infinite values or NaN in %s'
+                                     % ', '.join(names))
+
+    def save(self, path, config):
+        """Write the state and the run configuration to a file."""
+        arrays = dict((name, variable.get_value())
+                      for name, variable in self.shared.items())
+        for name, value in (self.best_params or {}).items():
+            arrays['best/' + name] = value
+        _, arrays['shuffle'], place, has_gauss, gauss = self.epoch_rng
+        arrays['history'] = self.history_array()
+        arrays['progress'] = files.text_array({
+            'counters': [self.update, self.epoch, self.batch,
+                         self.stopping.bad_counter],
+            'costs': self.costs, 'best_err': self.stopping.best_err,
+            'shuffle': [place, has_gauss, gauss],
+            'options': config})
+        files.write_npz(path, arrays)
+
+    def history_array(self):
+        """Return the history as a float64 array, see :func:`load_history`."""
+        return numpy.array(self.history, 'float64').reshape(-1, 5)
+
+    def load(self, path, progress):
+        """Take the state from a file.
+
+        Parameters
+        ----------
+        path : str
+        progress : dict
+            Result of :func:`read_progress` for the same file.
+
+        Raises
+        ------
+        IOError, ValueError
+            If the file does not fit. Then nothing has changed.
+        """
+        def check_history(shape, dtype):
+            if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (
+                    shape[0] > progress['counters'][0]):
+                raise ValueError('%s holds no history of errors' % path)
+
+        with files.open_npz(path, 'checkpoint') as archive:
+            values = [_read_like(archive, name, variable.get_value())
+                      for name, variable in self.shared.items()]
+            best = None
+            if progress['best_err'] is not None:
+                best = collections.OrderedDict(
+                    (name, _read_like(archive, 'best/' + name,
+                                      variable.get_value()))
+                    for name, variable in self.tparams.items())
+            keys = _read_like(archive, 'shuffle', numpy.zeros(624, 'uint32'))
+            history = files.read_array(archive, 'history', check_history)
+        self.contents = (
+            values, progress['counters'], progress['best_err'], best,
+            history.tolist(), progress['costs'],
+            ('MT19937', keys) + tuple(progress['shuffle']))
+
+    @property
+    def contents(self):
+        """All values of the state, as a tuple. Set it to copy a state."""
+        return ([variable.get_value() for variable in self.shared.values()],
+                [self.update, self.epoch, self.batch,
+                 self.stopping.bad_counter], self.stopping.best_err,
+                self.best_params, self.history, self.costs, self.epoch_rng)
+
+    @contents.setter
+    def contents(self, contents):
+        (values, counters, self.stopping.best_err, self.best_params,
+         self.history, self.costs, self.epoch_rng) = contents
+        self.update, self.epoch, self.batch, self.stopping.bad_counter = (
+            counters)
+        for variable, value in zip(self.shared.values(), values):
+            variable.set_value(value)
+        self.rng.set_state(self.epoch_rng)
+
+
+def _read_like(archive, name, wanted):
+    """Read an array that must have the shape and type of another."""
+    def check(shape, dtype):
+        if shape != wanted.shape or dtype != wanted.dtype:
+            raise ValueError(message % (
+                'its %s has shape %s and type %s, not %s and %s' % (
+                    name, shape, dtype, wanted.shape, wanted.dtype)))
+
+    message = ('%s was saved by another version of this script (%%s); '
+               'resume=False starts again, and reload_model starts from a '
+               'saved model' % archive.filename)
+    if not _has(archive, name):
+        raise ValueError(message % ('it lacks %s' % name))
+    return files.read_array(archive, name, check)
+
+
+# ---- Saving and resuming ----------------------------------------------------
+
+@contextlib.contextmanager
+def sole_writer(saveto):
+    """Hold the lock on the files of a training, if it saves any."""
+    if not saveto:
+        yield
+        return
+    with files.sole_writer(saveto):
+        yield
+
+
+class Saver(object):
+    """Writes the files of a training run, or nothing without `saveto`.
+
+    Parameters
+    ----------
+    saveto : str or None
+        Path of the model; None or '' to save nothing.
+    resume : bool
+        Whether to continue from the state next to it, if there is one.
+    config : dict
+        The run configuration, see :func:`read_progress`.
+
+    Attributes
+    ----------
+    resumed : bool
+        Whether there is a state to continue from.
+    """
+
+    def __init__(self, saveto, resume, config):
+        self.saveto, self.config, self.progress = saveto, config, None
+        self.path = saveto and path_of(saveto)
+        self.resumed = bool(resume and saveto) and os.path.isfile(self.path)
+        self.kept_previous = self.resumed
+        if self.resumed:
+            self.progress = read_progress(self.path, config)
+        elif resume:
+            log.info('There is no %s to continue from: training starts from the '
+                     'beginning' % self.path)
+
+    def restore(self, state, group):
+        """Load the state to continue from, and check the space to save.
+
+        Then all processes of `group` have the state of the first.
+        """
+        self.group = group
+        with group.agreed():
+            if self.resumed:
+                state.load(self.path, self.progress)
+                log.info('Continuing %s after update %d' % (
+                       self.path, state.update))
+            if self.saveto:
+                check_space(self.saveto, state.nbytes())
+        group.share(state, 'contents')
+
+    def save(self, state, model):
+        """Save the state, and the arguments of :func:`save_model`.
+
+        A failure is reported, and the training goes on.
+        """
+        if not self.saveto:
+            return
+        try:
+            if not self.kept_previous:
+                keep_previous(self.saveto)
+                self.kept_previous = True
+            state.save(self.path, self.config)
+            save_model(self.saveto, **model)
+            log.info('Saved %s' % self.saveto)
+        except (IOError, OSError) as error:
+            log.info('NOT saved (%s); each file is complete, from this save or '
+                     'from an earlier one' % error)
+
+    def save_final(self, model):
+        """Save a model, in a temporary folder if `saveto` cannot be written.
+
+        Returns its path, or None if nothing is saved.
+        """
+        path = self.saveto or None
+        with self.group.agreed():
+            if path:
+                try:
+                    save_model(path, **model)
+                except (IOError, OSError) as error:
+                    log.info('%s cannot be saved (%s)' % (path, error))
+                    path = os.path.join(tempfile.mkdtemp(),
+                                        os.path.basename(path))
+                    save_model(path, **model)
+                log.info('Saved %s' % path)
+        return path

@@ -1,0 +1,99 @@
+"""Read word vectors in the text formats of GloVe, word2vec and fastText."""
+from __future__ import absolute_import, division, print_function
+
+import codecs
+
+import numpy
+
+from lstm_support import text
+from lstm_support.storage import files
+from lstm_support.terminal import log
+
+_LONGEST = 2 ** 16  # bytes per line
+
+
+def load(path, table, dictionary):
+    """Put the vectors of known words into a table, and print their number.
+
+    Parameters
+    ----------
+    path : str
+        A text file, perhaps gzipped: each line has a word and its numbers,
+        with spaces between them. A first line with two numbers is skipped.
+        If a word has several spellings there, the one in lower case counts.
+    table : ndarray, shape (V, D)
+        Rows of known words are replaced.
+    dictionary : dict
+        Word, in lower case, to row.
+
+    Raises
+    ------
+    IOError
+        If the file cannot be read.
+    ValueError
+        If a line is not a word and D finite numbers, or if no word is known.
+    """
+    filled, exact = set(), set()  # rows
+    for number, line in _lines(path):
+        line = line[3:] if line.startswith(codecs.BOM_UTF8) else line
+        word, numbers = (line.split(None, 1) + [b'', b''])[:2]
+        if number == 1 and len(numbers.split()) == 1:
+            continue
+        try:
+            word = word.decode('utf-8')
+        except UnicodeDecodeError:
+            raise ValueError('line %d of %s is not UTF-8 text; the binary '
+                             'form of word2vec must be converted to the text '
+                             'form' % (number, path))
+        lower = word.lower()
+        row = dictionary.get(lower, dictionary.get(text.escaped(lower)))
+        if row is None or row >= len(table) or row in exact:
+            continue
+        if row not in filled or word == lower:
+            table[row] = _vector(path, number, numbers, table)
+            filled.add(row)
+        if word == lower:
+            exact.add(row)
+    if not filled:
+        raise ValueError('%s has a vector for none of the words of the data '
+                         'set' % path)
+    log.info('%s has vectors for %d of the %d words' % (path, len(filled), sum(
+           n < len(table) for n in dictionary.values())))
+
+
+def _vector(path, number, numbers, table):
+    """Return the numbers of a line; check that they fit a row of the table."""
+    size = table.shape[1]
+    try:
+        with numpy.errstate(over='ignore'):  # too large becomes infinite
+            vector = numpy.array(numbers.split(), 'float64').astype(
+                table.dtype)
+    except ValueError:
+        vector = numpy.array([numpy.nan])
+    if not numpy.isfinite(vector).all() or not vector.size:
+        raise ValueError('line %d of %s is not a word and its numbers'
+                         % (number, path))
+    if len(vector) != size:
+        raise ValueError('line %d of %s has %d numbers, and dim_proj is %d; '
+                         'set dim_proj=%d' % (number, path, len(vector), size,
+                                              len(vector)))
+    return vector
+
+
+def _lines(path):
+    """Yield the number and the bytes of each line."""
+    with files.open_gzipped_or_not(path, 'file of vectors') as f:
+        number = 0
+        while True:
+            try:
+                line = f.readline(_LONGEST)
+            except Exception as error:  # a damaged gzip can raise anything
+                raise IOError('%s cannot be read to its end (%s)'
+                              % (path, error))
+            if not line:
+                break
+            number += 1
+            if len(line) == _LONGEST:
+                raise ValueError('line %d of %s is not a word and its numbers'
+                                 % (number, path))
+            yield number, line

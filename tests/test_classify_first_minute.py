@@ -1,0 +1,365 @@
+"""The first prediction: what it compiles, and which model answers."""
+import glob
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy
+import pytest
+import theano
+from theano.configparser import change_flags
+from theano.sandbox.rng_mrg import mrg_uniform
+
+import classify
+import imdb
+import lstm
+from conftest import ROOT, TINY
+from graphs import edited, in_float64, in_python, nodes_of, some_params
+from lstm_support.kernel import layer as fused_lstm
+from lstm_support.kernel.layer import LSTM
+
+SIZES = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
+WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
+TEXTS = ['the film was great', 'dull', 'a b a']
+KINDS = list(itertools.product(['lstm', 'bilstm'], ['mean', 'both']))
+# Standard error when the layer is compiled.
+LINE = re.compile('Compiling the LSTM layer for this machine, which is done '
+                  'once; the code is kept in (.*)\n$')
+
+
+def write_model(path, options=None, **changes):
+    """Write a small model; return its path."""
+    options = dict(SIZES, **options or {})
+    arrays = dict(some_params(options, names=()), words=numpy.frombuffer(
+        '\n'.join(WORDS).encode(), 'uint8'), options=numpy.array(
+            json.dumps(options)))
+    numpy.savez(str(path), **dict(arrays, **changes))
+    return str(path)
+
+
+def probabilities(path, texts=TEXTS):
+    """Probabilities of a model that is compiled as a training is."""
+    params, options = classify.load_model(path)
+    f_pred_prob = lstm.build_model(lstm.init_tparams(params),
+                                   options).f_pred_prob
+    assert len(nodes_of(f_pred_prob, mrg_uniform)) == 1
+    words = lstm.load_words(path)
+    seqs = [imdb.encode(text, words, 12, imdb.TOKENIZER) for text in texts]
+    return f_pred_prob(*imdb.prepare_data(seqs, [0] * len(seqs))[:2])
+
+
+def script(*words, **options):
+    """Run classify.py in a process; return its output and error output."""
+    flags = 'floatX=%s,%s,%s' % (
+        theano.config.floatX, os.environ.get('THEANO_FLAGS', ''),
+        options.get('flags', ''))
+    done = subprocess.run(
+        [sys.executable, options.get('path', os.path.join(
+            ROOT, 'classify.py'))] + [str(word) for word in words],
+        env=dict(os.environ, THEANO_FLAGS=flags),
+        cwd=str(options.get('folder', ROOT)), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        universal_newlines=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def in_json(out):
+    """Probabilities that ``predict --json`` wrote."""
+    return [list(json.loads(line)['probabilities'].values())
+            for line in out.splitlines()]
+
+
+# --------------------------------------------------------------------------
+# Compiling
+# --------------------------------------------------------------------------
+
+def modules(folder):
+    """Paths of the modules in a compile folder, but for Theano's own."""
+    paths = glob.glob(str(folder / '*' / '*' / '*.so'))
+    own = [path for path in paths if os.path.basename(
+        os.path.dirname(path)) in ('cutils_ext', 'lazylinker_ext')]
+    assert own
+    return sorted(set(paths) - set(own))
+
+
+def test_a_first_prediction_compiles_the_layer_alone_and_says_so(tmp_path):
+    """Later ones, and explanations, compile and say nothing."""
+    path = write_model(tmp_path / 'm.npz', dict(encoder='bilstm',
+                                                pooling='both'))
+    folder = tmp_path / 'compiled'
+    flags = 'base_compiledir=%s' % folder
+    out, error = script('predict', '--model', path, '--json', *TEXTS,
+                        flags=flags)
+    assert LINE.match(error), error
+    assert LINE.match(error).group(1).startswith(str(folder))
+    one, = before = modules(folder)
+    with open(os.path.join(os.path.dirname(one), 'mod.cpp')) as f:
+        assert 'lstm_forward' in f.read()
+    again = script('predict', '--model', path, '--json', *TEXTS, flags=flags)
+    assert again == (out, '')
+    other = write_model(tmp_path / 'other.npz', dict(pooling='max', ydim=3))
+    for model in (path, other):
+        shown, error = script('predict', '--model', model, '--explain',
+                              TEXTS[0], flags=flags)
+        assert 'Strongest' in shown and error == ''
+    assert modules(folder) == before
+    numpy.testing.assert_allclose(in_json(out), probabilities(path), 1e-6)
+
+
+@pytest.mark.parametrize('flags', ['cxx=', 'mode=FAST_COMPILE',
+                                   'fused_lstm=False', 'linker=py'])
+def test_other_settings_of_theano_predict_the_same(tmp_path, flags):
+    path = write_model(tmp_path / 'm.npz', dict(encoder='bilstm',
+                                                pooling='both'))
+    out, _ = script('predict', '--model', path, '--json', *TEXTS, flags=flags)
+    numpy.testing.assert_allclose(in_json(out), probabilities(path), 1e-6)
+    shown = [json.loads(line) for line in script(
+        'predict', '--model', path, '--json', '--explain', *TEXTS,
+        flags=flags)[0].splitlines()]
+    classifier = classify.Classifier(path)
+    for line, text in zip(shown, TEXTS):
+        numpy.testing.assert_allclose(
+            [part for _, part in line['contributions']],
+            classifier.explain(text).parts, 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize('kind', KINDS, ids='-'.join)
+def test_the_quick_mode_has_the_probabilities_of_the_default_one(tmp_path,
+                                                                 kind):
+    path = write_model(tmp_path / 'm.npz', dict(zip(('encoder', 'pooling'),
+                                                    kind)))
+    _, _, model = classify.build(path)
+    f = model.f_pred_prob
+    assert nodes_of(f, LSTM) == [LSTM(keep_state=False)] * (
+        1 + (kind[0] == 'bilstm'))
+    assert not nodes_of(f, mrg_uniform)  # the default mode's has one
+    found = classify.Classifier(path).probabilities(TEXTS)
+    expected = probabilities(path)
+    assert abs(expected[0] - expected[1]).max() > 0.01
+    numpy.testing.assert_allclose(found, expected,
+                                  1e-12 if in_float64 else 1e-6)
+    for n in range(3):  # nothing is drawn that could differ
+        numpy.testing.assert_array_equal(
+            classify.Classifier(path).probabilities(TEXTS), found)
+
+
+def test_the_compiler_is_back_after_the_quick_mode():
+    cxx = theano.config.cxx
+    assert cxx  # else this would show nothing
+    with fused_lstm.quick_mode() as mode:
+        assert theano.config.cxx == '' and mode is not None
+        with fused_lstm.quick_mode() as inner:
+            assert theano.config.cxx == '' and inner is None
+        assert theano.config.cxx == ''
+        # A layer is compiled in it, nevertheless.
+        tparams = lstm.init_tparams(some_params(SIZES))
+        f = lstm.build_model(tparams, SIZES, mode=mode).f_pred_prob
+        assert theano.config.cxx == ''
+    assert theano.config.cxx == cxx
+    assert nodes_of(f, LSTM) == [LSTM(keep_state=False)]
+    with pytest.raises(KeyError):
+        with fused_lstm.quick_mode():
+            raise KeyError('inside')
+    assert theano.config.cxx == cxx
+    for flags in ({'cxx': ''}, {'mode': 'FAST_COMPILE'}, {'linker': 'py'}):
+        with change_flags(**flags):
+            with fused_lstm.quick_mode() as mode:
+                assert mode is None
+                assert theano.config.cxx == flags.get('cxx', cxx)
+
+
+def test_the_compiler_is_back_after_a_model_that_does_not_fit(tmp_path):
+    cxx = theano.config.cxx
+    path = write_model(tmp_path / 'm.npz', lstm_U=numpy.zeros((3, 5)))
+    with pytest.raises(ValueError, match='does not fit the model'):
+        classify.build(path)
+    assert theano.config.cxx == cxx != ''
+    # What is compiled afterwards is compiled as ever.
+    x = theano.tensor.vector()
+    f = theano.function([x], 2 * x)
+    assert any(hasattr(thunk, 'cthunk') for thunk in f.fn.thunks)
+
+
+def test_a_layer_in_scan_is_compiled_as_ever(tmp_path, monkeypatch, capsys):
+    """In NumPy, scan takes some hundred times as long as in C."""
+    module = edited(('c_t = f * c + i * tensor.tanh(', 'c_t = f * c + i * ('))
+    monkeypatch.setitem(lstm.layers, 'lstm', (lstm.param_init_lstm,
+                                              module.lstm_layer))
+    path = write_model(tmp_path / 'm.npz')
+    modes = []
+
+    def function(*args, **kwargs):
+        modes.append((kwargs.get('mode'), theano.config.cxx))
+        return real(*args, **kwargs)
+
+    real = theano.function
+    monkeypatch.setattr(theano, 'function', function)
+    with in_python():  # which takes the place of the default mode
+        classifier = classify.Classifier(path)
+        used = [modes[-1]]
+        classifier.explain(TEXTS[0])
+        used.append(modes[-1])
+    assert used == [(None, theano.config.cxx)] * 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('lstm_layers runs in theano.scan')
+
+
+# --------------------------------------------------------------------------
+# Which model answers
+# --------------------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def copy(tmp_path_factory):
+    """A copy of the scripts, with a small model in the place of their own."""
+    folder = tmp_path_factory.mktemp('copy')
+    for name in ('lstm.py', 'imdb.py', 'classify.py'):
+        shutil.copy(os.path.join(ROOT, name), str(folder))
+    shutil.copytree(os.path.join(ROOT, 'lstm_support'), str(folder / 'lstm_support'))
+    (folder / 'data').mkdir()
+    write_model(folder / 'data' / 'imdb_lstm.npz', dict(
+        dataset='imdb', n_train=25000, classes=['bad', 'good']),
+        test_err=numpy.float16(0.0912))
+    classify.build(str(folder / 'data' / 'imdb_lstm.npz'))  # compiles
+    return folder
+
+
+def test_the_scripts_own_model_answers_where_none_was_trained(copy, tmp_path):
+    own = str(copy / 'data' / 'imdb_lstm.npz')
+    where = dict(path=str(copy / 'classify.py'), folder=tmp_path)
+    out, error = script('predict', TEXTS[0], **where)
+    assert error == ('The model is %s, trained on 25000 reviews of imdb; its '
+                     'error on test reviews was 0.0912\n' % own)
+    assert re.match('(good|bad)\t0[.]\\d+\t', out)
+    # Named, it answers the same without a word.
+    assert script('predict', '--model', own, TEXTS[0], **where) == (out, '')
+    # A model that was trained here comes first.
+    write_model(tmp_path / 'lstm_model.npz', dict(
+        dataset='my.pkl', n_train=7, classes=['no', 'yes']), test_err=0.25)
+    out, error = script('predict', TEXTS[0], **where)
+    assert error == ('The model is lstm_model.npz, trained on 7 reviews of '
+                     'my.pkl; its error on test reviews was 0.2500\n')
+    assert re.match('(no|yes)\t', out)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfdbinary):
+    """A command in an empty folder, where `own.npz` is the scripts' model.
+
+    Returns its exit code, its output and its standard error.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(classify, 'OWN_MODEL', 'own.npz')
+
+    def run(*arguments):
+        capfdbinary.readouterr()
+        code = classify.main(list(arguments))
+        return (code,) + tuple(each.decode('utf-8')
+                               for each in capfdbinary.readouterr())
+    return run
+
+
+def test_evaluate_takes_the_same_model_and_plot_does_not(run):
+    imdb.write_data('d.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
+                    ([[2], [5, 7, 9]], [0, 1]))
+    options = dict(dataset='d.pkl', n_train=40)
+    history = numpy.ones((2, 5))
+    write_model('own.npz', options, history=history)
+    for name in ('own.npz', 'lstm_model.npz'):
+        write_model(name, options, history=history)
+        code, out, error = run('evaluate')
+        assert code == 0 and 'Error on 2 test reviews' in out
+        assert error == 'The model is %s, trained on 40 reviews of d.pkl\n' % (
+            name)
+        assert run('evaluate', '--model', name) == (0, out, '')
+        if name == 'own.npz':
+            assert run('plot') == (
+                1, '', 'classify.py: there is no model file lstm_model.npz; '
+                'train one with "python lstm.py", or name one with --model\n')
+    assert run('plot') == (0, 'Wrote lstm_model.png\n', '')
+
+
+def test_a_model_of_the_sample_is_evaluated_on_the_sample(run, monkeypatch):
+    """Also once there is an imdb.pkl."""
+    with monkeypatch.context() as patch:
+        patch.setattr(imdb, 'find_file', lambda path: None)
+        errors = lstm.train_lstm(dataset='imdb', **dict(TINY, max_epochs=0))
+    imdb.write_data('imdb.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
+                    ([[2], [5, 7, 9]], [0, 1]))
+    code, out, error = run('evaluate')
+    train, _, test = imdb.load_sample(valid_portion=0.05, maxlen=100)
+    assert code == 0 and 'Error on %d test reviews: %.4f' % (
+        len(test[0]), errors[2]) in out
+    assert ', trained on %d reviews of sample;' % len(train[0]) in error
+
+
+def test_a_model_of_2014_has_its_error_alone(run):
+    path = write_model('lstm_model.npz', test_err=0.2)
+    arrays = dict(numpy.load(path))
+    del arrays['options']
+    numpy.savez(path, **arrays)
+    code, _, error = run('predict', 'great')
+    assert code == 0
+    assert error == ('The model is lstm_model.npz; its error on test reviews '
+                     'was 0.2000\n')
+    del arrays['test_err']
+    numpy.savez(path, **arrays)
+    assert run('predict', 'great')[2] == 'The model is lstm_model.npz\n'
+
+
+CONTROL = u'a\x1b[2J\x07\r\n\u202e\x9bb'
+
+
+@pytest.mark.parametrize('options, shown', [
+    ({'dataset': CONTROL}, ', trained on a[2J b'),
+    ({'dataset': CONTROL, 'n_train': CONTROL}, ', trained on a[2J b'),
+    ({'dataset': 'x' * 10 ** 5}, ', trained on %s...' % ('x' * 100)),
+    ({'dataset': u'\ud800x'}, ', trained on x'),
+    ({'dataset': '%s%d{0}'}, ', trained on %s%d{0}'),
+    ({'dataset': 3, 'n_train': 4}, ''), ({'dataset': None}, ''),
+    ({'dataset': ['a']}, ''), ({'dataset': {'a': CONTROL}}, ''),
+    ({'dataset': 'd', 'n_train': [1]}, ', trained on d'),
+    ({'dataset': 'd', 'n_train': None}, ', trained on d'),
+    ({'dataset': 'd', 'n_train': 1.5}, ', trained on d'),
+    ({'dataset': 'd', 'n_train': float('nan')}, ', trained on d'),
+    ({'dataset': 'd', 'n_train': {}}, ', trained on d'),
+])
+def test_hostile_options_of_a_model_are_one_printable_line(run, options,
+                                                           shown):
+    write_model('own.npz', options)
+    code, out, error = run('predict', 'great')
+    assert code == 0 and out.endswith('\tgreat\n')
+    assert error == 'The model is own.npz%s\n' % shown
+
+
+@pytest.mark.parametrize('value, shown', [
+    (numpy.nan, '; its error on test reviews was nan'),
+    (-numpy.inf, '; its error on test reviews was -inf'),
+    (numpy.float32(0.5), '; its error on test reviews was 0.5000'),
+    (numpy.zeros(3), None), (numpy.zeros((0, 2)), None), (0, None),
+    (numpy.array(CONTROL), None), (numpy.array(b'\x1b'), None),
+    (numpy.array(1j), None), (numpy.array([(1., 2)], 'f8,f8'), None)])
+def test_hostile_errors_of_a_model_are_one_printable_line(run, value, shown):
+    write_model('own.npz', test_err=value)
+    code, out, error = run('predict', 'great')
+    assert error.count('\n') == 1 and 'Traceback' not in error
+    assert not re.search(u'[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]', error)
+    if shown is None:
+        assert (code, out) == (1, '')
+        assert error.startswith('classify.py: own.npz ')
+        assert re.search('test.err', error)
+    else:
+        assert code == 0 and error == 'The model is own.npz%s\n' % shown
+
+
+def test_files_that_are_no_models_are_told_as_ever(run):
+    for content in (b'', b'no zip', b'PK\x03\x04' * 9):
+        with open('own.npz', 'wb') as f:
+            f.write(content)
+        code, out, error = run('predict', 'great')
+        assert (code, out) == (1, '') and error.count('\n') == 1
+        assert error.startswith('classify.py: own.npz is not a .npz file')

@@ -1,0 +1,138 @@
+"""The model that comes with the scripts, data/imdb_lstm.npz."""
+import os
+
+import numpy
+import pytest
+
+import classify
+import imdb
+import lstm
+from conftest import ROOT
+from lstm_support.training import metrics
+
+# What a newcomer types first.
+POSITIVE = u"""\
+This was a wonderful film with great acting.
+Lovely.
+I loved it!
+i really enjoyed this movie
+One of the best films I have ever seen.
+It\u2019s a masterpiece.
+not bad at all
+A brilliant, moving story.
+GREAT MOVIE
+Highly recommended!
+You won\u2019t regret watching it.
+funny and touching
+The acting was superb and the plot kept me guessing.
+Beautifully shot, and the music is perfect.
+""".splitlines()
+NEGATIVE = u"""\
+A dull, endless film.
+This was a terrible film with awful acting.
+Boring.
+I hated it.
+not good
+I didn\u2019t like it.
+What a waste of time.
+the worst movie ever
+Don't bother.
+i fell asleep after ten minutes
+The plot makes no sense.
+Not funny at all.
+I would not recommend this film to anyone.
+BAD ACTING, BAD SCRIPT
+""".splitlines()
+
+
+@pytest.fixture(scope='module')
+def classifier():
+    return classify.Classifier(classify.OWN_MODEL)
+
+
+def test_what_a_newcomer_types_is_labelled_right(classifier):
+    texts = POSITIVE + NEGATIVE
+    labels = [1] * len(POSITIVE) + [0] * len(NEGATIVE)
+    probs = classifier.probabilities(texts)
+    wrong = [text for text, label, row in zip(texts, labels, probs)
+             if row.argmax() != label]
+    assert len(wrong) <= 0.1 * len(texts), wrong
+    assert classifier.classes == ['neg', 'pos']
+
+
+def test_the_file_is_small_and_says_how_it_was_made():
+    assert os.path.getsize(classify.OWN_MODEL) <= 5e6
+    options = lstm.load_options(classify.OWN_MODEL)
+    assert options['encoder'] == 'bilstm' and options['pooling'] == 'both'
+    assert options['split'] == 'group' and options['n_train'] > 23000
+    history = lstm.load_history(classify.OWN_MODEL)
+    assert len(history)
+    with numpy.load(classify.OWN_MODEL, allow_pickle=False) as saved:
+        errors = [float(saved[name]) for name in ('valid_err', 'test_err')]
+        assert saved['Wemb'].dtype == 'float16'
+    assert min(history[:, 3]) == errors[0]
+    # Those of the parameters in float32.
+    assert [errors[1]] == history[history[:, 3] == errors[0], 4].tolist()[-1:]
+    assert '%.4f' % errors[1] in classify.describe(classify.OWN_MODEL)
+
+
+def test_its_error_on_the_sample(classifier):
+    """It has seen none of these reviews."""
+    reviews = imdb.read_reviews(os.path.join(ROOT, 'data', 'sample'))
+    score = metrics.scores(
+        [classifier.classes.index(label) for _, label, _ in reviews],
+        classifier.probabilities([text for _, _, text in reviews]))
+    assert score['error'] <= 0.25
+
+
+def test_its_errors_on_the_real_data(real_data, classifier):
+    """Those that the file names; float16 moves a few decisions."""
+    options = lstm.load_options(classify.OWN_MODEL)
+    _, valid, test = imdb.load_data(
+        real_data, options['n_words'], options['valid_portion'],
+        options['maxlen'], seed=options['seed'])
+    if imdb.dataset_words(real_data).fingerprint != options['fingerprint']:
+        pytest.fail('the data file has other words than the model')
+    with numpy.load(classify.OWN_MODEL, allow_pickle=False) as saved:
+        wanted = float(saved['valid_err']), float(saved['test_err'])
+    for (reviews, labels), error in zip((valid, test), wanted):
+        chosen = range(0, len(reviews), max(1, len(reviews) // 2500))
+        probs = classifier.probabilities_of_ids(
+            [reviews[n] for n in chosen])
+        found = numpy.mean(probs.argmax(1) != [labels[n] for n in chosen])
+        assert abs(found - error) < 0.02
+
+
+def test_few_texts_are_learned_from_it(tmp_path, capsys):
+    """The README's settings, on the sample: from scratch it is about 0.4."""
+    errors = lstm.train_lstm(
+        dataset='sample', saveto=str(tmp_path / 'few.npz'),
+        reload_model=classify.OWN_MODEL, encoder='bilstm', pooling='both',
+        dim_proj=64, maxlen=None, optimizer=lstm.adam, lrate=0.0005,
+        average=0.99, clip_c=1., max_epochs=8, validFreq=-1)
+    assert errors[2] <= 0.24
+    words = len(imdb.encode_sample().dictionary)
+    said = capsys.readouterr().out
+    assert 'of the %d words of the data set' % words in said
+
+
+def test_a_model_of_another_kind_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="encoder='bilstm' and "
+                       "pooling='both' and dim_proj=64"):
+        lstm.train_lstm(dataset='sample', reload_model=classify.OWN_MODEL,
+                        saveto=str(tmp_path / 'x.npz'))
+
+
+def test_the_readme_shows_its_predictions(classifier):
+    with open(os.path.join(ROOT, 'README.rst'), encoding='utf-8') as f:
+        text = f.read()
+    command = 'uv run classify.py predict "A dull, endless film." "Lovely."'
+    shown = text[text.index(command):].split('::\n\n')[1].split('\n\n')[0]
+    texts = ['A dull, endless film.', 'Lovely.']
+    for line, text, probs in zip(shown.splitlines(), texts,
+                                 classifier.probabilities(texts)):
+        label, probability, said = line.split(None, 2)
+        assert said == text
+        assert label == classifier.classes[probs.argmax()]
+        assert abs(float(probability) - probs.max()) < 0.005
+    assert len(shown.splitlines()) == 2

@@ -1,0 +1,378 @@
+"""Both directions, and the pooling of the layer's outputs.
+
+These run with the flags that the environment sets; without any, in float64.
+"""
+import itertools
+import json
+
+import numpy
+import pytest
+import theano
+from theano import tensor
+from theano.sandbox.rng_mrg import mrg_uniform
+from theano.scan_module.scan_op import Scan
+
+import classify
+import imdb
+import lstm
+import reference
+from conftest import TINY
+from graphs import (
+    EXACT, assert_close, forced_scan, in_float64, nodes_of, some_params)
+from lstm_support.kernel.layer import LSTM, LSTMGradient
+
+SIZES = {'dim_proj': 3, 'n_words': 12, 'ydim': 3, 'seed': 5}
+# One review is empty, and one has the same word throughout.
+REVIEWS = [[2, 3, 4, 11, 5], [7], [], [9, 9, 9], [3, 1, 10, 10, 8, 6, 2]]
+LABELS = [0, 1, 2, 1, 0]
+BATCH = imdb.prepare_data(REVIEWS, LABELS)
+
+MODELS = [dict(zip(('encoder', 'pooling'), each)) for each in
+          itertools.product(['lstm', 'bilstm'], ['mean', 'max', 'both'])]
+NAMES = ['-'.join(model.values()) for model in MODELS]
+
+
+class Built(object):
+    """A model with large parameters; its predictions, cost and gradients."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        options = dict(SIZES, **kind)
+        self.params = some_params(options, names=())
+        tparams = lstm.init_tparams(self.params)
+        self.model = lstm.build_model(tparams, options)
+        self.f_grads = theano.function(
+            [self.model.x, self.model.mask, self.model.y],
+            [self.model.cost] + tensor.grad(self.model.cost,
+                                            list(tparams.values())))
+
+
+@pytest.fixture(scope='module', params=MODELS, ids=NAMES)
+def built(request):
+    return Built(request.param)
+
+
+# --------------------------------------------------------------------------
+# Values and gradients
+# --------------------------------------------------------------------------
+
+def test_probabilities_are_those_of_numpy(built):
+    x, mask, _ = BATCH
+    probs = built.model.f_pred_prob(x, mask)
+    assert probs.dtype == theano.config.floatX
+    expected = reference.probabilities(built.params, REVIEWS, **built.kind)
+    assert_close(probs, expected)
+    assert built.model.f_pred(x, mask).tolist() == expected.argmax(
+        axis=1).tolist()
+    # No other pooling of as many inputs gives these.
+    others = {'mean': 'max', 'max': 'mean'}
+    if built.kind['pooling'] in others:
+        assert abs(expected - reference.probabilities(
+            built.params, REVIEWS, **dict(
+                built.kind, pooling=others[built.kind['pooling']]))
+        ).max() > 0.01
+
+
+def test_padding_changes_nothing(built):
+    x, mask, _ = BATCH
+    f_pred_prob = built.model.f_pred_prob
+    padded = numpy.concatenate([x, numpy.full((9, 5), 3)])
+    longer = numpy.concatenate([mask, numpy.zeros((9, 5), mask.dtype)])
+    assert_close(f_pred_prob(padded, longer), f_pred_prob(x, mask))
+    for n, review in enumerate(REVIEWS):
+        alone = f_pred_prob(*imdb.prepare_data([review], [0])[:2])
+        assert_close(alone[0], f_pred_prob(x, mask)[n])
+
+
+def test_cost_and_gradients_are_those_of_numpy(built):
+    results = built.f_grads(*BATCH)
+
+    def cost(params):
+        return reference.cost(params, REVIEWS, LABELS, **built.kind)
+
+    params = {name: value.astype('float64')
+              for name, value in built.params.items()}
+    assert_close(results[0], cost(params))
+    used = set(sum(REVIEWS, []))
+    for name, gradient in zip(params, results[1:]):
+        expected = reference.exact_derivatives(cost, params, name)
+        assert_close(gradient, expected, 10 * EXACT)
+        if in_float64:  # finite differences need it
+            numpy.testing.assert_allclose(
+                gradient, reference.derivatives(cost, params, name), 0, 1e-9,
+                name)
+        moved = set(numpy.flatnonzero(gradient.any(axis=-1)))
+        if name == 'Wemb':  # after the last maximum, words count for nothing
+            assert moved == used or (
+                built.kind['pooling'] == 'max' and moved < used)
+        else:
+            assert moved, name
+
+
+def test_scan_gives_the_same_values_and_gradients(built):
+    with forced_scan():
+        in_scan = Built(built.kind)
+    n_layers = 1 + (built.kind['encoder'] == 'bilstm')
+    for f in (in_scan.f_grads, in_scan.model.f_pred_prob):
+        assert not nodes_of(f, LSTM)
+        assert len(nodes_of(f, Scan)) >= n_layers
+    assert_close(in_scan.model.f_pred_prob(*BATCH[:2]),
+                 built.model.f_pred_prob(*BATCH[:2]))
+    for value, expected in zip(in_scan.f_grads(*BATCH),
+                               built.f_grads(*BATCH)):
+        assert_close(value, expected, 10 * EXACT)
+
+
+def test_reviews_without_words_make_no_nan(built):
+    for reviews in ([[], [3, 4]], [[]], [[], []]):
+        x, mask, y = imdb.prepare_data(reviews, [1] * len(reviews))
+        assert_close(built.model.f_pred_prob(x, mask),
+                     reference.probabilities(built.params, reviews,
+                                             **built.kind))
+        for value in built.f_grads(x, mask, y):
+            assert numpy.isfinite(value).all()
+
+
+# --------------------------------------------------------------------------
+# The layers run in C++
+# --------------------------------------------------------------------------
+
+def test_layers_run_in_c_and_keep_no_state_in_predictions(built):
+    n_layers = 1 + (built.kind['encoder'] == 'bilstm')
+    f_pred_prob, f_grads = built.model.f_pred_prob, built.f_grads
+    assert nodes_of(f_pred_prob, LSTM) == [LSTM(keep_state=False)] * n_layers
+    assert nodes_of(f_grads, LSTM) == [LSTM(keep_state=True)] * n_layers
+    assert len(nodes_of(f_grads, LSTMGradient)) == n_layers
+    for f in (f_pred_prob, f_grads):
+        assert not nodes_of(f, Scan)
+
+
+@pytest.mark.parametrize('options', [
+    dict(pooling='both'), dict(pooling='max', word_dropout=0.4, clip_c=1.),
+    dict(pooling='both', word_dropout=0.4, average=0.9, use_dropout=False)],
+    ids=['', 'word dropout', 'average'])
+def test_all_functions_of_a_training_run_layers_in_c(dataset, monkeypatch,
+                                                     options, capsys):
+    models = []
+
+    def build_model(*arguments):
+        models.append(real(*arguments))
+        return models[-1]
+
+    real = lstm.build_model
+    monkeypatch.setattr(lstm, 'build_model', build_model)
+    options = dict(lstm.opt.defaults(lstm.train_lstm), **dict(
+        TINY, dataset=dataset, encoder='bilstm', optimizer=lstm.adam,
+        saveto=None, **options))
+    training = lstm.Training(lstm.opt.check(lstm.OPTIONS, options, ''),
+                             lstm.parallel.Alone())
+    in_use, in_training = models[0].f_pred_prob, training.f_grad_shared
+    assert nodes_of(in_use, LSTM) == [LSTM(keep_state=False)] * 2
+    assert nodes_of(in_training, LSTM) == [LSTM(keep_state=True)] * 2
+    assert len(nodes_of(in_training, LSTMGradient)) == 2
+    for f in [in_use, in_training, training.f_update] + (
+            training.average.functions if options['average'] else []):
+        assert not nodes_of(f, Scan)
+        # What random numbers there are, dropout draws.
+        assert len(nodes_of(f, mrg_uniform)) == (
+            options['use_dropout'] and f in (in_use, in_training))
+    assert capsys.readouterr().err == ''
+
+
+# --------------------------------------------------------------------------
+# Parameters
+# --------------------------------------------------------------------------
+
+def drawn(options):
+    """Initial parameters by the recipe of init_params' documentation."""
+    rng = numpy.random.RandomState(options['seed'])
+    n_words, dim = options['n_words'], options['dim_proj']
+    params = {'Wemb': 0.01 * rng.rand(n_words, dim)}
+    encoder = options.get('encoder', 'lstm')
+    for prefix in (['lstm'] if encoder == 'lstm' else
+                   ['bilstm_forward', 'bilstm_backward']):
+        for name in 'WU':
+            blocks = [numpy.linalg.svd(rng.randn(dim, dim))[0]
+                      for _ in range(4)]
+            params['%s_%s' % (prefix, name)] = numpy.concatenate(blocks, 1)
+        params[prefix + '_b'] = numpy.zeros(4 * dim)
+    n_inputs = dim * (1 if encoder == 'lstm' else 2) * (
+        2 if options.get('pooling') == 'both' else 1)
+    params['U'] = 0.01 * rng.randn(n_inputs, options['ydim'])
+    params['b'] = numpy.zeros(options['ydim'])
+    return params
+
+
+@pytest.mark.parametrize('kind', [{}] + MODELS, ids=['defaults'] + NAMES)
+def test_parameters_are_drawn_by_the_recipe(kind):
+    options = dict(SIZES, dim_proj=5, **kind)
+    params = lstm.init_params(options)
+    expected = drawn(options)
+    assert list(params) == list(expected)
+    for name, value in params.items():
+        assert value.dtype == theano.config.floatX
+        numpy.testing.assert_array_equal(
+            value, lstm.numpy_floatX(expected[name]), name)
+    two = kind.get('encoder') == 'bilstm'
+    assert params['U'].shape == (
+        5 * (1 + two) * (1 + (kind.get('pooling') == 'both')), 3)
+    assert len(params) == 6 + 3 * two
+
+
+def test_the_defaults_are_one_direction_and_the_mean():
+    defaults = lstm.opt.defaults(lstm.train_lstm)
+    assert (defaults['encoder'], defaults['pooling']) == ('lstm', 'mean')
+    for name, value in lstm.init_params(SIZES).items():
+        numpy.testing.assert_array_equal(value, lstm.init_params(
+            dict(SIZES, encoder='lstm', pooling='mean'))[name])
+
+
+# --------------------------------------------------------------------------
+# The maximum over the words
+# --------------------------------------------------------------------------
+
+@pytest.fixture(scope='module')
+def pool():
+    """max_over_words and the gradient of (result * weights).sum()."""
+    h, mask, weights = tensor.tensor3(), tensor.matrix(), tensor.matrix()
+    pooled = lstm.max_over_words(h, mask)
+    f = theano.function([h, mask, weights], [
+        pooled, tensor.grad((pooled * weights).sum(), h)])
+    return lambda *arrays: f(*map(lstm.numpy_floatX, arrays))
+
+
+def test_padding_is_never_the_maximum(pool):
+    """Outputs of words are negative, and those at padding larger."""
+    rng = numpy.random.RandomState(1)
+    mask = numpy.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0],
+                        [1, 0, 0, 0]])
+    h = numpy.where(mask[:, :, None], -rng.rand(4, 4, 3) - 0.1,
+                    rng.rand(4, 4, 3))
+    weights = rng.randn(4, 3)
+    value, gradient = pool(h, mask, weights)
+    for n, words in enumerate(mask.T.astype(bool)):
+        if words.any():
+            assert_close(value[n], h[words, n].max(axis=0))
+            assert (value[n] < 0).all()
+        else:
+            assert (value[n] == 0).all()
+        assert not gradient[~words, n].any()
+        assert_close(gradient[:, n].sum(axis=0),
+                     weights[n] if words.any() else 0 * weights[n])
+
+
+def test_of_equal_outputs_the_first_word_has_the_whole_gradient(pool):
+    h = numpy.array([[3., 1], [5, 1], [5, -2], [5, 1], [9, 9]])[:, None]
+    mask = [[1], [1], [1], [1], [0]]
+    value, gradient = pool(h, mask, [[10, 20]])
+    assert value.tolist() == [[5, 1]]
+    assert gradient[:, 0].tolist() == [[0, 20], [10, 0], [0, 0], [0, 0],
+                                       [0, 0]]
+
+
+@pytest.mark.parametrize('encoder', ['lstm', 'bilstm'])
+def test_a_word_repeated_until_the_state_stands_still_counts_once(encoder):
+    """Outputs that are exactly equal, in the model and its gradient."""
+    options = dict(SIZES, encoder=encoder, pooling='max')
+    params = some_params(options, names=())
+    for name in params:
+        if name.endswith('_U'):
+            params[name] *= lstm.numpy_floatX(0.1)  # so that it comes to rest
+    tparams = lstm.init_tparams(params)
+    model = lstm.build_model(tparams, options)
+    review, other = [4] * 300, [5, 4]
+    x, mask, _ = imdb.prepare_data([review, other], [0, 0])
+    f = theano.function([model.x, model.mask], [
+        model.h, tensor.grad(model.prob[0, 0], model.h)])
+    h, gradient = f(x, mask)
+    ties = (h[:, 0] == h[:, 0].max(axis=0)).sum(axis=0)
+    assert max(ties) > 50  # else this would show nothing
+    moved = gradient[:, 0] != 0
+    assert moved.sum(axis=0).tolist() == [1] * h.shape[2]
+    assert moved.argmax(axis=0).tolist() == h[:, 0].argmax(axis=0).tolist()
+    assert not gradient[:, 1].any()
+    assert_close(model.f_pred_prob(x, mask), reference.probabilities(
+        params, [review, other], encoder=encoder, pooling='max'))
+
+
+# --------------------------------------------------------------------------
+# Explanations
+# --------------------------------------------------------------------------
+
+WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
+TEXTS = ['the film was great , it was good', 'dull', 'a a a a', '', 'x great']
+
+
+def save(folder, kind, n_classes=2, **changes):
+    """Write a model nobody trained; return its path."""
+    path = str(folder / 'm.npz')
+    options = dict(SIZES, ydim=n_classes, **kind)
+    numpy.savez(path, words=numpy.frombuffer(
+        '\n'.join(WORDS).encode(), 'uint8'), options=numpy.array(
+            json.dumps(dict(options, **changes))),
+        **some_params(options, names=()))
+    return path
+
+
+def parts_of(params, ids, towards, kind):
+    """Each word's part of the log-odds, by the formula, in NumPy."""
+    U = params['U'].astype('float64')
+    slope = 0.5 * (U[:, towards] - numpy.delete(U, towards, 1).mean(axis=1))
+    h = reference.encoder_outputs(params, ids, kind['encoder'])
+    parts = numpy.zeros(len(ids))
+    n_units = h.shape[1]
+    for pool, weights in zip(reference.POOLINGS[kind['pooling']],
+                             slope.reshape(-1, n_units)):
+        for unit, weight in enumerate(weights):
+            if pool is reference.mean_of:
+                parts += h[:, unit] * weight / max(1, len(ids))
+            elif len(ids):
+                first = h[:, unit].argmax()
+                parts[first] += h[first, unit] * weight
+    return parts
+
+
+@pytest.mark.parametrize('n_classes', [2, 3])
+@pytest.mark.parametrize('kind', MODELS, ids=NAMES)
+def test_parts_are_those_of_the_words_and_add_up(tmp_path, kind, n_classes):
+    classifier = classify.Classifier(save(tmp_path, kind, n_classes))
+    exact = 1e-6 if in_float64 else 1e-4
+    nothing = 0
+    for text in TEXTS:
+        found = classifier.explain(text)
+        ids = classifier.encode(text)
+        probs = reference.probabilities(classifier.params, [ids], **kind)[0]
+        assert_close(found.probs, probs, exact)
+        towards = 1 if n_classes == 2 else probs.argmax()
+        assert found.towards == towards
+        parts = parts_of(classifier.params, ids, towards, kind)
+        assert_close(found.parts, parts, exact)
+        log = numpy.log(probs)
+        assert found.parts.sum() + found.bias == pytest.approx(
+            log[towards] - numpy.delete(log, towards).mean(), exact, exact)
+        assert found.note == ''
+        if kind['pooling'] == 'max':
+            # A word of which no unit has its maximum has no part, exactly.
+            assert found.parts[parts == 0].tolist() == [0] * sum(parts == 0)
+            nothing += sum(parts == 0)
+    assert kind['pooling'] != 'max' or nothing >= 3
+
+
+@pytest.mark.parametrize('kind', [MODELS[1], MODELS[-1]],
+                         ids=[NAMES[1], NAMES[-1]])
+def test_explanations_are_the_same_in_scan(tmp_path, kind):
+    path = save(tmp_path, kind)
+    with forced_scan():
+        in_scan = classify.Classifier(path).explain(TEXTS[0])
+    in_c = classify.Classifier(path).explain(TEXTS[0])
+    assert in_c.parts.any()
+    assert_close(in_scan.parts, in_c.parts, 10 * EXACT)
+    assert in_scan.note == in_c.note == ''
+
+
+@pytest.mark.parametrize('value', ['median', '', None, 3, ['max'], {}])
+def test_a_pooling_that_is_not_known_is_named(tmp_path, value):
+    path = save(tmp_path, {}, pooling=value)
+    with pytest.raises(ValueError, match='m.npz has the pooling .*, which '
+                                         'lstm.poolings lacks'):
+        classify.load_model(path)

@@ -1,0 +1,454 @@
+"""The README: it renders, its links are well-formed, its commands run."""
+import ast
+import doctest
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import numpy
+import pytest
+import theano
+from theano import tensor
+
+import imdb
+import lstm
+from conftest import ROOT
+from lstm_support.kernel import layer as fused_lstm
+from lstm_support.training import options
+
+FILES = ['README.rst', 'CONTRIBUTING.rst', 'CHANGELOG.rst',
+         os.path.join('docs', 'data.rst'),
+         os.path.join('docs', 'walkthrough.rst'),
+         os.path.join('benchmarks', 'README.rst'),
+         os.path.join('data', 'README.rst'),
+         os.path.join('tests', 'README.rst')]
+
+# Commands that run elsewhere: the file, and the words in it that run them.
+RUN_BY = {
+    'pip install uv && uv run pytest': ('.ci/run', 'readme_command'),
+    'pip install uv && THEANO_FLAGS="floatX=float32" uv run lstm.py':
+        ('.ci/run', 'first_command'),
+    'pip install -r requirements.txt': ('.ci/run', 'requirements-dev.txt'),
+    'python3 -m venv tools && tools/bin/pip install uv':
+        ('.ci/run', 'python3 -m venv "$scratch/tools"'),
+    'pip install setuptools ./lstm_support/theano_fixes/build':
+        ('tests/matrix.sh', 'setuptools "$root/lstm_support/theano_fixes/build"'),
+    'pip install --no-build-isolation -r requirements.txt':
+        ('tests/matrix.sh', '-q --no-compile --no-build-isolation'),
+    'THEANO_FLAGS="floatX=float32" python lstm.py':
+        ('tests/test_training_options.py', "[sys.executable, 'lstm.py']"),
+    'pip install uv && uv run classify.py predict '
+    '"A dull, endless film." "Lovely."': ('.ci/run', 'first_prediction'),
+    'pip install gensim': ('.ci/run', 'requirements-dev.txt'),
+    'pip install mpi4py mpich': ('.ci/run', 'requirements-dev.txt'),
+    'mpiexec -n 2 python lstm.py':
+        ('tests/test_training_parallel.py', "'lstm.py', '--max_epochs'"),
+    'uv run --extra mpi mpiexec -n 2 python lstm.py':
+        ('tests/test_training_parallel.py', "'lstm.py', '--max_epochs'"),
+    'python imdb.py aclImdb_v1.tar.gz --vectors data/imdb64.txt --dim 64':
+        ('tests/test_corpora_groups.py', "'--vectors'"),
+    './download.sh': ('tests/test_project_download.py', 'download.sh'),
+    'python imdb.py aclImdb_v1.tar.gz':
+        ('tests/conftest.py', 'imdb.preprocess(archive'),
+    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py defaults':
+        ('tests/test_project_readme.py', 'accuracy.defaults('),
+    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py labelled':
+        ('tests/test_project_readme.py', 'accuracy.labelled('),
+    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py unlabelled':
+        ('tests/test_project_readme.py', 'accuracy.unlabelled(')}
+# A command that runs nowhere: there is no GPU.
+NOT_RUN = ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py']
+
+
+def read(name):
+    with open(os.path.join(ROOT, name), encoding='utf-8') as f:
+        return f.read()
+
+
+def commands():
+    """The lines of literal blocks that a shell is to run."""
+    starts = r'    (pip|uv|python|mpiexec|\./|[A-Z_]+=")'
+    return [line.strip() for name in ('README.rst', 'docs/data.rst')
+            for line in read(name).splitlines() if re.match(starts, line)]
+
+
+def blocks(name, start):
+    """The literal blocks of a page that begin with these words."""
+    return [textwrap.dedent(block) for block in re.findall(
+        r'(?:(?:^    .*)?\n)+', read(name), re.M)
+        if block.strip().startswith(start)]
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_it_renders_without_a_message(name):
+    core = pytest.importorskip('docutils.core')
+    from docutils import nodes
+    tree = core.publish_doctree(read(name), settings_overrides={
+        'report_level': 1, 'warning_stream': io.StringIO()})
+    assert [node.astext() for node in tree.findall(nodes.system_message)] == []
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_links_are_well_formed(name):
+    text = read(name)
+    links = re.findall(r'\w+://[^\s<>`)]+', text)
+    assert len(links) == text.count('://')
+    for link in links:
+        assert re.match(r'https://[a-z0-9.-]+\.[a-z]+/[\w./~-]*$',
+                        link.rstrip('.')), link
+    folder = os.path.dirname(os.path.join(ROOT, name))
+    for picture in re.findall(r'\.\. image:: (\S+)', text):
+        assert os.path.getsize(os.path.join(folder, picture)) > 1000, picture
+
+
+def test_files_are_there():
+    named = re.findall(r'``([\w/]+\.(?:py|rst|sh)|[\w]+/)``',
+                       read('README.rst'))
+    assert len(named) > 10
+    for name in named:
+        assert os.path.exists(os.path.join(ROOT, name)), name
+
+
+def test_every_line_of_code_quoted_is_in_lstm_py():
+    text = read('README.rst')
+    table = text[text.index('equation ('):text.index('No gate sees')]
+    quoted = [code for code in re.findall('``(.+?)``', table)
+              if code not in ('lstm.py', 'Wemb')]
+    assert len(quoted) > 10
+    for code in quoted:
+        assert code in read('lstm.py'), code
+
+
+def test_the_line_about_an_unknown_step_is_the_one_printed(capsys):
+    class Unknown(object):  # neither a scan nor anything else
+        owner = None
+    fused_lstm.substitute(Unknown(), 3)
+    printed = capsys.readouterr().err
+    assert printed.startswith('An LSTM layer runs in theano.scan')
+    assert '    lstm_layers' + printed[len('An LSTM layer'):] in (
+        read('README.rst'))
+
+
+def table_of_options():
+    """The README's table, from lstm.OPTIONS and the signature."""
+    widths = 20, 20, 37
+    rule = ' '.join('=' * width for width in widths)
+    lines = [rule, '%-20s %-20s %s' % ('option', 'default',
+                                       'meaning, values'), rule]
+    defaults = options.defaults(lstm.train_lstm)
+    for row in lstm.OPTIONS:
+        value = defaults[row.name]
+        value = getattr(value, '__name__', None) or repr(value)
+        text = textwrap.wrap('%s (%s)' % (row.meaning, row.values.words),
+                             widths[2])
+        lines.append('%-20s %-20s %s' % (
+            '``%s``' % row.name, '``%s``' % value, text[0]))
+        lines.extend(' ' * 42 + line for line in text[1:])
+    return '\n'.join(lines + [rule]) + '\n'
+
+
+def test_the_table_of_options_is_that_of_lstm_py():
+    text = read('README.rst')
+    start = text.rindex('\n', 0, text.index('\noption ')) + 1
+    table = text[start:text.index('\n\n', start) + 1]
+    assert table == table_of_options()
+
+
+def test_the_call_at_the_end_is_as_the_readme_says():
+    said = re.search('The call at the end of\\s+``lstm.py`` sets (.*?)\\.\n',
+                     read('README.rst'), re.S).group(1)
+    call = [node for node in ast.walk(ast.parse(read('lstm.py')))
+            if isinstance(node, ast.Call)
+            and getattr(node.func, 'id', '') == 'command_line'][-1]
+    assert re.findall('``(.+?)``', said) == [
+        '%s=%s' % (each.arg, ast.literal_eval(each.value))
+        for each in call.keywords]
+
+
+def test_every_command_has_a_place_that_runs_it():
+    lines = read('benchmarks/README.rst').splitlines()
+    for command, (path, words) in RUN_BY.items():
+        assert command in commands() or '    ' + command in lines, command
+        assert words in read(path), (command, path)
+    assert set(NOT_RUN) <= set(commands())
+
+
+def test_the_example_in_python(tmp_path, monkeypatch, capsys):
+    text = read('README.rst')
+    start = text.index('    import classify\n')
+    example = textwrap.dedent(text[start:text.index('\nIt prints', start)])
+    monkeypatch.chdir(tmp_path)
+    lstm.train_lstm(dataset='sample', dim_proj=4, max_epochs=1, n_words=500)
+    capsys.readouterr()
+    exec(example, {})
+    printed = capsys.readouterr().out.strip().strip('[]').split()
+    assert len(printed) == 2
+    assert sum(map(float, printed)) == pytest.approx(1, abs=1e-4)
+
+
+def test_commands_run_in_the_order_of_the_readme(tmp_path):
+    for name in os.listdir(ROOT):
+        if name.endswith(('.py', '.rst', '.txt')):
+            shutil.copy(os.path.join(ROOT, name), str(tmp_path))
+    shutil.copytree(os.path.join(ROOT, 'lstm_support'), str(tmp_path / 'lstm_support'))
+    shutil.copytree(os.path.join(ROOT, 'data'), str(tmp_path / 'data'),
+                    ignore=shutil.ignore_patterns('*.pkl', '*.gz'))
+    # The reader has a model by then, word vectors, reviews, and texts of
+    # three classes. Few reviews are in place of IMDB's.
+    (tmp_path / 'data' / 'imdb64.txt').write_text('film' + 64 * ' 0.1')
+    for part, label, text in imdb.read_reviews(
+            os.path.join(ROOT, 'data', 'sample'))[::5]:
+        path = tmp_path / 'few' / part / (label + '.txt')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open('a', encoding='utf-8') as f:
+            f.write(' '.join(text.split()) + '\n')
+    imdb.preprocess(str(tmp_path / 'few'), str(tmp_path / 'data' / 'imdb.pkl'))
+    env = dict(os.environ, THEANO_FLAGS='floatX=float32',
+               PATH=os.path.dirname(sys.executable) + os.pathsep
+               + os.environ['PATH'])
+    subprocess.check_call(
+        [sys.executable, '-c', 'import lstm; lstm.train_lstm('
+         'max_epochs=1, validFreq=-1, dim_proj=8, dataset="sample")'],
+        cwd=str(tmp_path), env=env, stdout=subprocess.DEVNULL)
+    (tmp_path / 'reviews.txt').write_text('A dull film.\nLovely!\n')
+    (tmp_path / 'reviews.csv').write_text('review,sentiment\n' + ''.join(
+        '"%s, number %d",%s\n' % (word, n, word) for n in range(20)
+        for word in ('good', 'bad')))
+    for part in ('train', 'test'):
+        for name in ('praise', 'blame', 'neither'):
+            folder = tmp_path / 'mine' / part / name
+            folder.mkdir(parents=True)
+            for n in range(20):
+                (folder / ('%d.txt' % n)).write_text(
+                    'This is %s, number %d.' % (name, n))
+    outputs = {}
+    for command in commands():
+        if command in RUN_BY or command in NOT_RUN:
+            continue
+        done = subprocess.run(
+            command, shell=True, cwd=str(tmp_path), env=env,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            universal_newlines=True)
+        assert done.returncode == 0, (command, done.stderr)
+        said = [line for line in done.stderr.splitlines()
+                if not line.startswith('Compiling the ')]
+        if 'classify.py predict' in command and '--model' not in command:
+            assert said.pop(0).startswith(
+                'The model is lstm_model.npz, trained on '), command
+        assert said in ([], ['Wrote page.html']), command
+        outputs[command] = done.stdout
+    assert len(outputs) >= 10
+    assert (tmp_path / 'page.html').read_text().startswith('<!DOCTYPE html>')
+    assert (tmp_path / 'lstm_model.png').exists()
+    answer, = [out for command, out in outputs.items()
+               if '--model mine.npz' in command]
+    assert answer.split('\t')[0] in ('praise', 'blame', 'neither')
+    # The README shows the last lines of a training. They differ in their
+    # numbers only.
+    text = re.sub(r'\d+', '9', read('README.rst'))
+    training = [out for command, out in outputs.items()
+                if command.startswith('python lstm.py --dim_proj')][0]
+    training = training.replace('other.npz', 'lstm_model.npz')
+    for line in training.splitlines()[-3:]:
+        assert '    %s\n' % re.sub(r'\d+', '9', line) in text, line
+
+
+def test_accuracy_reports_what_its_trainings_saved(tmp_path, monkeypatch,
+                                                   capsys):
+    monkeypatch.syspath_prepend(os.path.join(ROOT, 'benchmarks'))
+    import accuracy
+
+    def train_little(path, **how):
+        return train(path, **dict(
+            how, dataset='sample', dim_proj=4, max_epochs=1, validFreq=20,
+            vectors=None))
+
+    train = accuracy.train
+    monkeypatch.setattr(accuracy, 'train', train_little)
+    monkeypatch.setattr(accuracy, 'SEEDS', [5, 6])
+    monkeypatch.setattr(accuracy, 'more_reviews',  # which needs the archive
+                        lambda folder, archive: 'sample')
+    for path in ('labelled.txt', 'imdb64.txt'):  # so none are learned
+        (tmp_path / path).write_text('')
+    accuracy.defaults(str(tmp_path), None)
+    accuracy.labelled(str(tmp_path), None)
+    accuracy.unlabelled(str(tmp_path), None)
+    said = capsys.readouterr().out
+    for name in ('defaults', 'labelled', 'unlabelled'):
+        errors = []
+        for seed in (5, 6):
+            path = str(tmp_path / ('%s_%d.npz' % (name, seed)))
+            with numpy.load(path) as saved:
+                errors.append(float(saved['test_err']))
+        low, high = sorted(errors)  # of two, the deviation is as here
+        assert 'Errors of %s\n' % name in said
+        assert 'mean %.4f, standard deviation %.4f' % (
+            (low + high) / 2, (high - low) / 2 ** 0.5) in said
+    with numpy.load(str(tmp_path / 'defaults_5.npz')) as saved:
+        assert 'lstm_U' in saved.files
+    with numpy.load(str(tmp_path / 'unlabelled_5.npz')) as saved:
+        assert 'bilstm_backward_U' in saved.files
+
+
+def test_the_minibatch_in_the_readme_is_what_prepare_data_makes():
+    block, = blocks('README.rst', '>>> import imdb')
+    examples = doctest.DocTestParser().get_doctest(block, {}, 'README', None,
+                                                   0)
+    with theano.configparser.change_flags(floatX='float64'):
+        assert doctest.DocTestRunner().run(examples) == (0, 4)
+
+
+def test_the_optimizer_in_the_readme_is_momentum():
+    code, = blocks('README.rst', 'def momentum')
+    names = dict(vars(lstm))
+    exec(code, names)
+    p, = lstm.init_tparams({'p': numpy.array([[1., -2.]])}).values()
+    x, mask, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
+    cost = (p ** 2).sum() + 0 * (x.sum() + mask.sum() + y.sum())
+    f_grad_shared, f_update = names['momentum'](
+        tensor.scalar(), {'p': p}, [tensor.grad(cost, p)], x, mask, y, cost)
+    value, velocity = p.get_value(), 0.
+    for _ in range(3):
+        f_grad_shared([[1]], [[1.]], [1])
+        f_update(0.1)
+        velocity = 0.9 * velocity - 0.1 * 2 * value
+        value = value + velocity
+        numpy.testing.assert_allclose(p.get_value(), value, 1e-5)
+
+
+def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
+    code, = blocks('README.rst', 'import imdb, lstm')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lstm, 'datasets', dict(lstm.datasets))
+    exec(code, {})
+    assert '100 training, 100 validation and 100 test reviews' in (
+        capsys.readouterr().out)
+    _, _, _, _, f_pred_prob, _, _ = lstm.build_model(
+        lstm.init_tparams(lstm.init_params(
+            {'n_words': 10000, 'dim_proj': 128, 'ydim': 2})),
+        {'dim_proj': 128})
+    x, mask, _ = imdb.prepare_data([[5, 6, 7], [8]], [1, 0])
+    shown, = re.findall('before training\\s+``(.*?)``', read('README.rst'))
+    numpy.testing.assert_allclose(f_pred_prob(x, mask),
+                                  ast.literal_eval(shown), atol=0.01)
+
+
+def rows_of(text, label):
+    """Return the cells of the rows of a table that begin with a label."""
+    return [row.split() for row in re.findall(
+        '^%s +([0-9].*)$' % re.escape(label), text, re.M)]
+
+
+def test_speeds_in_the_documents_are_those_of_the_results():
+    with open(os.path.join(ROOT, 'benchmarks', 'results.json')) as f:
+        cases = json.load(f)['cases']
+    columns = ('ours', 'torch padded', 'torch packed', 'flax', 'scan', 'plain')
+    ratios, found, text = {}, 0, read('benchmarks/README.rst')
+    for label, case in cases.items():
+        ms = dict((name, case[name]['ms_update']) for name in columns
+                  if name in case)
+        ratios[label] = '%.2f' % (ms['ours'] / min(
+            value for name, value in ms.items() if 'torch' in name))
+        rows = rows_of(text, label)
+        if rows:  # whole epochs have a table of their own
+            found += 1
+            assert rows[0] == [
+                '%.1f' % ms[name] if name in ms else '-'
+                for name in columns] + [ratios[label]], label
+    assert found >= 10
+    for label, (name, place) in {
+            'defaults, 1 thread': ('whole epoch, 1 thread', '%.2f'),
+            'defaults, 2 threads': ('whole epoch, 2 threads', '%.2f'),
+            'the same, length bucketing': (
+                'whole epoch, pooled, 1 thread', '%.2f'),
+            'full length, 1 thread': (
+                'whole epoch, full length, 1 thread', '%.1f')}.items():
+        case = cases[name]
+        seconds = [case[each]['epoch_s'] for each in ('ours', 'torch padded')]
+        assert [place % each for each in seconds] + [
+            '%.2f' % (seconds[0] / seconds[1]), str(case['updates_per_epoch'])
+        ] in rows_of(text, label), label
+    for label in ('defaults, 1 thread', 'batch_size=256, 1 thread',
+                  'full length, 1 thread'):
+        case = cases[label]
+        assert ['%.0f' % case[name]['reviews_s'] if name in case else '-'
+                for name in columns] in rows_of(text, label), label
+    assert 'takes %.2f and %.2f times as long' % tuple(
+        case['ours']['ms_update'] / case['ours, fewer words']['ms_update']
+        for case in (cases['n_words=100000, 1 thread'],
+                     cases['n_words=100000, 2 threads'])) in text.replace(
+                         '\n', ' ')
+    assert 'Packed sequences took %.2f s and %.2f s at the defaults' % tuple(
+        cases['whole epoch, ' + threads]['torch packed']['epoch_s']
+        for threads in ('1 thread', '2 threads')) in text
+    defaults, complete = (
+        {name: case['peak_mb'] for name, case in cases[label].items()
+         if isinstance(case, dict)} for label in (
+             'defaults, 1 thread', 'whole epoch, full length, 1 thread'))
+    assert ('Peak memory, in MB: %.0f, PyTorch %.0f, Flax %.0f at the '
+            'defaults; %.0f and %.0f\n' % (
+                defaults['ours'], min(defaults['torch padded'],
+                                      defaults['torch packed']),
+                defaults['flax'], complete['ours'],
+                complete['torch padded'])) in text
+    said = re.search(r'\*\*Speed\*\*.*?\n\n', read('README.rst'), re.S).group()
+    assert re.findall(r'0\.\d+', said) == [
+        ratios['defaults, 1 thread'], ratios['full length, 1 thread']]
+
+
+def test_speeds_of_several_processes_are_those_of_the_results():
+    with open(os.path.join(ROOT, 'benchmarks', 'results.json')) as f:
+        results = json.load(f)
+    text = read('benchmarks/README.rst')
+    for label, ms in results['processes'].items():
+        assert abs(ms['cpu of shared'] / ms['shared'] - 1) < .02
+        if 'batch_size' not in label:
+            label += ', batch_size=16'
+        assert ['%.1f' % ms['one'], '%.1f' % ms['shared'],
+                '%.2f' % (ms['one'] / ms['shared']), '%.2f' % ms['limit'],
+                '%.1f' % ms['exchange'], '%.1f' % ms['torch'],
+                '%.2f' % (ms['shared'] / ms['torch'])] in rows_of(text, label)
+    for label, case in results['machines'].items():
+        reviews, machines = re.findall('[0-9]+', label)
+        assert [machines] + [
+            '%.1f' % case[name] for name in (
+                'one', 'part', 'update', 'network', 'megabytes', 'speedup')
+        ] in rows_of(text, reviews), label
+    start = results['start_up']
+    assert '%.1f s with an empty compile directory, %.1f s\n' % (
+        start['empty compile directory'], start['warm']) in text
+    for label, case in results['versions'].items():
+        assert [['%.1f' % case['ms_update'], '%.1f'
+                 % case['empty compile directory'], 's',
+                 '%.1f' % case['warm'], 's']] == rows_of(text, label)
+    for label in ('batch_size=64', 'batch_size=256', 'dim_proj=512'):
+        case = results['cases'][label + ', 1 thread']
+        assert ['%.1f' % case[name]['ms_update'] for name in (
+            'ours', 'products')] in rows_of(text, label)
+
+
+def test_the_walk_names_what_is_there():
+    code = ''.join(read(name) for name in (
+        'lstm.py', 'imdb.py', 'lstm_support/kernel/layer.py', 'lstm_support/training/rows.py'))
+    names = set(re.findall('``([A-Za-z_]+)``', read('docs/walkthrough.rst')))
+    assert len(names) > 40
+    parameters = {'lstm_%s' % letter for letter in 'WUb'}
+    for name in names - parameters:  # defined, or assigned
+        assert re.search(r'(def |class )%s\b|\b%s(, \w+)* = ' % (name, name),
+                         code), name
+
+
+def test_the_walk_is_in_the_order_of_the_file():
+    parts = re.findall(r'^\*\*(\w+)\.\*\*', read('docs/walkthrough.rst'),
+                       re.M)
+    assert parts == re.findall('^# ---- (\\w+) -', read('lstm.py'), re.M)
+    assert len(parts) == 5
+
+
+def test_the_readme_is_short_enough_to_read():
+    assert len(read('README.rst').split()) <= 2600

@@ -1,0 +1,467 @@
+"""The moving average of the parameters, the falling learning rate, resuming.
+
+These run with the flags that the environment sets; without any, in float64.
+"""
+import collections
+import functools
+import json
+import os
+import signal
+
+import numpy
+import pytest
+import theano
+from theano import tensor
+from theano.tensor import subtensor
+
+import imdb
+import lstm
+import reference
+from conftest import TINY
+from graphs import EXACT, assert_close, in_float64, nodes_of
+from lstm_support.training import report, rows as sparse
+from lstm_support.kernel.layer import LSTM
+
+SMALL = dict(TINY, patience=100)  # 19 updates per epoch, 57 in all
+
+
+def mean_of(params, decay):
+    """The mean of the parameters after each update, by its definition."""
+    weights = decay ** numpy.arange(len(params))[::-1]
+    return {name: sum(w * each[name].astype('float64')
+                      for w, each in zip(weights, params)) / weights.sum()
+            for name in params[0]}
+
+
+def assert_all_close(values, expected, tolerance=EXACT):
+    assert list(values) == list(expected)
+    for name, value in values.items():
+        assert value.dtype == theano.config.floatX
+        assert_close(value, expected[name], tolerance)
+
+
+# --------------------------------------------------------------------------
+# The average
+# --------------------------------------------------------------------------
+
+def shrinking(lr, tparams, grads, x, mask, y, cost):
+    """An optimizer of one's own: all parameters shrink in each update."""
+    stored = [theano.shared(0 * p.get_value()) for p in tparams.values()]
+    return (
+        theano.function([x, mask, y], cost, updates=list(zip(stored, grads))),
+        theano.function([lr], [], updates=[
+            (p, 0.98 * p - lr * g)
+            for p, g in zip(tparams.values(), stored)]))
+
+
+class Words(object):
+    """An embedding of nine words, a matrix, and an optimizer.
+
+    The cost has known gradients: sparse for the embedding, unless it has
+    weight decay; dense for the matrix.
+    """
+
+    def __init__(self, optimizer, decay_of_words=0.):
+        rng = numpy.random.RandomState(3)
+        self.tparams = lstm.init_tparams(collections.OrderedDict(
+            (name, lstm.numpy_floatX(rng.randn(*shape)))
+            for name, shape in (('Wemb', (9, 2)), ('V', (2, 3)))))
+        x, mask, y = self.inputs = [tensor.lmatrix(), tensor.matrix(),
+                                    tensor.lvector()]
+        Wemb, V = self.tparams.values()
+        cost = tensor.dot(Wemb[x], V).sum() + (mask.sum() * V ** 2).sum()
+        cost += 0 * y.sum()
+        if decay_of_words:
+            cost += decay_of_words * (Wemb ** 2).sum()
+        self.grads = tensor.grad(tensor.cast(cost, theano.config.floatX),
+                                 [Wemb, V])
+        self.f_grad_shared, self.f_update = optimizer(
+            tensor.scalar(), self.tparams, self.grads, x, mask, y, cost)
+        self.n_updates = 0
+
+    def average(self, decay, every_row):
+        return sparse.Average(self.tparams, self.grads, self.inputs, decay,
+                              every_row)
+
+    def update(self, averages, words):
+        """Update as a training does; return the parameters."""
+        batch = [words], lstm.numpy_floatX([[0.1]]), [0]
+        self.f_grad_shared(*batch)
+        for average in averages:
+            average.add(*(batch + (self.n_updates,)))
+        self.f_update(0.05)
+        self.n_updates += 1
+        return lstm.unzip(self.tparams)
+
+
+OPTIMIZERS = {'sgd': (lstm.sgd, False), 'adadelta': (lstm.adadelta, False),
+              'adam': (lstm.adam, False), 'rmsprop': (lstm.rmsprop, True),
+              'one of its own': (shrinking, True)}
+
+
+@pytest.mark.parametrize('name', sorted(OPTIMIZERS))
+def test_the_average_is_that_of_its_definition(name):
+    """The mean of all parameters, weighted by decay ** (N - n)."""
+    optimizer, every_row = OPTIMIZERS[name]
+    words = Words(optimizer)
+    assert sparse.sparse_gradient(words.grads[0]) is not None
+    averages = [words.average(decay, every_row) for decay in (0.9, 0.999)]
+    asked = words.average(0.9, every_row)
+    rng = numpy.random.RandomState(5)
+    params, present = [], set()
+    for n in range(1, 41):
+        # Low numbers are frequent; 7 comes twice, 8 never; some are twice.
+        ids = (7 * rng.rand(3) ** 2).astype('int64')
+        if n in (4, 33):
+            ids[0] = 7
+        present.update(ids.tolist())
+        params.append(words.update(averages + [asked], ids))
+        if n in (1, 2, 20, 30):
+            assert_all_close(asked.values(n), mean_of(params, 0.9))
+    assert present == set(range(8))
+    for average, decay in zip(averages, (0.9, 0.999)):
+        assert_all_close(average.values(40), mean_of(params, decay))
+    # Earlier evaluations change nothing beyond rounding.
+    rounding = 1e-12 if in_float64 else 1e-5
+    for key, value in averages[0].values(40).items():
+        assert_close(asked.values(40)[key], value, rounding)
+    # It is neither the last parameters nor a mean of equal weights.
+    for other in (params[-1], mean_of(params, 1.)):
+        for key, value in averages[0].values(40).items():
+            assert abs(value - other[key]).max() > 1e-3
+    # A word that never came has its first row, unless all rows move.
+    assert (name == 'one of its own') == (
+        abs(averages[0].values(40)['Wemb'][8] - params[0]['Wemb'][8]).max()
+        > 1e-6)
+
+
+def test_a_dense_gradient_of_the_words_averages_all_rows():
+    words = Words(lstm.sgd, decay_of_words=0.1)
+    assert sparse.sparse_gradient(words.grads[0]) is None
+    average = words.average(0.9, False)
+    params = [words.update([average], [n % 3, 5]) for n in range(12)]
+    assert abs(params[-1]['Wemb'][8] - params[0]['Wemb'][8]).max() > 1e-3
+    assert_all_close(average.values(12), mean_of(params, 0.9))
+
+
+@pytest.mark.parametrize('decay', [0.5, 0.9999])
+def test_the_average_of_one_update_is_the_parameters(decay):
+    words = Words(lstm.sgd)
+    average = words.average(decay, False)
+    params = words.update([average], [1, 2])
+    assert_all_close(average.values(1), params,
+                     1e-12 if in_float64 else 1e-6)
+
+
+def test_an_average_touches_the_rows_of_the_minibatch_alone():
+    words = Words(lstm.adam)
+    average = words.average(0.9, False)
+    f_average = average.functions[0]
+    sums, seen = [
+        next(shared for shared in f_average.get_shared()
+             if shared.name == 'Wemb_' + name)
+        for name in ('average', 'averaged')]
+    words.update([average], [1, 4, 1])
+    words.update([average], [4, 2])
+    # Poison the other rows, so that reading or writing them would show.
+    rest = [0, 1, 3, 5, 6, 7, 8]
+    for shared, poison in ((sums, numpy.nan), (seen, 77),
+                           (words.tparams['Wemb'], numpy.nan)):
+        value = shared.get_value()
+        value[rest] = poison
+        shared.set_value(value)
+    before = sums.get_value()
+    average.add([[4, 2, 4]], lstm.numpy_floatX([[0.1]]), [0], 2)
+    value, place = sums.get_value(), seen.get_value()
+    assert numpy.isnan(value[rest]).all() and (place[rest] == 77).all()
+    assert numpy.isfinite(value[[2, 4]]).all()
+    assert (value[[2, 4]] != before[[2, 4]]).all()
+    assert (place[[2, 4]] == 2).all()
+    # Only Ops that look up or set rows take the complete matrices.
+    whole = [each for each in f_average.maker.fgraph.inputs
+             if each.ndim == 2 and each.owner is None
+             and each.name in ('Wemb', 'Wemb_average', 'Wemb_averaged')]
+    assert len(whole) == 3
+    for each in whole:
+        for node, _ in each.clients:
+            assert isinstance(node.op, (subtensor.AdvancedSubtensor1,
+                                        subtensor.AdvancedIncSubtensor1))
+            assert getattr(node.op, 'inplace', True)
+
+
+# --------------------------------------------------------------------------
+# Trainings
+# --------------------------------------------------------------------------
+
+class Course(object):
+    """What a training does: costs, rates, parameters after each update, and
+    parameters that are evaluated."""
+
+    def __init__(self, monkeypatch):
+        self.costs, self.rates, self.params = [], [], []
+        self.evaluated = []
+        real = {name: getattr(lstm.Training, name)
+                for name in ('rate', 'errors', 'run')}
+        show = report.Status.show
+
+        def rate(training):
+            self.rates.append(real['rate'](training))
+            return self.rates[-1]
+
+        def errors(training, train):
+            self.evaluated.append(lstm.unzip(training.tparams))
+            return real['errors'](training, train)
+
+        def run(training, signals):
+            self.training = training
+            real['run'](training, signals)
+
+        def shown(status, epoch, done, update, cost, best_err):
+            self.costs.append(float(cost))
+            self.params.append(lstm.unzip(self.training.tparams))
+            show(status, epoch, done, update, cost, best_err)
+
+        for name, function in (('rate', rate), ('errors', errors),
+                               ('run', run)):
+            monkeypatch.setattr(lstm.Training, name, function)
+        monkeypatch.setattr(report.Status, 'show', shown)
+
+
+@pytest.fixture
+def train(dataset, tmp_path, monkeypatch):
+    """train_lstm in an empty folder; returns its course and its result."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(**options):
+        with monkeypatch.context() as patch:
+            course = Course(patch)
+            course.errors = lstm.train_lstm(**dict(
+                SMALL, dataset=dataset, **options))
+        return course
+    return run
+
+
+def contents(path):
+    with numpy.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+@pytest.mark.parametrize('optimizer, lrate', [
+    (lstm.adam, 0.03), (shrinking, 0.5),
+    (functools.partial(lstm.rmsprop), 0.02)],
+    ids=['adam', 'one of its own', 'partial'])
+def test_the_average_is_what_is_evaluated_and_saved(train, dataset, optimizer,
+                                                    lrate):
+    course = train(optimizer=optimizer, lrate=lrate, average=0.95)
+    assert len(course.params) == 57 and len(course.evaluated) == 5 + 1
+    saved = contents('lstm_model.npz')
+    history = saved['history']
+    for row, evaluated in zip(history, course.evaluated):
+        update = int(row[0])
+        assert_all_close(evaluated, mean_of(course.params[:update], 0.95),
+                         100 * EXACT)
+        # Then the training goes on from its own parameters.
+        for name, value in course.params[update - 1].items():
+            assert abs(value - evaluated[name]).max() > 1e-5
+    # Of equal validation errors, the last one has the best parameters.
+    best = max(n for n, row in enumerate(history)
+               if row[3] == history[:, 3].min())
+    for params in (course.evaluated[-1], course.evaluated[best]):
+        for name, value in params.items():
+            assert value.tobytes() == saved[name].tobytes(), name
+    sets = imdb.load_data(dataset, n_words=30, valid_portion=0.05, maxlen=100,
+                          seed=lstm.SEED)
+    for k, (reviews, labels) in enumerate(sets):
+        probs = reference.probabilities(saved, reviews)
+        error = numpy.mean(probs.argmax(axis=1) != labels)
+        assert course.errors[k] == pytest.approx(error)
+        assert history[best, 2 + k] == pytest.approx(error)
+
+
+def test_before_a_validation_the_average_is_saved_as_well(train):
+    course = train(optimizer=lstm.adam, lrate=0.03, average=0.9,
+                   validFreq=1000)
+    saved = contents('lstm_model.npz')
+    expected = mean_of(course.params, 0.9)
+    for name, value in expected.items():
+        assert_close(saved[name], value, 100 * EXACT)
+        assert abs(saved[name] - course.params[-1][name]).max() > 1e-5
+
+
+def test_averaging_moves_no_parameter(train, monkeypatch):
+    """The same costs and parameters, to the bit; without it, no average."""
+    def no_average(*_):
+        raise AssertionError('this training has no average')
+
+    options = dict(optimizer=lstm.adam, lrate=0.03, word_dropout=0.2)
+    averaged = train(average=0.99, saveto='averaged.npz', **options)
+    monkeypatch.setattr(sparse, 'Average', no_average)
+    plain = train(average=0., saveto='plain.npz', **options)
+    assert len(set(plain.costs)) > 50 and plain.costs == averaged.costs
+    for one, other in zip(plain.params, averaged.params):
+        for name, value in one.items():
+            assert value.tobytes() == other[name].tobytes(), name
+    state, with_average = [contents(name + '.resume.npz') for name in (
+        'plain', 'averaged')]
+    kept = [name for name in state if name.startswith('state/')]
+    assert len(kept) > 6  # with the optimizer's, and dropout's
+    for name in kept:
+        assert state[name].tobytes() == with_average[name].tobytes(), name
+    assert {name.split('_')[-1] for name in set(with_average) - set(state)
+            } == {'average', 'averaged'}
+    # Without an average, what is evaluated is what was trained.
+    for update, evaluated in zip((10, 20, 30, 40, 50), plain.evaluated):
+        for name, value in plain.params[update - 1].items():
+            assert value.tobytes() == evaluated[name].tobytes(), name
+    json_options = json.loads(str(contents('plain.npz')['options']))
+    assert json_options['average'] == 0
+
+
+def test_all_rows_are_averaged_where_all_may_move(train, monkeypatch):
+    """And only those of the minibatch, where the optimizer is known."""
+    made = []
+
+    class Average(sparse.Average):
+        def __init__(self, *args, **kwargs):
+            made.append(kwargs['every_row'])
+            super(Average, self).__init__(*args, **kwargs)
+            assert not nodes_of(self.functions[0], LSTM)
+
+    monkeypatch.setattr(sparse, 'Average', Average)
+    for optimizer, every_row in (
+            (lstm.adam, False), (lstm.adadelta, False), (lstm.sgd, False),
+            (lstm.rmsprop, True), (shrinking, True)):
+        train(optimizer=optimizer, average=0.9, max_epochs=0, saveto=None)
+        assert made.pop() == every_row and not made
+
+
+# --------------------------------------------------------------------------
+# The learning rate
+# --------------------------------------------------------------------------
+
+def scripted(rates):
+    """An optimizer that learns nothing and notes its rates."""
+    def optimizer(lr, tparams, grads, x, mask, y, cost):
+        return lambda x, mask, y: 1., rates.append
+    return optimizer
+
+
+def test_a_linear_schedule_falls_to_0_in_equal_steps(train):
+    rates = []
+    train(optimizer=scripted(rates), lrate=0.3, schedule='linear',
+          saveto=None)
+    assert len(rates) == 57
+    numpy.testing.assert_allclose(
+        rates, [0.3 * (1 - n / 57) for n in range(57)], 1e-12)
+    assert rates[0] == 0.3 and rates[-1] > 0
+
+
+def test_a_constant_schedule_is_the_default_and_stays(train):
+    rates = []
+    for options in ({}, {'schedule': 'constant'}):
+        train(optimizer=scripted(rates), lrate=0.3, saveto=None, **options)
+    assert rates == [0.3] * 2 * 57
+
+
+def test_a_resumed_training_goes_on_with_its_rate(train, start, dataset):
+    options = dict(schedule='linear', lrate=0.3, saveFreq=7)
+    training = start(at={25: 'hold()'}, optimizer='sgd', **dict(
+        SMALL, dataset=dataset, **options))
+    training.until('held')
+    assert training.kill() == -signal.SIGKILL
+    course = train(optimizer=lstm.sgd, resume=True, **options)
+    numpy.testing.assert_allclose(
+        course.rates, [0.3 * (1 - n / 57) for n in range(21, 57)], 1e-12)
+
+
+# --------------------------------------------------------------------------
+# Resuming
+# --------------------------------------------------------------------------
+
+ALL = dict(encoder='bilstm', pooling='both', average=0.95, schedule='linear',
+           word_dropout=0.3, clip_c=1., lrate=0.03, saveFreq=7)
+
+
+def assert_same_files(one, other):
+    """Compare the model and the state of two trainings, to the bit."""
+    for ending in ('.npz', '.resume.npz'):
+        first, second = contents(one + ending), contents(other + ending)
+        assert set(first) == set(second)
+        for name, value in first.items():
+            if name not in ('options', 'progress'):  # they name the file
+                assert value.dtype == second[name].dtype
+                assert value.tobytes() == second[name].tobytes(), name
+    texts = [[json.loads(str(contents(name + '.resume.npz')['progress'])),
+              json.loads(str(contents(name + '.npz')['options']))]
+             for name in (one, other)]
+    for progress, options in texts:
+        for each in (progress['options'], options):
+            for name in ('saveto', 'resume'):
+                del each[name]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize('optimizer', ['adam', 'rmsprop'])
+def test_a_killed_training_with_everything_resumes_bit_for_bit(
+        train, start, dataset, optimizer):
+    """Before the first save, before the first validation, and later."""
+    complete = train(saveto='complete.npz',
+                     optimizer=getattr(lstm, optimizer), **ALL)
+    for update in (3, 9, 38):
+        training = start(at={update: 'hold()'}, optimizer=optimizer, **dict(
+            SMALL, dataset=dataset, saveto='killed.npz', resume=True, **ALL))
+        training.until('held')
+        assert training.kill() == -signal.SIGKILL
+    last = train(saveto='killed.npz', resume=True,
+                 optimizer=getattr(lstm, optimizer), **ALL)
+    assert last.errors == complete.errors
+    assert last.costs == complete.costs[35:]
+    assert_same_files('complete', 'killed')
+    names = set(name.split(' ')[-1] for name in contents('killed.resume.npz'))
+    assert {'Wemb_average', 'Wemb_averaged', 'bilstm_backward_U_average',
+            'U_averaged'} <= names
+
+
+@pytest.mark.parametrize('update', [4, 24])
+def test_a_signal_at_any_time_changes_no_bit_of_the_average(train, start,
+                                                            dataset, update):
+    """Before the first validation, and after it."""
+    training = start(at={update: 'hold()'}, optimizer='adam', **dict(
+        SMALL, dataset=dataset, saveto='stopped.npz', **ALL))
+    training.until('held')
+    training.signal(signal.SIGTERM)
+    training.until('finishing this update, then saving')
+    training.go()
+    assert training.end() == 128 + signal.SIGTERM
+    train(saveto='complete.npz', optimizer=lstm.adam, **ALL)
+    train(saveto='stopped.npz', optimizer=lstm.adam, resume=True, **ALL)
+    assert_same_files('complete', 'stopped')
+
+
+def test_another_model_average_or_split_is_refused_by_name(train):
+    options = dict(max_epochs=1, optimizer=lstm.adam)
+    train(average=0.9, pooling='max', **options)
+    before = {name: contents(name) for name in os.listdir('.')
+              if name.endswith('.npz')}
+    options.update(average=0.9, pooling='max', resume=True)
+    for name, value, then in (
+            ('encoder', 'bilstm', 'lstm'), ('pooling', 'both', 'max'),
+            ('average', 0., '0.9'), ('average', 0.99, '0.9'),
+            ('split', 'random', 'group'), ('valid_portion', 0.06, '0.05')):
+        with pytest.raises(ValueError, match='was saved with .*%s=%s.*this '
+                                             'run has .*%s=%s' % (
+                                                 name, then, name, value)):
+            train(**dict(options, **{name: value}))
+    for name, arrays in before.items():
+        for key, value in contents(name).items():
+            assert value.tobytes() == arrays[key].tobytes()
+    # With the same options, it is continued.
+    assert not train(**options).costs
+
+
+def test_another_schedule_is_told(train, capsys):
+    options = dict(max_epochs=1, optimizer=lstm.adam)
+    train(**options)
+    train(schedule='linear', resume=True, **options)
+    assert 'Continuing with another schedule: linear, which was constant' in (
+        capsys.readouterr().out)

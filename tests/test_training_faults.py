@@ -1,0 +1,809 @@
+"""The files of a training: resuming, signals, faults, the lock."""
+import fcntl
+import functools
+import io
+import json
+import os
+import pickle
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+
+import numpy
+import pytest
+import theano
+
+import imdb
+import lstm
+import reference
+from conftest import ROOT, TINY
+from lstm_support.storage import data_file as datafile
+from lstm_support.training import report, state as checkpoint
+
+# 76 training reviews: 19 updates per epoch, 76 in all.
+SMALL = dict(TINY, dispFreq=1, saveFreq=7, max_epochs=4, patience=100)
+
+
+def contents(path):
+    """Arrays of a file, by name."""
+    with numpy.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def assert_same(one, other, but=('options', 'progress')):
+    """Compare the contents of two files bit for bit."""
+    assert set(one) == set(other)
+    for name, value in one.items():
+        if name not in but:
+            assert value.dtype == other[name].dtype
+            assert value.tobytes() == other[name].tobytes(), name
+
+
+def files_in(folder='.'):
+    """Contents of all files but locks, by name."""
+    kept = {}
+    for name in os.listdir(str(folder)):
+        if not name.endswith('.lock'):
+            with open(os.path.join(str(folder), name), 'rb') as f:
+                kept[name] = f.read()
+    return kept
+
+
+@pytest.fixture
+def train(dataset, tmp_path, monkeypatch):
+    """train_lstm in an empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(**options):
+        return lstm.train_lstm(**dict(SMALL, dataset=dataset, **options))
+    return run
+
+
+# --------------------------------------------------------------------------
+# Resuming
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('options, kills', [
+    # Before the first save, in the second epoch and in the third.
+    ({'optimizer': 'adadelta', 'word_dropout': 0.2, 'clip_c': 0.1},
+     (3, 25, 50)),
+    ({'optimizer': 'rmsprop', 'lrate': 0.01, 'pool_lengths': False}, (25,)),
+    ({'optimizer': 'sgd', 'lrate': 0.1, 'decay_c': 0.01, 'test_size': 9},
+     (38,)),
+    ({'optimizer': 'adam', 'lrate': 0.01, 'use_dropout': False}, (21,)),
+], ids=['adadelta', 'rmsprop', 'sgd', 'adam'])
+def test_a_killed_training_resumes_bit_for_bit(train, start, dataset, options,
+                                               kills):
+    here = dict(options, optimizer=getattr(lstm, options['optimizer']))
+    errors = train(saveto='complete.npz', **here)
+    last_save = 0
+    for update in kills:
+        training = start(at={update: 'hold()'}, **dict(
+            SMALL, dataset=dataset, saveto='killed.npz', resume=True,
+            **options))
+        training.until('held')
+        assert training.kill() == -signal.SIGKILL
+        assert ('Continuing killed.resume.npz after update %d\n' % last_save
+                if last_save else 'to continue from') in training.text()
+        last_save = update // 7 * 7
+    assert train(saveto='killed.npz', resume=True, **here) == errors
+    assert_same(contents('complete.npz'), contents('killed.npz'))
+    assert_same(contents('complete.resume.npz'),
+                contents('killed.resume.npz'))
+    assert len(contents('complete.npz')['history_errs']) == 76 // 10
+    assert sorted(files_in()) == ['complete.npz', 'complete.resume.npz',
+                                  'killed.npz', 'killed.resume.npz']
+
+
+def test_resuming_begins_after_the_last_save(train, start, dataset, capsys):
+    training = start(at={25: 'hold()'}, **dict(SMALL, dataset=dataset))
+    training.until('held')
+    training.kill()
+    train(resume=True)
+    shown = [int(n) for n in re.findall(r'Update (\d+)  Cost',
+                                        capsys.readouterr().out)]
+    assert shown == list(range(22, 77))
+
+
+def test_more_epochs_are_as_if_they_were_set_at_first(train, capsys):
+    train(saveto='long.npz', max_epochs=3)
+    train(saveto='short.npz', max_epochs=1)
+    train(saveto='short.npz', max_epochs=3, patience=99, resume=True)
+    assert 'Continuing with another max_epochs: 3, which was 1' in (
+        capsys.readouterr().out)
+    assert_same(contents('long.npz'), contents('short.npz'))
+
+
+@pytest.mark.parametrize('options, ends_last', [
+    ({}, True), ({'patience': 0}, False)],
+    ids=['the last epoch', 'early stopping'])
+def test_a_training_that_has_ended_does_no_update_when_resumed(
+        train, capsys, options, ends_last):
+    errors = train(**options)
+    before = files_in()
+    assert ('Update 76 ' in capsys.readouterr().out) == ends_last
+    assert train(resume=True, **options) == errors
+    out = capsys.readouterr().out
+    assert '0 updates in 0 epochs' in out and 'Cost' not in out
+    assert set(before) == {'lstm_model.npz', 'lstm_model.resume.npz'}
+    for name, data in before.items():
+        assert_same(contents(io.BytesIO(data)), contents(name))
+
+
+def test_resuming_without_a_checkpoint_starts_from_the_beginning(train,
+                                                                 capsys):
+    train(max_epochs=1, resume=True)
+    out = capsys.readouterr().out
+    assert 'no lstm_model.resume.npz to continue from' in out
+    assert 'Update 1 ' in out
+    train(max_epochs=1, saveto='other.npz')
+    assert_same(contents('lstm_model.npz'), contents('other.npz'))
+
+
+def test_resuming_ignores_the_model_that_the_training_started_from(train):
+    numpy.savez('first.npz', **lstm.init_params(dict(TINY, ydim=2, seed=77)))
+    train(saveto='complete.npz', max_epochs=2, reload_model='first.npz')
+    train(saveto='m.npz', max_epochs=1, reload_model='first.npz')
+    os.remove('first.npz')
+    train(saveto='m.npz', max_epochs=2, reload_model='first.npz', resume=True)
+    assert_same(contents('complete.npz'), contents('m.npz'))
+
+
+def test_resuming_with_other_data_or_shapes_is_refused(train, dataset,
+                                                       monkeypatch):
+    monkeypatch.setitem(lstm.layers, 'other', lstm.layers['lstm'])
+    train(max_epochs=1)
+    before = files_in()
+    for changes, words in (
+            ({'dim_proj': 9}, 'dim_proj=8, but this run has dim_proj=9'),
+            ({'n_words': 31}, 'n_words=30, but this run has n_words=31'),
+            ({'batch_size': 5, 'seed': 5}, 'batch_size=4, seed=123'),
+            ({'optimizer': lstm.sgd}, 'optimizer=adadelta, .*optimizer=sgd'),
+            ({'encoder': 'other'}, 'encoder=lstm, .*encoder=other'),
+            ({'maxlen': 8}, 'maxlen=100, '),
+            ({'use_dropout': False}, 'use_dropout=True'),
+            ({'test_size': 20}, 'test_size=-1'),
+            ({'pool_lengths': False}, 'pool_lengths=True')):
+        with pytest.raises(ValueError, match=words):
+            train(**dict({'max_epochs': 1, 'resume': True}, **changes))
+    with open(dataset, 'rb') as f:
+        sets = pickle.load(f), pickle.load(f)
+    sets[0][0][3].append(5)
+    with open('other.pkl', 'wb') as f:
+        f.write(pickle.dumps(sets[0], 2) + pickle.dumps(sets[1], 2))
+    with pytest.raises(ValueError, match='data='):
+        lstm.train_lstm(**dict(SMALL, resume=True, dataset='other.pkl'))
+    os.remove('other.pkl')
+    other = {'float32': 'float64', 'float64': 'float32'}[theano.config.floatX]
+    with pytest.raises(ValueError, match='this run has floatX=' + other):
+        checkpoint.read_progress('lstm_model.resume.npz', {'floatX': other})
+    assert files_in() == before
+
+
+def test_a_checkpoint_of_another_version_is_called_that(train, capsys):
+    train(max_epochs=1)
+    arrays = contents('lstm_model.resume.npz')
+    # An option that it did not have is no change.
+    progress = json.loads(str(arrays['progress']))
+    del progress['options']['clip_c']
+    arrays['progress'] = numpy.array(json.dumps(progress))
+    numpy.savez('lstm_model.resume.npz', **arrays)
+    train(max_epochs=1, resume=True)
+    assert 'another' not in capsys.readouterr().out
+    del arrays['state/0 Wemb']
+    numpy.savez('lstm_model.resume.npz', **arrays)
+    with pytest.raises(ValueError, match='another version of this script .it '
+                                         'lacks state/0 Wemb'):
+        train(max_epochs=1, resume=True)
+
+
+@pytest.fixture(scope='module')
+def checkpoint_file(dataset, tmp_path_factory):
+    """Contents of the checkpoint of a training of one epoch."""
+    folder = tmp_path_factory.mktemp('checkpoint')
+    lstm.train_lstm(**dict(SMALL, dataset=dataset, max_epochs=1,
+                           saveto=str(folder / 'm.npz')))
+    return contents(folder / 'm.resume.npz')
+
+
+def progress_with(old, new):
+    """Change the text of a checkpoint's counters."""
+    def change(arrays):
+        text = str(arrays['progress'])
+        changed = re.sub(old, new, text)
+        assert changed != text
+        return {'progress': numpy.array(changed)}
+    return change
+
+
+def accumulator(change):
+    """Change the first array of an optimizer's averages."""
+    def changes(arrays):
+        name = min(name for name in arrays if name.endswith('_rgrad2'))
+        return {name: change(arrays[name])}
+    return changes
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda arrays: {'progress': None}, 'is damaged'),
+    (lambda arrays: {'progress': numpy.array(u'{')}, 'is damaged'),
+    (progress_with(r'"shuffle": \[\d+', '"shuffle": [625'), 'impossible'),
+    (progress_with(r'"counters": \[', '"counters": [-'), 'impossible'),
+    (progress_with(r'"costs": \[([^,]*), ', r'"costs": [\1, -'),
+     'impossible'),
+    (progress_with(r'"best_err": [^,]*', '"best_err": 7'), 'impossible'),
+    (lambda arrays: {'shuffle': numpy.zeros(5, 'uint32')}, 'another version'),
+    (lambda arrays: {'history': numpy.zeros((99, 5))}, 'no history'),
+    (lambda arrays: {'best/U': None}, 'lacks best/U'),
+    (accumulator(lambda value: value[1:]), 'another version'),
+    (accumulator(lambda value: value.astype('float16')), 'another version'),
+    (accumulator(lambda value: None), 'another version'),
+], ids=['no counters', 'cut counters', 'place', 'counter', 'costs', 'error',
+        'random state', 'history', 'best', 'shape', 'type', 'lacking'])
+def test_a_damaged_checkpoint_is_refused(train, checkpoint_file, change,
+                                         words):
+    arrays = dict(checkpoint_file, **change(checkpoint_file))
+    numpy.savez('lstm_model.resume.npz', **{
+        name: value for name, value in arrays.items() if value is not None})
+    before = files_in()
+    with pytest.raises(ValueError, match='^lstm_model.resume.npz .*' + words):
+        train(max_epochs=1, resume=True)
+    assert files_in() == before
+
+
+# --------------------------------------------------------------------------
+# Signals
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('number', [
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_exits_and_can_be_resumed(train, start, dataset,
+                                                 number):
+    training = start(at={24: 'hold()'}, **dict(SMALL, dataset=dataset))
+    training.until('held')
+    training.signal(number)
+    training.until('finishing this update, then saving')
+    training.go()
+    assert training.end() == 128 + number
+    assert 'Update 25 ' not in training.text()
+    assert 'Errors of the best parameters' in training.text()
+    saved = contents('lstm_model.npz')
+    assert saved['test_err'] <= 1 and len(saved['history_errs']) == 2
+    train(resume=True)
+    train(saveto='other.npz')
+    assert_same(contents('lstm_model.npz'), contents('other.npz'))
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored(start, dataset):
+    training = start(
+        at={24: 'hold()'},
+        prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        **dict(SMALL, dataset=dataset))
+    training.until('held')
+    training.signal(signal.SIGHUP)
+    training.go()
+    assert training.end() == 0
+    assert 'Update 76 ' in training.text()
+
+
+def test_a_second_signal_exits_immediately(start, dataset, tmp_path):
+    # The errors take as long as the standard input is open.
+    training = start(
+        at={12: 'hold()'},
+        before='def pred_error(*args):\n'
+               '    hold()\n'
+               '    return 0.5\n'
+               'from lstm_support.training import metrics\n'
+               'metrics.pred_error = pred_error',
+        **dict(SMALL, dataset=dataset, validFreq=1000))
+    training.until('held')
+    training.signal(signal.SIGTERM)
+    training.go()
+    training.until('held')
+    training.signal(signal.SIGINT)
+    training.process.stdin.close()
+    assert training.end() == 130
+    assert 'Errors of the best parameters' not in training.text()
+    # All updates were saved before the errors were computed.
+    assert numpy.isfinite(contents(tmp_path / 'lstm_model.npz')['Wemb']).all()
+    progress = contents(tmp_path / 'lstm_model.resume.npz')['progress']
+    assert json.loads(str(progress))['counters'][0] == 12
+    assert set(files_in(tmp_path)) == {'lstm_model.npz',
+                                       'lstm_model.resume.npz'}
+
+
+@pytest.fixture
+def own_handlers():
+    """Handlers of this test, even where nohup or a shell ignores signals."""
+    def handler(number, frame):
+        raise AssertionError('signal %d' % number)
+    before = {number: signal.signal(number, handler) for number in (
+        signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield handler
+    for number, old in before.items():
+        signal.signal(number, old)
+
+
+def test_signals_have_their_old_handlers_after_a_training(own_handlers):
+    with report.Signals() as signals:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received == signal.SIGTERM
+        with pytest.raises(SystemExit) as caught:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+        assert caught.value.code == 130
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        assert signal.getsignal(number) is own_handlers
+
+
+def test_signals_are_left_alone_in_other_threads():
+    before = signal.getsignal(signal.SIGTERM)
+    inside = []
+
+    def other():
+        with report.Signals() as signals:
+            inside.append((signals.received, signal.getsignal(signal.SIGTERM)))
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert inside == [(None, before)]
+
+
+# --------------------------------------------------------------------------
+# The status line
+# --------------------------------------------------------------------------
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+    def last_line(self):
+        """Return the text of the status line."""
+        return self.getvalue().rsplit('\r', 1)[-1]
+
+
+@pytest.fixture
+def on_terminal(monkeypatch):
+    """Put a terminal in place of the standard output and return it."""
+    def replace():  # within a test: before it, pytest would replace it again
+        monkeypatch.setattr(sys, 'stdout', Terminal())
+        return sys.stdout
+    return replace
+
+
+def test_a_terminal_has_a_status_line(on_terminal, monkeypatch):
+    screen = on_terminal()
+    tqdm = pytest.importorskip('tqdm').tqdm
+    # Without waiting between two lines.
+    monkeypatch.setattr(terminal, 'tqdm', functools.partial(
+        tqdm, mininterval=0))
+    status = report.Status(19, 1)
+    assert status.on
+    for call, parts, absent in (
+            ((2, 10, 48, 0.6, None), ['Epoch 2', ' 10/19 ', 'cost 0.6000'],
+             'best'),
+            ((2, 11, 49, 0.5, 0.125), ['Epoch 2', ' 11/19 ', 'cost 0.5000',
+                                       'best valid 0.1250'], 'cost 0.6'),
+            ((3, 1, 58, 0.4, 0.125), ['Epoch 3', ' 1/19 ', 'cost 0.4000'],
+             'cost 0.5')):
+        status.show(*call)
+        line = screen.last_line()
+        for part in parts:
+            assert part in line
+        assert absent not in line
+    status.clear()
+    assert screen.last_line().strip() == ''
+    assert '\n' not in screen.getvalue()
+    status.show(3, 2, 59, 0.4, 0.125)
+    status.close()
+    assert screen.last_line().strip() == ''
+
+
+def test_an_epoch_of_one_update_changes_the_status_line(on_terminal):
+    pytest.importorskip('tqdm')
+    screen = on_terminal()
+    status = report.Status(1, 1)
+    status.show(0, 1, 1, 0.5, None)
+    for epoch in (1, 2):
+        status.show(epoch, 1, epoch + 1, 0.5, None)
+        assert 'Epoch %d' % epoch in screen.last_line()
+    status.close()
+
+
+def test_without_tqdm_there_is_no_status_line(on_terminal, monkeypatch):
+    screen = on_terminal()
+    monkeypatch.setattr(terminal, 'tqdm', None)
+    status = report.Status(19, 10)
+    assert not status.on
+    status.show(2, 11, 49, 0.6, None)
+    status.clear()
+    status.close()
+    assert screen.getvalue() == ''
+    status.show(2, 12, 50, 0.6, None)  # there are lines of a log
+    assert screen.getvalue() == 'Epoch 2  Update 50  Cost 0.60000\n'
+
+
+def test_a_training_on_a_terminal_shows_one_line_in_place_of_a_log(
+        start, dataset):
+    pytest.importorskip('tqdm')
+    ours, its = os.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack('HHHH', 30, 120, 0, 0))
+    training = start(stdout=its, **dict(SMALL, dataset=dataset, max_epochs=3,
+                                        saveto=None))
+    os.close(its)
+    shown = b''
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+    os.close(ours)
+    assert training.process.wait() == 0
+    shown = shown.decode('utf-8')
+    assert re.search('Epoch 1: .*/19 .*cost 0.* best valid 0', shown)
+    assert 'Update 1 ' not in shown
+    # Lines that stay begin at the left, without a trace of the status line.
+    lines = [line.rstrip('\r').rsplit('\r', 1)[-1]
+             for line in shown.split('\n')]
+    for update in (10, 20, 30, 40, 50):
+        assert sum(bool(re.match(
+            r'Update %d  Errors: train 0\.\d+  valid 0\.\d+  test 0\.\d+$'
+            % update, line)) for line in lines) == 1
+    assert not any('Epoch' in line for line in lines)
+
+
+def test_a_training_on_a_pipe_writes_lines_alone(start, dataset):
+    training = start(**dict(SMALL, dataset=dataset, max_epochs=1,
+                            saveto=None))
+    assert training.end() == 0
+    assert '\r' not in training.text() and '/19' not in training.text()
+    assert len(re.findall(r'^Epoch 0  Update \d+  Cost', training.text(),
+                          re.M)) == 19
+
+
+# --------------------------------------------------------------------------
+# Saving
+# --------------------------------------------------------------------------
+
+def test_sixty_kills_around_saves_leave_complete_files(tmp_path):
+    tparams = lstm.init_tparams(lstm.init_params(
+        {'dim_proj': 32, 'n_words': 3000, 'ydim': 2}))
+    model, state = str(tmp_path / 'm.npz'), str(tmp_path / 'm.resume.npz')
+
+    def save_on(update, started):
+        """Save the states of this update and of the next, until killed."""
+        progress = checkpoint.Progress(
+            tparams, (), numpy.random.RandomState(0), lstm.EarlyStopping(9))
+        progress.update, progress.stopping.best_err = update, 0.5
+        while True:
+            for shared in tparams.values():
+                shared.set_value(0 * shared.get_value() + progress.update)
+            progress.best_params = lstm.unzip(tparams)
+            progress.save(state, {})
+            lstm.save_model(model, progress.best_params, [], {})
+            os.write(started, b'.')
+            progress.update += 1
+
+    rng = random.Random(0)
+    for n in range(60):
+        saved, started = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                save_on(1000 * n, started)
+            finally:
+                os._exit(1)
+        assert os.read(saved, 1) == b'.'
+        time.sleep(0.2 * rng.random())
+        os.kill(child, signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        os.close(saved)
+        os.close(started)
+        for path, n_arrays in ((model, 6), (state, 12)):
+            arrays = [value for name, value in contents(path).items()
+                      if name in tparams or '/' in name]
+            assert len(arrays) == n_arrays
+            # All values of a file are those of one update of this child.
+            values = {value for array in arrays
+                      for value in (array.min(), array.max())}
+            assert len(values) == 1
+            assert 1000 * n <= values.pop() < 1000 * (n + 1)
+    with checkpoint.sole_writer(model):  # removes what the killed ones left
+        assert sorted(files_in(tmp_path)) == [
+            'm.npz', 'm.resume.npz']
+
+
+def test_training_goes_on_while_the_disk_is_full(start, dataset, tmp_path):
+    training = start(at={9: 'limit(2000)', 16: 'hold(); limit(-1)'},
+                     **dict(SMALL, dataset=dataset, max_epochs=1))
+    training.until('held')
+    assert training.text().count('NOT saved') == 1
+    before = contents(tmp_path / 'lstm_model.npz')
+    progress = contents(tmp_path / 'lstm_model.resume.npz')['progress']
+    assert json.loads(str(progress))['counters'][0] == 7
+    training.go()
+    assert training.end() == 0, training.text()
+    assert training.text().count('NOT saved') == 1
+    after = contents(tmp_path / 'lstm_model.npz')
+    assert 'test_err' in after and 'test_err' not in before
+    assert set(files_in(tmp_path)) == {'lstm_model.npz',
+                                       'lstm_model.resume.npz'}
+
+
+def test_a_disk_that_stays_full_leaves_the_earlier_files(start, dataset,
+                                                         tmp_path):
+    training = start(at={9: 'hold(); limit(2000)'},
+                     **dict(SMALL, dataset=dataset, max_epochs=1))
+    training.until('held')
+    before = files_in(tmp_path)
+    training.go()
+    assert training.end() == 1
+    assert 'each file is complete, from this save or from an' in (
+        training.text())
+    assert 'lstm_model.npz cannot be saved' in training.text()
+    for name, data in before.items():
+        assert (tmp_path / name).read_bytes() == data
+
+
+def test_the_last_model_goes_to_a_temporary_folder_if_its_own_is_lost(
+        start, dataset, tmp_path):
+    (tmp_path / 'folder').mkdir()
+    training = start(at={18: 'shutil.rmtree("folder")'}, **dict(
+        SMALL, dataset=dataset, max_epochs=1, saveto='folder/m.npz'))
+    assert training.end() == 0, training.text()
+    assert 'folder/m.npz cannot be saved' in training.text()
+    path = re.findall('Saved (.*)', training.text())[-1]
+    assert not path.startswith('folder')
+    assert 'test_err' in contents(path)
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_training(train, tmp_path):
+    disk = str(tmp_path / 'disk')
+    os.mkdir(disk)
+    if subprocess.call(['mount', '-t', 'tmpfs', '-o', 'size=16k', 'tmpfs',
+                        disk], stderr=subprocess.DEVNULL):
+        pytest.skip('this user cannot mount a small disk')
+    try:
+        with pytest.raises(IOError, match='MB free in the folder of saveto'):
+            train(saveto=disk + '/m.npz')
+        assert files_in(disk) == {}
+    finally:
+        subprocess.check_call(['umount', disk])
+
+
+@pytest.mark.parametrize('saveto, error, words', [
+    ('none/m.npz', ValueError, 'none, does not exist; make it'),
+    ('folder.npz', ValueError, 'is a folder'),
+    ('/proc/m.npz', IOError, 'nothing can be written'),
+    ('locked/m.npz', IOError, 'nothing can be written')])
+def test_places_that_cannot_be_written_are_named_before_data_is_loaded(
+        tmp_path, monkeypatch, saveto, error, words):
+    if saveto.startswith('locked') and not os.getuid():
+        pytest.skip('root may write anywhere')
+    monkeypatch.chdir(tmp_path)
+    os.mkdir('folder.npz')
+    os.mkdir('locked', 0o555)
+
+    def get_dataset(name):
+        raise AssertionError('data is loaded first')
+    monkeypatch.setattr(lstm, 'get_dataset', get_dataset)
+    with pytest.raises(error, match=words):
+        lstm.train_lstm(saveto=saveto)
+
+
+def test_files_of_earlier_trainings_are_kept(train, capsys):
+    earlier = []
+    for seed in (1, 2, 3):
+        train(max_epochs=1, seed=seed)
+        earlier.append([files_in()[name] for name in (
+            'lstm_model.npz', 'lstm_model.resume.npz')])
+    assert 'of an earlier training is kept as lstm_model.2.npz' in (
+        capsys.readouterr().out)
+    for number in (1, 2):
+        assert earlier[number - 1] == [files_in()[name % number] for name in (
+            'lstm_model.%d.npz', 'lstm_model.%d.resume.npz')]
+    assert len(files_in()) == 6
+    # And any of them can be continued.
+    train(max_epochs=2, seed=1, saveto='lstm_model.1.npz', resume=True)
+
+
+# --------------------------------------------------------------------------
+# The lock
+# --------------------------------------------------------------------------
+
+def test_two_trainings_cannot_save_to_one_file(train, start, dataset,
+                                               tmp_path):
+    lock = tmp_path / 'lstm_model.npz.lock'
+    first = start(at={1: 'hold()'}, **dict(SMALL, dataset=dataset))
+    first.until('held')
+    inode = os.stat(str(lock)).st_ino
+    with pytest.raises(IOError, match='another training is saving to '
+                                      'lstm_model.npz'):
+        train(max_epochs=1)
+    train(max_epochs=1, saveto='other.npz')
+    assert first.kill() == -signal.SIGKILL
+    # A killed process has no lock. The file stays and is used again.
+    assert os.stat(str(lock)).st_ino == inode
+    train(max_epochs=1)
+    assert os.stat(str(lock)).st_ino == inode
+
+
+def test_eight_processes_and_one_lock(tmp_path):
+    """However often it is taken and released, one has it at a time."""
+    code = ('import os, sys\n'
+            'from lstm_support.storage import files\n'
+            'won = 0\n'
+            'for attempt in range(10 ** 5):\n'
+            '    try:\n'
+            '        with files.sole_writer("m.npz"):\n'
+            '            os.mkdir("inside"); won += 1; os.rmdir("inside")\n'
+            '    except IOError as error:\n'
+            '        assert "another training" in str(error), error\n'
+            '    if won == 50:\n'
+            '        break\n'
+            'print(won)')
+    processes = [subprocess.Popen(
+        [sys.executable, '-c', code], cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE) for _ in range(8)]
+    for process in processes:
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        assert int(out) == 50
+
+
+# --------------------------------------------------------------------------
+# Model files
+# --------------------------------------------------------------------------
+
+OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}
+
+
+def some_params():
+    """Parameters large enough for every non-linearity to matter."""
+    rng = numpy.random.RandomState(0)
+    params = lstm.init_params(OPTIONS)
+    for name, value in params.items():
+        params[name] = lstm.numpy_floatX(rng.randn(*value.shape))
+    return params
+
+
+def saved(path, **changes):
+    """Save some parameters as in 2014, without options; return them."""
+    params = some_params()
+    arrays = dict(params, history_errs=numpy.zeros((1, 2)), **changes)
+    numpy.savez(str(path), **{name: value for name, value in arrays.items()
+                              if value is not None})
+    return params
+
+
+def test_a_model_file_has_what_was_saved(tmp_path):
+    path = str(tmp_path / 'm.npz')
+    params = some_params()
+    lstm.save_model(path, params, [(0.5, 0.4), (0.3, 0.2)], OPTIONS,
+                    train_err=0.1, valid_err=0.2, test_err=0.3)
+    loaded = lstm.load_params(path, lstm.init_params(OPTIONS))
+    for name, value in params.items():
+        numpy.testing.assert_array_equal(loaded[name], value)
+        assert loaded[name].dtype == value.dtype
+    assert lstm.load_options(path) == OPTIONS
+    arrays = contents(path)
+    assert arrays['history_errs'].tolist() == [[0.5, 0.4], [0.3, 0.2]]
+    assert arrays['test_err'] == 0.3
+    assert json.loads(str(arrays['options'])) == OPTIONS
+    assert set(arrays) == set(params) | {
+        'history_errs', 'train_err', 'valid_err', 'test_err', 'options'}
+    assert os.listdir(str(tmp_path)) == ['m.npz']
+
+
+def test_a_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
+    path = str(tmp_path / 'm.npz')
+    lstm.save_model(path, some_params(), [], OPTIONS)
+    before = files_in(tmp_path)
+
+    def fail(descriptor):
+        raise IOError('No space left on device')
+    monkeypatch.setattr(os, 'fsync', fail)
+    with pytest.raises(IOError):
+        lstm.save_model(path, lstm.init_params(OPTIONS), [], OPTIONS)
+    assert files_in(tmp_path) == before
+
+
+def test_a_model_without_options_predicts_as_numpy_does(tmp_path):
+    """Files of 2014 have the parameters and the errors, no options."""
+    reviews = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
+    params = saved(tmp_path / 'old.npz', train_err=0.1)
+    loaded = lstm.load_params(str(tmp_path / 'old.npz'),
+                              lstm.init_params(OPTIONS))
+    model = lstm.build_model(lstm.init_tparams(loaded), OPTIONS)
+    exact = 1e-9 if theano.config.floatX == 'float64' else 2e-5
+    numpy.testing.assert_allclose(
+        model.f_pred_prob(*imdb.prepare_data(reviews, [0] * 4)[:2]),
+        reference.probabilities(params, reviews), exact, exact)
+    with pytest.raises(ValueError, match='saved without its options'):
+        lstm.load_options(str(tmp_path / 'old.npz'))
+    with pytest.raises(ValueError, match='saved without the history'):
+        lstm.load_history(str(tmp_path / 'old.npz'))
+    assert lstm.load_words(str(tmp_path / 'old.npz')) is None
+
+
+@pytest.mark.parametrize('changes, words', [
+    ({'lstm_U': None}, 'lacks the parameter lstm_U'),
+    ({'Wemb': numpy.zeros((20, 6))},
+     r'Wemb of shape \(20, 6\), but the options make it \(12, 6\); '
+     r'.*set n_words=20$'),
+    ({'Wemb': numpy.zeros((20, 8))}, 'set n_words=20 and dim_proj=8'),
+    ({'lstm_b': numpy.zeros(32)}, 'it was made for other data'),
+    ({'b': numpy.zeros(2)}, 'it was made for other data'),
+    ({'lstm_W': numpy.full((6, 24), numpy.nan)}, 'not finite'),
+    ({'lstm_W': numpy.full((6, 24), 'x')}, 'not finite'),
+    ({'b': numpy.array([None] * 3)}, 'is not a .npz file'),
+], ids=['lacking', 'words', 'units', 'bias', 'classes', 'NaN', 'text',
+        'objects'])
+def test_unfit_model_files_are_refused(tmp_path, changes, words):
+    saved(tmp_path / 'm.npz', **changes)
+    params = lstm.init_params(OPTIONS)
+    with pytest.raises(ValueError, match=words):
+        lstm.load_params(str(tmp_path / 'm.npz'), params)
+    for name, value in lstm.init_params(OPTIONS).items():
+        numpy.testing.assert_array_equal(params[name], value)
+
+
+def test_files_that_are_no_models_are_refused(tmp_path):
+    params = lstm.init_params(OPTIONS)
+    with pytest.raises(IOError, match='there is no model file'):
+        lstm.load_params(str(tmp_path / 'none.npz'), params)
+    numpy.save(str(tmp_path / 'array.npy'), numpy.zeros(3))
+    saved(tmp_path / 'm.npz')
+    complete = (tmp_path / 'm.npz').read_bytes()
+    (tmp_path / 'cut.npz').write_bytes(complete[:len(complete) // 2])
+    flipped = bytearray(complete)
+    flipped[len(complete) // 3] ^= 255
+    (tmp_path / 'flipped.npz').write_bytes(bytes(flipped))
+    (tmp_path / 'empty.npz').write_bytes(b'')
+    (tmp_path / 'text.npz').write_bytes(b'not a model')
+    for name in ('array.npy', 'cut.npz', 'flipped.npz', 'empty.npz',
+                 'text.npz'):
+        with pytest.raises(ValueError, match='is not a .npz file'):
+            lstm.load_params(str(tmp_path / name), params)
+
+
+# --------------------------------------------------------------------------
+# The tables of faults
+# --------------------------------------------------------------------------
+
+def test_every_test_that_the_readme_of_the_tests_names_exists():
+    folder = os.path.join(ROOT, 'tests')
+    with open(os.path.join(folder, 'README.rst')) as f:
+        named = set(re.findall(r'``(test_\w+)``', f.read()))
+    exist = set()
+    for name in os.listdir(folder):
+        if name.startswith('test_') and name.endswith('.py'):
+            exist.add(name[:-len('.py')])
+            with open(os.path.join(folder, name)) as f:
+                exist.update(re.findall(r'^def (test_\w+)', f.read(), re.M))
+    assert len(named) > 40
+    assert named - exist == set()
+
+
+def test_other_words_or_classes_of_the_same_ids_are_not_resumed(tmp_path):
+    """Ids and labels are the same: the fingerprint tells them apart."""
+    reviews = [[2], [3]] * 20, [0, 1] * 20
+
+    def data(name, *words):
+        path = str(tmp_path / name)
+        datafile.write(path, datafile.Corpus(
+            reviews, ([], []), reviews, dict(zip(words, (2, 3))),
+            ['bad', 'good'], imdb.TOKENIZER))
+        return path
+    options = dict(TINY, saveto=str(tmp_path / 'm.npz'), max_epochs=1)
+    lstm.train_lstm(dataset=data('a.pkl', 'dull', 'fine'), **options)
+    with pytest.raises(ValueError, match='was saved with fingerprint='):
+        lstm.train_lstm(dataset=data('b.pkl', 'dulm', 'fime'), resume=True,
+                        **options)

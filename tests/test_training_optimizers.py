@@ -1,0 +1,381 @@
+"""The optimizers of lstm.py and lstm_support/training/rows.py, and early stopping.
+
+These run with the flags that the environment sets; without any, in float64.
+"""
+import collections
+
+import numpy
+import pytest
+import theano
+from theano import tensor
+
+import imdb
+import lstm
+import reference
+from graphs import (
+    EXACT, assert_close, forced_scan, in_float64, nodes_of, some_params)
+from lstm_support.training import rows as sparse
+from lstm_support.kernel.layer import LSTM
+
+OPTIMIZERS = ['sgd', 'rmsprop', 'adadelta', 'adam']
+OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}
+BATCH = imdb.prepare_data(
+    [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2], [4, 5]],
+    [0, 1, 2, 1, 0])
+
+
+class Lookup(object):
+    """An embedding of which each update looks up some rows.
+
+    The cost is the sum of the rows times weights, so that the gradient is
+    known. `cost_of` gives another cost of the embedding, the row numbers and
+    the weights.
+    """
+
+    def __init__(self, name, start, cost_of=None):
+        self.tparams = collections.OrderedDict([
+            ('Wemb', theano.shared(lstm.numpy_floatX(start), name='Wemb'))])
+        x, weights, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
+        if cost_of is None:
+            def cost_of(Wemb, rows, weights):
+                return (Wemb[rows] * weights).sum()
+        cost = tensor.cast(cost_of(self.tparams['Wemb'], x.flatten(), weights)
+                           + 0 * y.sum(), theano.config.floatX)
+        self.grads = tensor.grad(cost, list(self.tparams.values()))
+        self.f_grad_shared, self.f_update = getattr(lstm, name)(
+            tensor.scalar(), self.tparams, self.grads, x, weights, y, cost)
+
+    def update(self, rows, weights, lrate):
+        self.f_grad_shared([rows], lstm.numpy_floatX(weights), [0])
+        self.f_update(lrate)
+
+    @property
+    def value(self):
+        return self.tparams['Wemb'].get_value()
+
+    @property
+    def counters(self):
+        return [shared for shared in self.f_update.get_shared()
+                if shared.dtype == 'int64' and not shared.name.endswith(
+                    '_rows')]
+
+
+# --------------------------------------------------------------------------
+# Formulas
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_optimizers_against_their_formulas(name):
+    """Six steps on a cost with known gradients: (w * a(x)).sum()."""
+    rng = numpy.random.RandomState(4)
+    tparams = collections.OrderedDict([
+        ('matrix', theano.shared(lstm.numpy_floatX(rng.randn(3, 4)))),
+        ('vector', theano.shared(lstm.numpy_floatX(rng.randn(4))))])
+    start = lstm.unzip(tparams)
+    x, mask, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
+    a = tensor.cast(x, theano.config.floatX) / 10
+    cost = (tparams['matrix'] * a).sum() + tensor.sqr(
+        tparams['vector']).sum() * mask.sum() + 0. * y.sum()
+    cost = tensor.cast(cost, theano.config.floatX)
+    f_grad_shared, f_update = getattr(lstm, name)(
+        tensor.scalar(), tparams,
+        tensor.grad(cost, list(tparams.values())), x, mask, y, cost)
+    matrix_grads, vector_grads = [], []
+    for _ in range(6):
+        batch = rng.randint(-20, 20, (3, 4))
+        matrix_grads.append(batch / 10.)
+        vector_grads.append(2. * tparams['vector'].get_value())
+        before = lstm.unzip(tparams)
+        f_grad_shared(batch, lstm.numpy_floatX([[1.]]), [0])
+        for key in tparams:  # nothing moves before f_update
+            assert (tparams[key].get_value() == before[key]).all()
+        f_update(0.01)
+    formula = getattr(reference, name)
+    for key, grads in (('matrix', matrix_grads), ('vector', vector_grads)):
+        expected = formula(start[key].astype('float64'), grads, 0.01)
+        assert abs(expected - start[key]).max() > 1e-4
+        numpy.testing.assert_allclose(tparams[key].get_value(), expected,
+                                      EXACT, EXACT)
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_updating_a_few_rows_equals_updating_all(name):
+    """1,000 updates of an embedding, against the formula for all rows."""
+    rng = numpy.random.RandomState(8)
+    start = lstm.numpy_floatX(rng.randn(40, 3))
+    lookup = Lookup(name, start)
+    assert sparse.sparse_gradient(lookup.grads[0]) is not None
+    dense = []
+    for n in range(1000):
+        # Low numbers are frequent, high ones rare; some words come twice.
+        rows = (40 * rng.rand(6) ** 3).astype('int64')
+        weights = lstm.numpy_floatX(rng.randn(6, 3))
+        gradient = numpy.zeros((40, 3))
+        numpy.add.at(gradient, rows, weights)
+        dense.append(gradient)
+        lookup.update(rows, weights, 1e-4)
+    missed = [all(not g[word].any() for g in dense[:30])
+              for word in range(40)]
+    assert any(missed) and not all(missed)
+    expected = getattr(reference, name)(start.astype('float64'), dense, 1e-4)
+    assert abs(expected - start).max() > 1e-3
+    numpy.testing.assert_allclose(lookup.value, expected,
+                                  10 * EXACT, 10 * EXACT)
+
+
+# --------------------------------------------------------------------------
+# The same training in C++ and in scan
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_costs_in_c_are_those_in_scan(name):
+    """50 updates with dropout."""
+    options = dict(OPTIONS, n_words=60, dim_proj=9)
+    rng = numpy.random.RandomState(9)
+    batches = [imdb.prepare_data(
+        [rng.randint(1, 60, rng.randint(1, 12)).tolist() for _ in range(4)],
+        rng.randint(0, 3, 4).tolist()) for _ in range(50)]
+    in_c, f_grad_shared, _ = trained(name, options, batches)
+    assert len(nodes_of(f_grad_shared, LSTM)) == 1
+    with forced_scan():
+        in_scan, f_grad_shared, few = trained(name, options, batches)
+    assert not nodes_of(f_grad_shared, LSTM)
+    assert numpy.std(in_c) > 1e-4
+    numpy.testing.assert_allclose(in_c, in_scan,
+                                  1e-9 if in_float64 else 1e-3)
+    # In scan as well, only the words of a minibatch move.
+    words, moved = few
+    if name == 'rmsprop':  # but for its momentum
+        assert words < moved
+    else:
+        assert words == moved
+
+
+def trained(name, options, batches):
+    """Return costs, a function, and which words came and moved last."""
+    tparams = lstm.init_tparams(lstm.init_params(options))
+    use_noise, x, mask, y, _, _, cost = lstm.build_model(tparams, options)
+    use_noise.set_value(lstm.numpy_floatX(1.))
+    f_grad_shared, f_update = getattr(lstm, name)(
+        tensor.scalar(), tparams, tensor.grad(cost, list(tparams.values())),
+        x, mask, y, cost)
+    costs = []
+    for batch in batches:
+        before = tparams['Wemb'].get_value()
+        costs.append(float(f_grad_shared(*batch)))
+        f_update(0.01)
+    moved = (tparams['Wemb'].get_value() != before).any(axis=1)
+    x, mask, _ = batches[-1]
+    return costs, f_grad_shared, (set(x[mask == 1]),
+                                  set(numpy.flatnonzero(moved)) - {0})
+
+
+# --------------------------------------------------------------------------
+# Sparse gradients
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_parameters_of_one_axis_and_of_none_are_updated(name):
+    """A weight for each word, and a scalar."""
+    rng = numpy.random.RandomState(3)
+    tparams = collections.OrderedDict([
+        ('w', theano.shared(lstm.numpy_floatX(rng.randn(5)), name='w')),
+        ('s', theano.shared(lstm.numpy_floatX(0.5), name='s'))])
+    start = {key: shared.get_value() for key, shared in tparams.items()}
+    x, mask, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
+    cost = tensor.cast(tparams['w'][x].sum() + 3 * tparams['s']
+                       + 0 * (mask.sum() + y.sum()), theano.config.floatX)
+    f_grad_shared, f_update = getattr(lstm, name)(
+        tensor.scalar(), tparams, tensor.grad(cost, list(tparams.values())),
+        x, mask, y, cost)
+    for _ in range(3):
+        f_grad_shared([[0, 1, 1, 4]], [[1.]], [0])
+        f_update(0.01)
+    for key, gradient in (('w', [1., 2, 0, 0, 1]), ('s', 3.)):
+        # The formulas take a gradient for each row.
+        first = start[key].astype('float64').reshape(-1, 1)
+        expected = getattr(reference, name)(
+            first, [numpy.reshape(gradient, (-1, 1))] * 3, 0.01)
+        assert_close(tparams[key].get_value(),
+                     expected.reshape(start[key].shape))
+
+
+def weighted(Wemb, rows, weights):
+    return (Wemb[rows] * weights).sum()
+
+
+def in_two_places(Wemb, rows, weights):
+    """Words that are looked up three times, also next to each other."""
+    return (weighted(Wemb, rows, weights) + (Wemb[rows[::-1]] ** 2).sum()
+            + Wemb[rows[:2]].sum())
+
+
+def with_decay(Wemb, rows, weights):
+    return weighted(Wemb, rows, weights) + 0.3 * (Wemb ** 2).sum()
+
+
+def gradient_in_numpy(cost_of, Wemb, rows, weights):
+    gradient = numpy.zeros_like(Wemb)
+    numpy.add.at(gradient, rows, weights)
+    if cost_of is in_two_places:
+        numpy.add.at(gradient, rows, 2 * Wemb[rows])
+        numpy.add.at(gradient, rows[:2], 1)
+    if cost_of is with_decay:
+        gradient += 0.6 * Wemb
+    return gradient
+
+
+@pytest.mark.parametrize('name, cost_of', [
+    ('sgd', in_two_places), ('adam', in_two_places), ('sgd', with_decay),
+    ('adadelta', with_decay)])
+def test_a_sum_of_gradients_is_sparse_if_all_are(name, cost_of):
+    rng = numpy.random.RandomState(2)
+    start = rng.randn(9, 2)
+    lookup = Lookup(name, start, cost_of)
+    assert (sparse.sparse_gradient(lookup.grads[0]) is None) == (
+        cost_of is with_decay)
+    dense, expected = [], start
+    for _ in range(5):
+        rows, weights = rng.randint(0, 5, 6), rng.randn(6, 2)
+        dense.append(gradient_in_numpy(cost_of, expected, rows, weights))
+        expected = getattr(reference, name)(start, dense, 0.05)
+        lookup.update(rows, weights, 0.05)
+    assert_close(lookup.value, expected)
+    # Nothing but weight decay moves rows that were never looked up.
+    assert (lookup.value[5:] != lstm.numpy_floatX(start)[5:]).all() == (
+        cost_of is with_decay)
+
+
+def test_a_gradient_of_rows_that_are_set_or_not_of_zeros_is_dense():
+    zeros, rows = tensor.zeros((5, 3)), tensor.lvector()
+    values = tensor.matrix()
+    assert sparse.sparse_gradient(
+        tensor.inc_subtensor(zeros[rows], values)) is not None
+    for dense in (tensor.set_subtensor(zeros[rows], values),
+                  tensor.inc_subtensor((zeros + 1)[rows], values),
+                  tensor.inc_subtensor(tensor.matrix()[rows], values),
+                  tensor.inc_subtensor(zeros[rows], values) * 2,
+                  tensor.inc_subtensor(zeros[:2], values), values):
+        assert sparse.sparse_gradient(dense) is None
+
+
+def test_the_values_of_a_sparse_gradient_are_sums_of_distinct_rows():
+    rows, values = tensor.lvector(), tensor.matrix()
+    zeros = tensor.zeros((6, 2))
+    found = sparse.sparse_gradient(
+        tensor.inc_subtensor(zeros[rows], values)
+        + tensor.inc_subtensor(zeros[rows[:2]], 10 * values[:2]))
+    f = theano.function([rows, values], [found.index, found.values])
+    index, sums = f([4, 1, 4], lstm.numpy_floatX([[1, 2], [3, 4], [5, 6]]))
+    assert dict(zip(index.tolist(), sums.tolist())) == {
+        4: [16, 28], 1: [33, 44]}
+
+
+def test_clipped_gradients_keep_direction_and_few_rows():
+    tparams = lstm.init_tparams(some_params(OPTIONS))
+    _, x, mask, y, _, _, cost = lstm.build_model(tparams, OPTIONS)
+    grads = tensor.grad(cost, list(tparams.values()))
+    is_sparse = [sparse.sparse_gradient(g) is not None for g in grads]
+    assert is_sparse == [True] + [False] * 5
+    full = theano.function([x, mask, y], grads)(*BATCH)
+    norm = numpy.sqrt(sum((g.astype('float64') ** 2).sum() for g in full))
+    factors = {norm / 3: 1 / 3., norm * 0.99: 0.99, norm * 1.01: 1.}
+    clipped = [sparse.clip_gradients(grads, max_norm) for max_norm in factors]
+    results = theano.function([x, mask, y], sum(clipped, []))(*BATCH)
+    for k, factor in enumerate(factors.values()):
+        assert is_sparse == [sparse.sparse_gradient(g) is not None
+                             for g in clipped[k]]
+        for g, g_clipped in zip(full, results[6 * k:]):
+            assert g_clipped.dtype == theano.config.floatX
+            assert_close(g_clipped, factor * g)
+
+
+# --------------------------------------------------------------------------
+# Counters
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('start', [2 ** 24, 2 ** 53])
+@pytest.mark.parametrize('name', ['adadelta', 'adam'])
+def test_updates_are_counted_beyond_what_floats_can_count(name, start):
+    """A float32 stops at 2 ** 24, a float64 at 2 ** 53."""
+    rng = numpy.random.RandomState(3)
+    embedding = rng.randn(5, 2)
+    young, old = Lookup(name, embedding), Lookup(name, embedding)
+    for counter in old.counters:
+        counter.set_value(counter.get_value() + start)
+    # Row 4 misses some updates, row 0 all of them.
+    for rows in ([1, 2, 4], [1, 2, 3], [3, 3, 2], [1, 2, 3], [4, 1, 1]):
+        weights = rng.randn(3, 2)
+        for lookup in (young, old):
+            lookup.update(rows, weights, 0.01)
+    assert len(old.counters) == {'adadelta': 2, 'adam': 1}[name]
+    for counter, from_zero in zip(old.counters, young.counters):
+        assert counter.name == from_zero.name
+        counted = (counter.get_value() - start).tolist()
+        assert counted == from_zero.get_value().tolist()
+    if name == 'adadelta':
+        # Decay depends on the differences of its counters.
+        assert (old.value == young.value).all()
+        assert sorted(counted for counter in young.counters for counted in
+                      numpy.ravel(counter.get_value())) == [0, 4, 4, 5, 5, 5]
+    else:
+        assert young.counters[0].get_value().ravel().tolist() == [
+            0, 4, 4, 3, 2]
+        assert not (old.value[1:] == young.value[1:]).any()
+
+
+def test_adam_after_many_updates_has_no_bias_to_correct():
+    lookup = Lookup('adam', numpy.zeros((2, 1)))
+    lookup.counters[0].set_value([[2 ** 40], [0]])
+    lookup.update([0, 1], [[2.], [2.]], 0.1)
+    # p <- p - lr m / (sqrt(v) + 1e-8), m = 0.1 g, v = 0.001 g ** 2.
+    assert_close(lookup.value, [[-0.1 * 0.2 / (0.004 ** 0.5 + 1e-8)], [-0.1]],
+                 1e-5)
+
+
+# --------------------------------------------------------------------------
+# Early stopping
+# --------------------------------------------------------------------------
+
+def stopped(patience, errors):
+    """Return is_best and done after each validation."""
+    stopping = lstm.EarlyStopping(patience)
+    assert not stopping.done
+    return stopping, [(stopping.is_best(error), stopping.done)
+                      for error in errors]
+
+
+def test_the_first_error_is_the_best_so_far():
+    stopping, results = stopped(0, [1.])
+    assert results == [(True, False)]
+    assert (stopping.best_err, stopping.bad_counter) == (1., 0)
+
+
+@pytest.mark.parametrize('patience', [0, 1, 5])
+def test_training_stops_after_one_more_bad_validation_than_patience(patience):
+    _, results = stopped(patience, [0.2] + [0.3] * (patience + 1))
+    assert results == ([(True, False)] + [(False, False)] * patience
+                       + [(False, True)])
+
+
+def test_a_new_lowest_error_starts_the_count_again():
+    stopping, results = stopped(2, [0.5, 0.6, 0.6, 0.4, 0.45, 0.41, 0.39, 0.4])
+    assert not any(done for _, done in results)
+    assert [best for best, _ in results] == [
+        True, False, False, True, False, False, True, False]
+    assert (stopping.best_err, stopping.bad_counter) == (0.39, 1)
+
+
+def test_of_equal_errors_the_last_is_best_but_is_no_progress():
+    stopping, results = stopped(1, [0.5, 0.5, 0.5])
+    assert results == [(True, False), (True, False), (True, True)]
+    assert stopping.best_err == 0.5
+
+
+def test_an_error_that_is_not_a_number_is_never_the_best():
+    nan = float('nan')
+    _, results = stopped(1, [0.5, nan, nan])
+    assert results == [(True, False), (False, False), (False, True)]
+    stopping, results = stopped(5, [nan, nan, 0.5, 0.6])
+    assert [best for best, _ in results] == [False, False, True, False]
+    assert (stopping.best_err, stopping.bad_counter) == (0.5, 1)

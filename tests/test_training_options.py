@@ -1,0 +1,1068 @@
+"""train_lstm and its command: small trainings, from the options to the file.
+"""
+import functools
+import gzip
+import inspect
+import json
+import os
+import pathlib
+import pickle
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import numpy
+import pytest
+
+import imdb
+import lstm
+import reference
+from conftest import ROOT, TINY
+from lstm_support.storage import data_file as datafile
+from lstm_support.training import memory, report, vectors
+
+PARAMETERS = ['Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b']
+
+
+@pytest.fixture
+def train(dataset, tmp_path):
+    """train_lstm with small defaults; returns its result and the file."""
+    def run(**options):
+        saveto = str(tmp_path / 'model.npz')
+        errors = lstm.train_lstm(
+            **dict(TINY, dataset=dataset, saveto=saveto, **options))
+        with numpy.load(saveto, allow_pickle=False) as archive:
+            return errors, {name: archive[name] for name in archive.files}
+    return run
+
+
+@pytest.fixture
+def data_file(tmp_path):
+    """Write a data file; returns its path."""
+    def write(train, test):
+        path = tmp_path / 'data.pkl'
+        path.write_bytes(pickle.dumps(train, 2) + pickle.dumps(test, 2))
+        return str(path)
+    return write
+
+
+def scripted(costs=(), bs=()):
+    """An optimizer that learns nothing.
+
+    Its costs are the given ones, then 1. Each update sets the bias of the
+    second class to the next of the given values, while there are any.
+    """
+    def optimizer(lr, tparams, grads, x, mask, y, cost):
+        state = {'update': 0}
+
+        def f_grad_shared(x, mask, y):
+            n = state['update']
+            return costs[n] if n < len(costs) else 1.
+
+        def f_update(lr):
+            n = state['update']
+            state['update'] += 1
+            if n < len(bs):
+                tparams['b'].set_value(lstm.numpy_floatX([0, bs[n]]))
+        return f_grad_shared, f_update
+    return optimizer
+
+
+def global_random_state():
+    return pickle.dumps(numpy.random.get_state())
+
+
+# --------------------------------------------------------------------------
+# Learning
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('optimizer, lrate', [
+    ('adadelta', 1.), ('rmsprop', 0.002), ('sgd', 0.5), ('adam', 0.003)])
+def test_every_optimizer_learns(train, optimizer, lrate):
+    errors, archive = train(max_epochs=150, optimizer=getattr(
+        lstm, optimizer), lrate=lrate, patience=1000, validFreq=100)
+    assert errors[0] < 0.1 and errors[2] < 0.2
+    start = lstm.init_params(dict(TINY, ydim=2))
+    for name in PARAMETERS:
+        assert (archive[name] != start[name]).any(), name
+
+
+def test_the_errors_returned_and_saved_are_those_of_the_saved_parameters(
+        train, dataset, tmp_path):
+    # With large parameters, many a prediction with dropout would differ.
+    rng = numpy.random.RandomState(0)
+    numpy.savez(str(tmp_path / 'large.npz'), **{
+        name: rng.randn(*value.shape) for name, value in lstm.init_params(
+            dict(TINY, ydim=2)).items()})
+    errors, archive = train(reload_model=str(tmp_path / 'large.npz'))
+    assert errors == tuple(float(archive[name]) for name in (
+        'train_err', 'valid_err', 'test_err'))
+    sets = imdb.load_data(dataset, n_words=30, valid_portion=0.05,
+                          maxlen=100, seed=lstm.SEED)
+    assert [len(part[0]) for part in sets] == [76, 4, 30]
+    for error, (reviews, labels) in zip(errors, sets):
+        probs = reference.probabilities(archive, reviews)
+        assert error == pytest.approx(
+            numpy.mean(probs.argmax(axis=1) != labels))
+
+
+def test_the_history_has_every_validation(train, tmp_path):
+    # 76 training reviews are 19 updates per epoch: 57, and 5 validations.
+    _, archive = train()
+    history = lstm.load_history(str(tmp_path / 'model.npz'))
+    assert history[:, 0].tolist() == [10, 20, 30, 40, 50]
+    numpy.testing.assert_array_equal(history[:, 3:], archive['history_errs'])
+    # Of equal validation errors, the last one has the best parameters.
+    best = max(row for row, error in enumerate(history[:, 3])
+               if error == history[:, 3].min())
+    assert history[best, 2:].tolist() == [
+        float(archive[name]) for name in ('train_err', 'valid_err',
+                                          'test_err')]
+
+
+def test_the_mean_cost_is_of_the_updates_since_the_last_validation(
+        train, tmp_path):
+    train(optimizer=scripted(costs=[2.] * 5 + [4.] * 10), max_epochs=2)
+    history = lstm.load_history(str(tmp_path / 'model.npz'))
+    assert history[:, 1].tolist() == [3., 2.5, 1.]
+
+
+def test_the_options_are_saved(train):
+    _, archive = train()
+    options = json.loads(str(archive['options']))
+    assert set(options) == {'ydim', 'classes', 'n_train'} | {
+        row.name for row in lstm.OPTIONS}
+    for name, value in TINY.items():
+        assert options[name] == value
+    assert options['optimizer'] == 'adadelta' and options['lrate'] == 0.0001
+    assert options['ydim'] == 2 and options['n_train'] == 76
+    assert options['classes'] == ['class 0', 'class 1']
+
+
+def test_same_seed_same_numbers(train):
+    numpy.random.seed(6)
+    (errors, first) = train(test_size=20, word_dropout=0.3)
+    numpy.random.seed(7)
+    before = global_random_state()
+    (again, second) = train(test_size=20, word_dropout=0.3)
+    assert global_random_state() == before  # it is neither read nor changed
+    assert again == errors
+    for name, value in first.items():
+        numpy.testing.assert_array_equal(value, second[name], name)
+    _, other = train(test_size=20, word_dropout=0.3, seed=5)
+    for name in ('Wemb', 'lstm_W', 'lstm_U', 'U'):
+        assert (first[name] != other[name]).any(), name
+
+
+def test_more_classes_than_two(data_file, tmp_path):
+    rng = numpy.random.RandomState(1)
+    labels = rng.randint(0, 4, 40).tolist()
+    data = ([[y + 2] * 3 for y in labels], labels)
+    saveto = str(tmp_path / 'm.npz')
+    errors = lstm.train_lstm(**dict(
+        TINY, dataset=data_file(data, data), saveto=saveto, max_epochs=150,
+        optimizer=lstm.rmsprop, lrate=0.01, patience=1000))
+    assert errors[2] == 0
+    with numpy.load(saveto) as archive:
+        assert archive['U'].shape == (8, 4)
+    options = lstm.load_options(saveto)
+    assert options['ydim'] == 4
+    assert options['classes'] == ['class 0', 'class 1', 'class 2', 'class 3']
+
+
+def test_decay_pulls_the_classifier_to_zero(train):
+    def size(decay_c):
+        archive = train(decay_c=decay_c, optimizer=lstm.sgd, lrate=0.1,
+                        max_epochs=20)[1]
+        return numpy.square(archive['U']).sum()
+    assert size(1.) < 0.1 * size(0.)
+
+
+def test_training_from_a_model_starts_with_its_parameters(train, tmp_path):
+    params = lstm.init_params(dict(TINY, ydim=2, seed=77))
+    numpy.savez(str(tmp_path / 'other.npz'), **params)
+    _, archive = train(reload_model=str(tmp_path / 'other.npz'),
+                       optimizer=scripted())
+    for name in PARAMETERS:
+        numpy.testing.assert_array_equal(archive[name], params[name], name)
+
+
+# --------------------------------------------------------------------------
+# Stopping
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('patience', [0, 3])
+def test_training_stops_after_too_many_validations_without_a_new_best(
+        train, patience, capsys):
+    _, archive = train(optimizer=scripted(), patience=patience,
+                       max_epochs=1000)
+    # The first is a best one; more than `patience` after it are not.
+    assert len(archive['history_errs']) == 1 + patience + 1
+    assert 'Stopping early: %d validations' % (patience + 1) in (
+        capsys.readouterr().out)
+
+
+def test_a_new_best_starts_the_count_again_and_its_parameters_are_kept(
+        train, dataset):
+    labels = imdb.load_data(dataset, valid_portion=0.05, maxlen=100)[1][1]
+    assert sum(labels) * 2 != len(labels)
+    worse, better = (-9., 9.) if sum(labels) * 2 > len(labels) else (9., -9.)
+    # Validations: worse, worse, worse, better, then three that are not new.
+    bs = [worse] * 30 + [better] * 10 + [worse] * 1000
+    errors, archive = train(optimizer=scripted(bs=bs), patience=2,
+                            max_epochs=1000)
+    history = archive['history_errs'][:, 0]
+    assert len(history) == 4 + 3
+    assert history[3] == history.min() < history[0]
+    assert archive['b'].tolist() == [0, better]
+    assert errors[1] == history[3]
+
+
+@pytest.mark.parametrize('bad', [numpy.nan, numpy.inf])
+def test_a_cost_that_is_not_finite_ends_training_with_the_best_model(
+        train, tmp_path, bad):
+    with pytest.raises(FloatingPointError,
+                       match='at update 15 the cost is .*model.npz; .*lower '
+                             'lrate, which is 0.0001'):
+        train(optimizer=scripted(costs=[1.] * 14 + [bad],
+                                 bs=[2.] * 10 + [3.] * 10))
+    with numpy.load(str(tmp_path / 'model.npz')) as archive:
+        assert archive['b'].tolist() == [0, 2]
+        assert 0 <= archive['valid_err'] <= 1
+
+
+def test_a_cost_that_is_not_finite_before_any_validation_saves_nothing(
+        train, tmp_path):
+    with pytest.raises(FloatingPointError, match='at update 3 the cost is nan'
+                                                 '; before the first valid'):
+        train(optimizer=scripted(costs=[1., 1., numpy.nan]))
+    assert not (tmp_path / 'model.npz').exists()
+
+
+@pytest.mark.parametrize('n_good, frequencies, found_at', [
+    (12, {}, 20), (12, {'saveFreq': 7}, 14), (52, {}, 57)],
+    ids=['at a validation', 'at a save', 'at the end'])
+def test_parameters_that_are_not_finite_are_never_saved(
+        train, tmp_path, n_good, frequencies, found_at):
+    with pytest.raises(FloatingPointError, match='at update %d there are infi'
+                       'nite values or NaN in b; .*model.npz' % found_at):
+        train(optimizer=scripted(bs=[2.] * n_good + [numpy.nan]),
+              **frequencies)
+    saved = [name for name in os.listdir(str(tmp_path))
+             if name.endswith('.npz')]
+    assert 'model.npz' in saved
+    for name in saved:
+        with numpy.load(str(tmp_path / name)) as archive:
+            for key in archive.files:
+                if archive[key].dtype.kind == 'f':
+                    assert numpy.isfinite(archive[key]).all(), (name, key)
+    with numpy.load(str(tmp_path / 'model.npz')) as archive:
+        assert archive['b'].tolist() == [0, 2]
+
+
+def test_parameters_that_are_not_finite_at_the_first_save_leave_no_file(
+        train, tmp_path):
+    with pytest.raises(FloatingPointError, match='at update 7 .*NaN in b; '
+                                                 'before the first valid'):
+        train(optimizer=scripted(bs=[numpy.nan]), saveFreq=7)
+    assert os.listdir(str(tmp_path)) == ['model.npz.lock']
+
+
+@pytest.mark.parametrize('options, words', [
+    ({'optimizer': lstm.sgd, 'lrate': 1e308, 'max_epochs': 30},
+     'lower lrate, which is 1e.308'),
+    ({'decay_c': 1e308}, 'lower decay_c, which is 1e.308'),
+    ({'reload_model': 'huge.npz'}, 'adadelta has no learning rate; use'),
+], ids=['lrate', 'decay_c', 'adadelta'])
+def test_numbers_that_explode_end_with_the_option_to_lower(
+        train, tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    params = lstm.init_params(dict(TINY, ydim=2))
+    params['U'][:] = numpy.array([1, -1]) * numpy.finfo(
+        params['U'].dtype).max
+    params['Wemb'] += 1
+    numpy.savez('huge.npz', **params)
+    with pytest.raises(FloatingPointError, match=words):
+        train(**options)
+
+
+def test_once_per_epoch(train, capsys):
+    _, archive = train(validFreq=-1, saveFreq=-1, max_epochs=3)
+    assert len(archive['history_errs']) == 3  # of 19 updates each
+    out = capsys.readouterr().out
+    assert [int(n) for n in re.findall(r'Update (\d+)  Errors', out)] == [
+        19, 38, 57]
+    # Once per epoch, at the end, and with the errors of the best parameters.
+    assert out.count('Saved') == 3 + 1 + 1
+
+
+# --------------------------------------------------------------------------
+# Saving nothing
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('saveto', [None, ''])
+def test_a_training_without_saveto_writes_no_file_and_takes_no_lock(
+        dataset, tmp_path, monkeypatch, saveto, capsys):
+    monkeypatch.chdir(tmp_path)
+    errors = lstm.train_lstm(**dict(TINY, dataset=dataset, saveto=saveto,
+                                    saveFreq=5))
+    assert all(0 <= error <= 1 for error in errors)
+    assert os.listdir('.') == []
+    assert 'aved' not in capsys.readouterr().out
+    with pytest.raises(FloatingPointError, match='at update 15 the cost is '
+                                                 'nan; training stopped; '):
+        lstm.train_lstm(**dict(
+            TINY, dataset=dataset, saveto=saveto,
+            optimizer=scripted(costs=[1.] * 14 + [numpy.nan])))
+    assert os.listdir('.') == []
+
+
+@pytest.mark.parametrize('saveto', [None, ''])
+def test_nothing_can_be_resumed_without_saveto(dataset, saveto):
+    with pytest.raises(ValueError, match='resume=True needs the saveto'):
+        lstm.train_lstm(**dict(TINY, dataset=dataset, saveto=saveto,
+                               resume=True))
+
+
+# --------------------------------------------------------------------------
+# Options
+# --------------------------------------------------------------------------
+
+BAD = [
+    ('dim_proj', 0, 'an integer of 1 or more'),
+    ('dim_proj', 8., 'an integer of 1 or more'),
+    ('dim_proj', True, 'an integer of 1 or more'),
+    ('dim_proj', None, 'an integer of 1 or more'),
+    ('patience', -1, 'an integer of 0 or more'),
+    ('max_epochs', -1, 'an integer of 0 or more'),
+    ('dispFreq', 0, 'an integer of 1 or more'),
+    ('decay_c', -1., 'a number of 0 or more'),
+    ('decay_c', numpy.nan, 'a number of 0 or more'),
+    ('lrate', 0, 'a number above 0'),
+    ('lrate', numpy.inf, 'a number above 0'),
+    ('lrate', '0.1', 'a number above 0'),
+    ('n_words', 2, 'an integer of 3 or more'),
+    ('optimizer', 'sgd', 'adadelta, rmsprop, sgd, adam .*not its name'),
+    ('encoder', 'gru', 'a key of lstm.layers'),
+    ('saveto', 3, r'the path of a \.npz file, or None'),
+    ('saveto', 'folder/', r'the path of a \.npz file, or None'),
+    ('saveto', '/dev/null', r'the path of a \.npz file, or None'),
+    ('validFreq', 0, 'an integer of 1 or more, or -1: once per epoch'),
+    ('saveFreq', -2, 'an integer of 1 or more, or -1: once per epoch'),
+    ('maxlen', 1, 'an integer of 2 or more, or None'),
+    ('batch_size', 0, 'an integer of 1 or more'),
+    ('valid_batch_size', -5, 'an integer of 1 or more'),
+    ('dataset', '', "'imdb', 'sample', a data file or a key"),
+    ('dataset', None, "'imdb', 'sample', a data file or a key"),
+    ('noise_std', -1., 'a number of 0 or more'),
+    ('use_dropout', 'no', 'True or False'),
+    ('reload_model', True, r'the path of a \.npz file, or None'),
+    ('test_size', -2, 'an integer of 0 or more, or -1: all'),
+    ('seed', 0, 'an integer from 1 to 2147462578'),
+    ('seed', 2147462579, 'an integer from 1 to 2147462578'),
+    ('pool_lengths', 2, 'True or False'),
+    ('word_dropout', 1., 'a number of 0 or more and below 1'),
+    ('word_dropout', -0.1, 'a number of 0 or more and below 1'),
+    ('clip_c', -1, 'a number from 1e-30 to 1e[+]30, or 0: no clipping'),
+    ('clip_c', 1e39, 'a number from 1e-30 to 1e[+]30, or 0: no clipping'),
+    ('class_weight', 'equal', "'balanced', or None"),
+    ('vectors', 3, 'the path of a text file, or None'),
+    ('pooling', 'last', "'both', 'max' or 'mean'"),
+    ('pooling', None, "'both', 'max' or 'mean'"),
+    ('average', 1., 'a number of 0 or more and below 1'),
+    ('average', -0.1, 'a number of 0 or more and below 1'),
+    ('average', True, 'a number of 0 or more and below 1'),
+    ('schedule', 'cosine', "'constant' or 'linear'"),
+    ('split', 'film', "'group' or 'random'"),
+    ('valid_portion', 0, 'a number above 0 and below 1'),
+    ('valid_portion', 1, 'a number above 0 and below 1'),
+    ('train_eval_size', 0, 'an integer of 1 or more, or -1: all'),
+    ('resume', 'm.npz', 'True or False'),
+]
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    """Fail if data is loaded."""
+    def get_dataset(name):
+        raise AssertionError('data is loaded first')
+    monkeypatch.setattr(lstm, 'get_dataset', get_dataset)
+
+
+def test_every_option_has_a_row_in_the_table_and_an_example_of_a_bad_value():
+    parameters = inspect.signature(lstm.train_lstm).parameters
+    named = [name for name, parameter in parameters.items()
+             if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    assert [row.name for row in lstm.OPTIONS] == named
+    assert {name for name, _, _ in BAD} == set(named)
+    for row in lstm.OPTIONS:
+        assert row.values.allows(parameters[row.name].default), row.name
+
+
+@pytest.mark.parametrize('name, value, words', BAD)
+def test_a_bad_value_is_named_before_data_is_loaded(no_data, name, value,
+                                                    words):
+    with pytest.raises(ValueError, match='^%s=%s: it must be %s' % (
+            name, re.escape(repr(value)), words)):
+        lstm.train_lstm(**dict(TINY, **{name: value}))
+
+
+@pytest.mark.parametrize('name, nearest', [
+    ('max_epoch', 'max_epochs'), ('learning_rate', 'lrate'),
+    ('dimproj', 'dim_proj'), ('unknown', '')])
+def test_an_unknown_option_is_told_the_nearest_name(no_data, name, nearest):
+    with pytest.raises(TypeError, match='train_lstm has no option %s; the '
+                                        'nearest name is %s' % (name,
+                                                                nearest)):
+        lstm.train_lstm(**dict(TINY, **{name: 3}))
+
+
+def test_values_of_numpy_types_are_saved_as_numbers(train):
+    _, archive = train(max_epochs=1, batch_size=numpy.int64(4),
+                       lrate=numpy.float32(0.5), noise_std=0,
+                       use_dropout=numpy.bool_(True))
+    options = json.loads(str(archive['options']))
+    assert options['batch_size'] == 4 and options['lrate'] == 0.5
+    assert options['use_dropout'] is True
+
+
+def test_the_docstring_explains_every_option():
+    text = lstm.train_lstm.__doc__
+    start, end = text.index('Parameters\n'), text.index('Returns\n')
+    explained = re.findall(r'^(\w+) : ', text[start:end], re.M)
+    assert explained == [row.name for row in lstm.OPTIONS]
+    one_line = ' '.join(text[start:end].split())
+    for row in lstm.OPTIONS:
+        meaning = row.meaning[0].upper() + row.meaning[1:] + '.'
+        assert '%s : %s %s' % (row.name, row.values.words, meaning) in one_line
+    assert max(map(len, text.splitlines())) < 76
+
+
+@pytest.mark.parametrize('options, error, words', [
+    ({'saveto': 'nowhere/model.npz'}, ValueError, 'nowhere, does not exist'),
+    ({'reload_model': 'nowhere.npz'}, IOError, 'no model file nowhere.npz'),
+    ({'dataset': 'nowhere.pkl'}, IOError, r'nowhere\.pkl is neither here'),
+])
+def test_a_missing_file_is_named(dataset, tmp_path, monkeypatch, options,
+                                 error, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=words):
+        lstm.train_lstm(**dict(TINY, **dict({'dataset': dataset}, **options)))
+    assert [name for name in os.listdir('.')
+            if not name.endswith('.lock')] == []
+
+
+def test_a_model_of_another_shape_is_told_the_options_to_set(train, tmp_path):
+    numpy.savez(str(tmp_path / 'other.npz'),
+                **lstm.init_params(dict(TINY, ydim=2, dim_proj=9)))
+    with pytest.raises(ValueError, match='set dim_proj=9'):
+        train(reload_model=str(tmp_path / 'other.npz'))
+
+
+# --------------------------------------------------------------------------
+# Small and odd data
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('options, reviews', [
+    ({'batch_size': 1}, [[2, 3], [4]] * 20),
+    ({'batch_size': 500, 'valid_batch_size': 500}, [[2, 3], [4]] * 20),
+    ({}, [[]] * 40),                    # minibatches of padding alone
+    ({}, [[], [5]] * 20),
+    ({'n_words': 3}, [[2, 99999]] * 40),
+    ({'maxlen': None}, [[7] * 3000, []] * 20),  # the same list 20 times
+    ({'dim_proj': 1}, [[2, 3], [4]] * 20),
+], ids=['one', 'few', 'empty', 'some empty', 'unknown', 'long', 'one unit'])
+def test_odd_reviews_give_finite_numbers(data_file, tmp_path, options,
+                                         reviews):
+    data = (reviews, [0, 1] * 20)
+    saveto = str(tmp_path / 'm.npz')
+    errors = lstm.train_lstm(**dict(
+        TINY, dataset=data_file(data, data), saveto=saveto, validFreq=1,
+        max_epochs=2, **options))
+    assert all(0 <= error <= 1 for error in errors)
+    for value in lstm.load_params(saveto, lstm.init_params(
+            lstm.load_options(saveto))).values():
+        assert numpy.isfinite(value).all()
+
+
+LABELS = [0, 1] * 20
+
+
+@pytest.mark.parametrize('train, test, options, words', [
+    (([[2], [3]] * 20, LABELS), ([[2], [3]], [0, 2]), {},
+     'a test review is of class 2, which no training review has'),
+    (([[2, 3, 4]] * 40, LABELS), ([[2]], [0]), {'maxlen': 3},
+     'no training review is left.*raise maxlen'),
+    (([[2, 3]] * 9 + [[4] * 9] * 31, LABELS), ([[2]], [0]), {'maxlen': 3},
+     'no validation review is left'),
+    (([[2], [3]] * 20, LABELS), ([], []), {}, 'no test review is left'),
+], ids=['class', 'training', 'validation', 'test'])
+def test_sets_that_cannot_be_used_are_named_before_training(
+        data_file, tmp_path, train, test, options, words):
+    with pytest.raises(ValueError, match=words):
+        lstm.train_lstm(**dict(TINY, dataset=data_file(train, test),
+                               saveto=str(tmp_path / 'm.npz'), **options))
+    assert not (tmp_path / 'm.npz').exists()
+
+
+def test_a_class_of_validation_reviews_alone_is_named(monkeypatch):
+    sets = ([[2]] * 8, [0] * 8), ([[3]], [1]), ([[2]], [0])
+    monkeypatch.setitem(lstm.datasets, 'mine', (
+        lambda n_words: sets, imdb.prepare_data))
+    with pytest.raises(ValueError, match='a validation review is of class 1'):
+        lstm.train_lstm(**dict(TINY, dataset='mine', saveto=None))
+
+
+def test_test_size_takes_so_many_test_reviews_at_random(monkeypatch):
+    test = [[2, 3] + [4] * n for n in range(30)]
+    sets = ([[7], [8]] * 20, LABELS), ([[7], [8]], [0, 1]), (
+        test, LABELS[:30])
+    seen = []
+
+    def prepare_data(reviews, labels):
+        seen.extend((len(review) - 2, label)
+                    for review, label in zip(reviews, labels)
+                    if review[:2] == [2, 3])
+        return imdb.prepare_data(reviews, labels)
+
+    def chosen(**options):
+        """Return the numbers of the test reviews that were evaluated."""
+        del seen[:]
+        lstm.train_lstm(**dict(TINY, dataset='mine', saveto=None,
+                               optimizer=scripted(), validFreq=1000,
+                               max_epochs=1, **options))
+        assert all(label == LABELS[n] for n, label in seen)
+        return [n for n, _ in seen]
+
+    monkeypatch.setitem(lstm.datasets, 'mine', (lambda: sets, prepare_data))
+    assert chosen() == chosen(test_size=30) == list(range(30))
+    some = chosen(test_size=12)
+    assert len(some) == 12 and some == sorted(set(some))
+    assert some != list(range(12))
+    assert chosen(test_size=12) == some
+    assert chosen(test_size=12, seed=5) != some
+
+
+# --------------------------------------------------------------------------
+# The command line
+# --------------------------------------------------------------------------
+
+GOOD = [
+    ('dim_proj', '64', 64), ('patience', '0', 0), ('max_epochs', '3', 3),
+    ('dispFreq', '1', 1), ('decay_c', '1e-4', 1e-4), ('lrate', '0.5', 0.5),
+    ('n_words', '300', 300), ('optimizer', 'adam', lstm.adam),
+    ('encoder', 'lstm', 'lstm'), ('saveto', 'a b.npz', 'a b.npz'),
+    ('saveto', 'None', None), ('saveto', '', ''), ('validFreq', '-1', -1),
+    ('saveFreq', '7', 7), ('maxlen', 'None', None), ('maxlen', '50', 50),
+    ('batch_size', '8', 8), ('valid_batch_size', '9', 9),
+    ('dataset', 'sample', 'sample'), ('noise_std', '0', 0.),
+    ('use_dropout', 'False', False), ('use_dropout', 'true', True),
+    ('reload_model', 'm.npz', 'm.npz'), ('reload_model', 'None', None),
+    ('test_size', '-1', -1), ('seed', '7', 7), ('pool_lengths', 'false',
+                                                False),
+    ('word_dropout', '0.1', 0.1), ('clip_c', '0', 0.),
+    ('class_weight', 'balanced', 'balanced'), ('class_weight', 'None', None),
+    ('vectors', 'v.txt', 'v.txt'), ('pooling', 'both', 'both'),
+    ('average', '0.999', 0.999), ('schedule', 'linear', 'linear'),
+    ('split', 'random', 'random'), ('valid_portion', '0.2', 0.2),
+    ('train_eval_size', '9', 9), ('resume', 'True', True)]
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Options of train_lstm after ``python lstm.py WORD ...``."""
+    def options(*words, **changed):
+        monkeypatch.setattr(sys, 'argv', ['lstm.py'] + list(words))
+        return lstm.command_line(**changed)
+    return options
+
+
+def test_every_option_has_an_example_on_the_command_line():
+    assert {name for name, _, _ in GOOD} == {row.name for row in lstm.OPTIONS}
+
+
+@pytest.mark.parametrize('name, word, value', GOOD)
+def test_an_option_of_the_command_line_has_the_type_of_the_table(
+        typed, name, word, value):
+    defaults = typed()
+    for words in (['--' + name, word], ['--%s=%s' % (name, word)]):
+        options = typed(*words)
+        assert options.pop(name) == value
+        assert type(typed(*words)[name]) is type(value)
+        assert options == {key: default for key, default in defaults.items()
+                           if key != name}
+
+
+def test_without_options_the_command_line_is_the_call_in_the_file(typed):
+    expected = {name: parameter.default for name, parameter in
+                inspect.signature(lstm.train_lstm).parameters.items()
+                if name != 'unknown'}
+    assert typed() == expected
+    assert typed(max_epochs=7) == dict(expected, max_epochs=7)
+    assert typed('--seed', '3', max_epochs=7) == dict(
+        expected, max_epochs=7, seed=3)
+    assert typed('--max_epochs', '3', max_epochs=7) == dict(
+        expected, max_epochs=3)
+
+
+@pytest.mark.parametrize('words, message', [
+    (['--dim_proj', '0'], '--dim_proj 0: it must be an integer of 1 or more'),
+    (['--dim_proj', '8.5'], '--dim_proj 8.5: it must be an integer'),
+    (['--dim_proj', 'None'], '--dim_proj None: it must be an integer'),
+    (['--maxlen', 'none'], '--maxlen none: it must be an integer of 2 or'),
+    (['--lrate', 'nan'], '--lrate nan: it must be a number above 0'),
+    (['--clip_c', '-1'], '--clip_c -1: it must be a number from 1e-30'),
+    (['--use_dropout', 'yes'], '--use_dropout yes: it must be True or False'),
+    (['--optimizer', 'momentum'], '--optimizer momentum: it must be adadelta'),
+    (['--saveto', 'x/'], '--saveto x/: it must be the path of a .npz file'),
+    (['--dim_proj'], '--dim_proj: expected one argument'),
+    (['--learning_rate', '3'], 'no option --learning_rate; the nearest name '
+                               'is --lrate'),
+    (['--dimproj=3'], 'no option --dimproj; the nearest name is --dim_proj'),
+    (['--seed', '3', 'sample'], 'sample is not an option; options have the '
+                                'form --NAME VALUE'),
+    (['-d', '3'], '-d is not an option; options have the form'),
+])
+def test_a_bad_command_line_ends_with_the_reason(typed, capsys, words,
+                                                 message):
+    with pytest.raises(SystemExit) as caught:
+        typed(*words)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert message in err and 'Traceback' not in err and not out
+
+
+def test_help_has_every_option_with_its_meaning_and_default(typed, capsys):
+    defaults = typed(max_epochs=77)
+    with pytest.raises(SystemExit) as caught:
+        typed('--help', max_epochs=77)
+    assert caught.value.code == 0
+    text = ' '.join(capsys.readouterr().out.split())
+    for row in lstm.OPTIONS:
+        default = getattr(defaults[row.name], '__name__', defaults[row.name])
+        assert ' --%s VALUE %s; %s (default: %s)' % (
+            row.name, row.meaning, row.values.words, default) in text
+    assert 'default: 77' in text and 'default: adadelta' in text
+
+
+# --------------------------------------------------------------------------
+# The script
+# --------------------------------------------------------------------------
+
+def script(folder, *words):
+    """Run ``python lstm.py WORD ...`` in a folder."""
+    return subprocess.run(
+        [sys.executable, 'lstm.py'] + list(words), cwd=str(folder),
+        env=dict(os.environ, THEANO_FLAGS=os.environ.get(
+            'THEANO_FLAGS', '') + ',floatX=float32,warn_float64=raise'),
+        universal_newlines=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+
+
+@pytest.fixture(scope='module')
+def copy(tmp_path_factory):
+    """A folder with the files that training on the sample needs."""
+    folder = tmp_path_factory.mktemp('copy')
+    for name in ('lstm.py', 'imdb.py'):
+        shutil.copy(os.path.join(ROOT, name), str(folder))
+    for name in ('lstm_support', os.path.join('data', 'sample')):
+        shutil.copytree(os.path.join(ROOT, name), str(folder / name))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(copy):
+    """The folder after ``python lstm.py``, and the finished process."""
+    return copy, script(copy)
+
+
+def test_the_script_trains_on_the_sample_in_a_clean_folder(trained):
+    folder, done = trained
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ''
+    assert 'There is no data/imdb.pkl' in done.stdout
+    assert './download.sh' in done.stdout
+    assert '176 test reviews' in done.stdout
+    with numpy.load(str(folder / 'lstm_model.npz'),
+                    allow_pickle=False) as archive:
+        assert archive['Wemb'].shape == (10000, 128)
+        assert archive['Wemb'].dtype == 'float32'
+        assert archive['train_err'] < 0.2
+        assert archive['history_errs'].shape[1] == 2
+        test_err = float(archive['test_err'])
+    assert re.search(r'^Errors of the best parameters: train 0\..* test %.4f$'
+                     % test_err, done.stdout, re.M)
+    options = lstm.load_options(str(folder / 'lstm_model.npz'))
+    assert options['max_epochs'] == 100 and options['test_size'] == 500
+
+
+def test_options_of_the_script_replace_those_of_the_call(copy):
+    done = script(copy, '--max_epochs', '1', '--dim_proj=4', '--optimizer',
+                  'sgd', '--saveto', 'small.npz', '--maxlen', 'None')
+    assert done.returncode == 0, done.stdout + done.stderr
+    options = lstm.load_options(str(copy / 'small.npz'))
+    assert (options['max_epochs'], options['dim_proj'], options['optimizer'],
+            options['maxlen'], options['test_size']) == (
+                1, 4, 'sgd', None, 500)
+    with numpy.load(str(copy / 'small.npz')) as archive:
+        assert archive['Wemb'].shape == (10000, 4)
+
+
+@pytest.mark.parametrize('words, command', [
+    (['predict', 'm.npz', 'A fine film.'], 'predict --model m.npz "TEXT"'),
+    (['predict', 'A fine film.'], 'predict "TEXT"'),
+    (['evaluate', 'm.npz'], 'evaluate --model m.npz'),
+    (['plot'], 'plot')])
+def test_commands_of_classify_end_with_the_command_to_type(typed, words,
+                                                           command):
+    with pytest.raises(SystemExit) as caught:
+        typed(*words)
+    assert caught.value.code == (
+        'lstm.py only trains; type: python classify.py ' + command)
+
+
+def test_the_command_that_is_told_predicts(trained):
+    folder, _ = trained
+    shutil.copy(os.path.join(ROOT, 'classify.py'), str(folder))
+    done = script(folder, 'predict', 'lstm_model.npz', 'A fine film.')
+    assert done.returncode == 1 and done.stdout == ''
+    assert done.stderr.count('\n') == 1
+    told = done.stderr.partition('type: ')[2]
+    python, *command = shlex.split(told)
+    assert python == 'python' and command[-1] == 'TEXT'
+    done = subprocess.run(
+        [sys.executable] + command[:-1] + ['A fine film.'], cwd=str(folder),
+        stdout=subprocess.PIPE, universal_newlines=True, check=True)
+    label, probability, text = done.stdout.rstrip('\n').split('\t')
+    assert label in ('neg', 'pos') and 0.5 <= float(probability) <= 1
+    assert text == 'A fine film.'
+
+
+@pytest.mark.parametrize('words, message', [
+    (['--dataset', 'nope.pkl'], 'nope.pkl is neither here nor in data/'),
+    (['--dataset', 'sample', '--reload_model', 'no.npz'],
+     'there is no model file no.npz')])
+def test_bad_files_are_named_in_one_sentence_by_the_script(
+        tmp_path, words, message):
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, 'lstm.py')] + words,
+        cwd=str(tmp_path), universal_newlines=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    assert done.returncode == 1 and done.stderr.count('\n') == 1
+    assert done.stderr.startswith('lstm.py: ' + message)
+
+
+def test_a_partial_optimizer_can_be_resumed(dataset, tmp_path, capsys):
+    """Its name, which resuming compares, is that of its function."""
+    for max_epochs in (1, 2):
+        lstm.train_lstm(**dict(
+            TINY, dataset=dataset, saveto=str(tmp_path / 'm.npz'),
+            optimizer=functools.partial(lstm.sgd), max_epochs=max_epochs,
+            resume=max_epochs == 2))
+    assert 'Continuing ' in capsys.readouterr().out
+    assert lstm.load_options(str(tmp_path / 'm.npz'))['optimizer'] == 'sgd'
+
+
+def test_a_loader_with_keywords_only_gets_them(tmp_path):
+    def load(*, n_words, maxlen=None):
+        seen.append((n_words, maxlen))
+        reviews = [[2], [3]] * 4, [0, 1] * 4
+        return reviews, reviews, reviews
+    seen = []
+    lstm.datasets['keywords'] = load, imdb.prepare_data
+    try:
+        lstm.train_lstm(**dict(TINY, dataset='keywords', saveto=None,
+                               max_epochs=1))
+    finally:
+        del lstm.datasets['keywords']
+    assert seen == [(TINY['n_words'], 100)]
+
+
+# --------------------------------------------------------------------------
+# What was valid in 2014
+# --------------------------------------------------------------------------
+
+def test_no_epoch_saves_the_initial_parameters(train):
+    _, archive = train(max_epochs=0)
+    start = lstm.init_params(dict(TINY, ydim=2))
+    for name in PARAMETERS:
+        assert (archive[name] == start[name]).all()
+    assert archive['history_errs'].shape == (0, 2)
+
+
+def test_a_test_size_of_0_is_all_reviews_and_no_model_is_reloaded(train):
+    options = json.loads(str(train(test_size=0, reload_model='',
+                                   noise_std=0.1)[1]['options']))
+    assert options['reload_model'] is None and options['noise_std'] == 0.1
+    assert (train(test_size=0)[0] == train()[0])
+
+
+def test_paths_of_any_kind(dataset, tmp_path, monkeypatch):
+    """A name without .npz gets it, as numpy.savez did; ~ is the home."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for saveto in (tmp_path / 'a.npz', '~/b', str(tmp_path / 'c.npz')):
+        lstm.train_lstm(**dict(
+            TINY, dataset=pathlib.Path(dataset), saveto=saveto, max_epochs=1,
+            reload_model=None if saveto == tmp_path / 'a.npz' else '~/a.npz'))
+    first, *others = [(tmp_path / name).read_bytes() != b'' and lstm.
+                      load_params(tmp_path / name, lstm.init_params(
+                          dict(TINY, ydim=2)))
+                      for name in ('a.npz', 'b.npz', 'c.npz')]
+    for params in others:
+        assert (params['Wemb'] != first['Wemb']).any()
+
+
+# --------------------------------------------------------------------------
+# Class weights
+# --------------------------------------------------------------------------
+
+def test_balanced_class_weights_are_inverse_shares(data_file, tmp_path):
+    """N / (C N_k): 30 of one class and 6 of the other, 3 in validation."""
+    labels = [0] * 30 + [1] * 6
+    data = [[2 + y] for y in labels], labels
+    lstm.train_lstm(**dict(
+        TINY, dataset=data_file(data, data), class_weight='balanced',
+        saveto=str(tmp_path / 'm.npz'), max_epochs=1))
+    options = lstm.load_options(tmp_path / 'm.npz')
+    train = imdb.load_data(data_file(data, data), 30, 0.05, 100)[0][1]
+    assert sorted(options['class_weights']) == pytest.approx(sorted(
+        len(train) / (2. * train.count(y)) for y in (0, 1)))
+    assert options['class_weights'][1] > 2 > options['class_weights'][0]
+
+
+def test_a_rare_class_is_found_with_class_weights(data_file, tmp_path,
+                                                  capsys):
+    """Word 2 is in nine of ten reviews of class 1, and in half of class 0."""
+    labels = ([0] * 19 + [1]) * 20
+    data = [[2, 4] if y and n % 10 or not y and n % 2 else [3, 4]
+            for n, y in enumerate(labels)], labels
+
+    def predicted(**options):
+        lstm.train_lstm(**dict(
+            TINY, dataset=data_file(data, data), optimizer=lstm.adam,
+            lrate=0.02, max_epochs=10, saveto=str(tmp_path / 'm.npz'),
+            batch_size=40, patience=100, use_dropout=False, **options))
+        model = lstm.build_model(lstm.init_tparams(lstm.load_params(
+            tmp_path / 'm.npz', lstm.init_params(dict(TINY, ydim=2)))), TINY)
+        return set(model.f_pred(*imdb.prepare_data(*data)[:2]))
+    warning = ("no review was predicted as class 1, though 20 have this "
+               "label; train with class_weight='balanced'")
+    assert predicted() == {0}
+    assert warning in capsys.readouterr().out
+    assert predicted(class_weight='balanced') == {0, 1}
+    assert warning not in capsys.readouterr().out
+
+
+# --------------------------------------------------------------------------
+# Starting from a model, or from word vectors
+# --------------------------------------------------------------------------
+
+def corpus(path, words, classes, n=40):
+    """Write a data file and its dictionary: `words` tell the classes."""
+    dictionary = {word: k + 2 for k, word in enumerate(words)}
+    rng = numpy.random.RandomState(0)
+    labels = (list(range(len(classes))) * n)[:n]
+    reviews = [[dictionary[classes[y] + 'ish'], int(rng.randint(
+        2, len(words) + 2))] for y in labels]
+    datafile.write(str(path), datafile.Corpus(
+        (reviews, labels), ([], []), (reviews, labels), dictionary, classes,
+        imdb.TOKENIZER))
+    return dictionary
+
+
+@pytest.fixture(scope='module')
+def first_model(tmp_path_factory):
+    """A model of the classes bad and good, and its dictionary."""
+    folder = tmp_path_factory.mktemp('first')
+    words = ['badish', 'goodish'] + list('abcdefgh')
+    dictionary = corpus(folder / 'd.pkl', words, ['bad', 'good'])
+    lstm.train_lstm(**dict(
+        TINY, n_words=12, dataset=str(folder / 'd.pkl'), max_epochs=1,
+        saveto=str(folder / 'm.npz')))
+    return str(folder / 'm.npz'), dictionary
+
+
+def started(model, data, **options):
+    """The parameters with which a training starts from a model."""
+    saveto = str(data) + '.npz'
+    options = dict(dict(n_words=12), **options)
+    lstm.train_lstm(**dict(
+        TINY, dataset=str(data), max_epochs=0, saveto=saveto,
+        reload_model=model, **options))
+    with numpy.load(saveto, allow_pickle=False) as archive:
+        return {name: archive[name] for name in PARAMETERS}
+
+
+def test_rows_go_by_word_and_columns_by_class(first_model, tmp_path, capsys):
+    """The other data has the words in another order, and the classes too."""
+    model, then = first_model
+    words = list('hgfex') + ['goodish', 'badish']
+    now = corpus(tmp_path / 'o.pkl', words, ['good', 'bad'])
+    params = started(model, tmp_path / 'o.pkl')
+    with numpy.load(model) as saved:
+        for word, n in now.items():
+            same = (params['Wemb'][n] == saved['Wemb'][then.get(word, 0)])
+            assert same.all() == (word != 'x'), word
+        assert (params['Wemb'][:2] == saved['Wemb'][:2]).all()
+        assert (params['U'] == saved['U'][:, ::-1]).all()
+        assert (params['b'] == saved['b'][::-1]).all()
+        for name in ('lstm_W', 'lstm_U', 'lstm_b'):
+            assert (params[name] == saved[name]).all()
+    out = capsys.readouterr().out
+    assert ('matched: 6 of the 7 words of the data set; 2 of the 2 classes: '
+            'good, bad\n') in out
+
+
+def test_other_classes_and_more_words_start_at_random(first_model, tmp_path,
+                                                      capsys):
+    model, then = first_model
+    corpus(tmp_path / 'o.pkl', ['goodish', 'soish', 'badish', 'y'],
+           ['bad', 'good', 'so'])
+    params = started(model, tmp_path / 'o.pkl', n_words=300)
+    new = lstm.init_params(dict(TINY, n_words=300, ydim=3))
+    with numpy.load(model) as saved:
+        assert (params['U'][:, :2] == saved['U']).all()
+        assert (params['U'][:, 2] == new['U'][:, 2]).all()
+        assert (params['Wemb'][2] == saved['Wemb'][then['goodish']]).all()
+        assert (params['Wemb'][5:] == new['Wemb'][5:]).all()
+    out = capsys.readouterr().out
+    assert 'matched: 2 of the 4 words of the data set' in out
+    assert '; 2 of the 3 classes: bad, good\n' in out
+
+
+def test_the_same_data_starts_with_the_same_parameters(first_model):
+    model, _ = first_model
+    params = started(model, model[:-len('m.npz')] + 'd.pkl')
+    with numpy.load(model) as saved:
+        for name in PARAMETERS:
+            assert (params[name] == saved[name]).all()
+
+
+def test_a_model_without_words_is_taken_by_number(train, first_model,
+                                                  tmp_path, capsys):
+    model, _ = first_model
+    params = lstm.load_params(model, lstm.init_params(
+        dict(TINY, n_words=12, ydim=2)))
+    numpy.savez(str(tmp_path / 'old.npz'), **params)
+    _, archive = train(reload_model=str(tmp_path / 'old.npz'), n_words=12,
+                       max_epochs=0)
+    assert (archive['Wemb'] == params['Wemb']).all()
+    assert 'words by id, since the model has no dictionary' in (
+        capsys.readouterr().out)
+
+
+def test_a_model_of_other_words_that_are_not_known_is_refused(
+        first_model, tmp_path):
+    """The fingerprints tell, where a dictionary is missing."""
+    model, _ = first_model
+    other = tmp_path / 'o.pkl'
+    corpus(other, ['goodish', 'badish', 'x'], ['bad', 'good'])
+    os.remove(str(tmp_path / 'o.dict.pkl'))
+    with pytest.raises(ValueError, match='was trained on other words or cl'):
+        started(model, other)
+
+
+VECTORS = u"""3 8
+GOODISH 1 1 1 1 1 1 1 1
+goodish 1 2 3 4 5 6 7 8
+nowhere 0 0 0 0 0 0 0 0
+a -1 .5 0 0 0 0 0 1e-3
+"""
+
+
+@pytest.mark.parametrize('kind', ['word2vec', 'GloVe', 'gzip', 'tabs'])
+def test_word_vectors_start_the_rows_of_their_words(
+        first_model, tmp_path, kind, capsys):
+    model, words = first_model
+    text = VECTORS if kind == 'word2vec' else VECTORS.split(u'\n', 1)[1]
+    if kind == 'tabs':  # a byte order mark, Windows's ends of lines
+        text = u'\ufeff' + text.replace(u' ', u'\t').replace(u'\n', u'\r\n')
+    path = tmp_path / 'v.txt'
+    path.write_bytes(gzip.compress(text.encode('utf-8')) if kind == 'gzip'
+                     else text.encode('utf-8'))
+    params = started(None, model[:-len('m.npz')] + 'd.pkl', vectors=path)
+    new = lstm.init_params(dict(TINY, n_words=12, ydim=2))
+    new['Wemb'][words['goodish']] = range(1, 9)
+    new['Wemb'][words['a']] = lstm.numpy_floatX([-1, .5, 0, 0, 0, 0, 0, 1e-3])
+    assert (params['Wemb'] == new['Wemb']).all()
+    assert 'has vectors for 2 of the 10 words' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('line, words', [
+    (b'a 1 2 3', 'line 2 .* has 3 numbers, and dim_proj is 8; set dim_proj=3'),
+    (b'a 1 2 3 4 5 6 7 x', 'line 2 .* is not a word and its numbers'),
+    (b'a 1 2 3 4 5 6 7 inf', 'line 2 .* is not a word and its numbers'),
+    (b'a 1 2 3 4 5 6 7 2e73', 'line 2 .* is not a word and its numbers'),
+    (b'\xff\xfe 1', 'line 2 .* is not UTF-8 text; the binary form'),
+    (b'zzz 1', 'has a vector for none of the words')])
+def test_files_that_hold_no_word_vectors_are_refused(first_model, tmp_path,
+                                                     line, words):
+    (tmp_path / 'v.txt').write_bytes(b'zzz 1 2\n' + line + b'\n')
+    with pytest.raises(ValueError, match=words):
+        vectors.load(str(tmp_path / 'v.txt'), numpy.zeros((12, 8), 'float32'),
+                     first_model[1])
+
+
+# --------------------------------------------------------------------------
+# Memory
+# --------------------------------------------------------------------------
+
+def test_a_training_that_cannot_fit_says_so_before_it_starts(
+        train, monkeypatch, capsys):
+    monkeypatch.setattr(memory, 'available', lambda: 1000)
+    with pytest.raises(MemoryError, match=r'a minibatch of the longest '
+                       r'reviews \(4, of up to 9 words\) needs about .* GB'):
+        train()
+    assert 'Compiled' not in capsys.readouterr().out
+
+
+def test_what_was_learned_is_saved_when_the_memory_ends(train, tmp_path,
+                                                        monkeypatch):
+    def show(self, epoch, done, update, cost, best_err):
+        if update == 25:
+            raise MemoryError('no memory')
+    monkeypatch.setattr(report.Status, 'show', show)
+    with pytest.raises(MemoryError, match='at update 25 no memory; training '
+                       'stopped, and the best model so far is in .*lower '
+                       'batch_size or maxlen'):
+        train()
+    assert len(lstm.load_history(str(tmp_path / 'model.npz'))) == 2
+
+
+def test_a_long_review_is_evaluated_alone():
+    lengths = [3] * 5 + [90] + [4] * 4
+    batches = [list(index) for _, index in lstm.get_minibatches_idx(
+        10, 5, lengths=lengths, max_words=20)]
+    # Sorted by length: five of 3, four of 4, the long one.
+    assert batches == [[0, 1, 2, 3, 4], [6, 7, 8, 9], [5]]
+    assert [list(index) for _, index in lstm.get_minibatches_idx(
+        10, 10, lengths=lengths, max_words=12)] == [
+            [0, 1, 2, 3], [4, 6, 7], [8, 9], [5]]
+
+
+def test_validations_evaluate_a_sample_of_the_training_reviews(
+        dataset, monkeypatch):
+    def evaluated(**changes):
+        sets, error_rates = [], lstm.metrics.error_rates
+
+        def noting(f_pred, prepare_data, data, iterators):
+            sets.append(data[0])
+            return error_rates(f_pred, prepare_data, data, iterators)
+        monkeypatch.setattr(lstm.metrics, 'error_rates', noting)
+        lstm.train_lstm(**dict(TINY, dataset=dataset, saveto=None, **changes))
+        monkeypatch.undo()
+        return sets
+
+    everything = evaluated()
+    assert [len(labels) for _, labels in everything] == 6 * [76]
+    some = evaluated(train_eval_size=20)
+    # The last evaluation, of the best parameters, is of all reviews.
+    assert some[-1] == everything[-1]
+    pairs = list(zip(*everything[-1]))
+    for reviews, labels in some[:-1]:
+        assert len(labels) == 20 and (reviews, labels) == tuple(some[0])
+        assert all(pair in pairs for pair in zip(reviews, labels))
+    assert evaluated(train_eval_size=20, seed=5)[0] != some[0]
+    assert evaluated(train_eval_size=76)[0] == everything[0]
