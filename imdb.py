@@ -49,7 +49,7 @@ from lstm_support.corpora import layout, skipgram, sources as corpus, workers
 from lstm_support.storage import data_file as datafile, files
 from lstm_support.storage.data_file import (  # noqa: F401  part of the interface
     Corpus, Words, dictionary_path, fingerprint)
-from lstm_support.corpora.layout import check_sets  # noqa: F401  so is this
+from lstm_support.splits import SPLITS, check_sets, hold_back  # noqa: F401
 from lstm_support.terminal import log
 
 PADDING = 0     # word id that pads short reviews; the mask hides it
@@ -229,7 +229,7 @@ def encode_reviews(reviews, processes=1, tokenizer=TOKENIZER, notes=None,
     for word, number in first_seen.items():
         ids[number] = dictionary.get(word, UNKNOWN)
     classes = sorted(set(label for _, label, _ in kept))
-    sets = dict((split, ([], [])) for split in layout.SPLITS)
+    sets = dict((split, ([], [])) for split in SPLITS)
     for (split, label, _), words in zip(kept, numbered):
         sets[split][0].append(ids[words].tolist())
         sets[split][1].append(classes.index(label))
@@ -559,7 +559,7 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
             groups = None
             if verbose:
                 log.info('Validation at random, not by group')
-        parts = [(train, kept[part]) for part in layout.hold_back(
+        parts = [(train, kept[part]) for part in hold_back(
             [train[1][n] for n in kept],
             groups and [groups[n] for n in kept], valid_portion, seed,
             verbose)]

@@ -20,9 +20,10 @@ from hypothesis import strategies as some
 import imdb
 from conftest import ROOT
 from lstm_support.corpora import layout, skipgram, sources as corpus
+from lstm_support import splits
 from lstm_support.storage import data_file as datafile, files
 from lstm_support.training import vectors
-from test_data import n_reviews, write_texts
+from test_corpora_data import n_reviews, write_texts
 
 N = 14  # training reviews of each class: 10_0.txt comes before 2_0.txt
 
@@ -419,9 +420,9 @@ def cost(labels, second, portion):
 @given(GROUPED, PORTIONS, some.integers(0, 2 ** 32 - 1))
 def test_a_split_by_group_splits_no_group(pairs, portion, seed):
     labels, groups = [list(part) for part in zip(*pairs)]
-    parts = layout.split_by_group(labels, groups, portion,
+    parts = splits.split_by_group(labels, groups, portion,
                                   numpy.random.RandomState(seed))
-    again = layout.split_by_group(labels, groups, portion,
+    again = splits.split_by_group(labels, groups, portion,
                                   numpy.random.RandomState(seed))
     assert parts == again
     if parts is None:
@@ -452,7 +453,7 @@ def test_a_split_by_group_is_found_if_there_is_one(pairs, portion, seed):
                            if group in chosen], portion)
              for size in range(len(names) + 1)
              for chosen in itertools.combinations(names, size)]
-    parts = layout.split_by_group(labels, groups, portion,
+    parts = splits.split_by_group(labels, groups, portion,
                                   numpy.random.RandomState(seed))
     possible = [each for each in costs if each is not None]
     assert (parts is None) == (not possible)
@@ -467,7 +468,7 @@ def test_shares_miss_by_a_group_at_most(a, b, portion):
     """Where each group has one class, of these sizes."""
     labels = [0] * sum(a) + [1] * sum(b)
     groups = [n for n, size in enumerate(a + b) for _ in range(size)]
-    second = layout.split_by_group(labels, groups, portion,
+    second = splits.split_by_group(labels, groups, portion,
                                    numpy.random.RandomState(0))[1]
     taken = collections.Counter(labels[n] for n in second)
     for label, sizes in enumerate((a, b)):
@@ -476,7 +477,7 @@ def test_shares_miss_by_a_group_at_most(a, b, portion):
 
 def test_the_split_depends_on_the_seed():
     labels, groups = [0, 1] * 200, [n // 3 for n in range(400)]
-    chosen = set(tuple(sorted(layout.split_by_group(
+    chosen = set(tuple(sorted(splits.split_by_group(
         labels, groups, 0.1, numpy.random.RandomState(seed))[1]))
         for seed in range(20))
     assert len(chosen) == 20
@@ -580,7 +581,7 @@ def test_films_of_the_real_archive(real_data, archive):
                       for each in films]
     assert len(numbers) == 3456
     reviews, labels = datafile.read(real_data)[0]
-    first, second = layout.hold_back(labels, groups, 0.2, 123)
+    first, second = splits.hold_back(labels, groups, 0.2, 123)
     assert not set(films[n] for n in first) & set(films[n] for n in second)
     for label in 0, 1:
         assert abs([labels[n] for n in second].count(label) - 2500) <= 12

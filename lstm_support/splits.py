@@ -1,0 +1,297 @@
+"""Split examples into training, validation and test parts; check the parts."""
+from __future__ import absolute_import, division, print_function
+
+import collections
+
+import numpy
+
+from lstm_support.terminal import log
+
+SPLITS = ('train', 'valid', 'test')
+SPLIT_NAMES = {'train': 'training', 'valid': 'validation', 'test': 'test'}
+
+
+def hold_back(labels, groups, portion, seed, verbose=False):
+    """Split training examples off for validation, by group if possible.
+
+    Prints a message if that is impossible. If `verbose`, also prints the
+    number of groups held back.
+
+    Parameters
+    ----------
+    labels : list of int
+    groups : list of int, or None
+        None to split at random, see :func:`split_at_random`.
+    portion : float
+        Share of the examples to hold back.
+    seed : int
+    verbose : bool, optional
+
+    Returns
+    -------
+    train, valid : list of int
+        Indices, in random order.
+    """
+    at_random = split_at_random(labels, portion, seed)
+    if groups is None or not at_random[1]:
+        return at_random
+    by_group = split_by_group(labels, groups, portion,
+                              numpy.random.RandomState(seed))
+    if by_group is None:
+        log.info('Validation at random: found no split into whole groups '
+                 'that has each class in both parts')
+        return at_random
+    if verbose:
+        log.info('Validation by group: %d of %d groups' % (
+            len(set(groups[n] for n in by_group[1])), len(set(groups))))
+    return by_group
+
+
+# ---- At random, by class ----------------------------------------------------
+
+def split_at_random(labels, portion, seed):
+    """Split examples at random, as the script of 2014 does.
+
+    If that leaves a class less than half of its share, each class is split by
+    itself, see :func:`split_by_class`.
+
+    Parameters
+    ----------
+    labels : sequence of int
+    portion : float
+        Share of the second part.
+    seed : int
+
+    Returns
+    -------
+    first, second : list of int
+        Indices, in random order.
+    """
+    order = numpy.random.RandomState(seed).permutation(len(labels)).tolist()
+    n_first = int(numpy.round(len(order) * (1. - portion)))
+    labels = [labels[n] for n in order]
+    if _is_fair(labels, n_first):
+        return order[:n_first], order[n_first:]
+    first, second = split_by_class(labels, portion,
+                                   numpy.random.RandomState(seed))
+    return [order[n] for n in first], [order[n] for n in second]
+
+
+def _is_fair(labels, n_first):
+    """Return whether each class has at least half its share in both parts."""
+    if n_first == len(labels):
+        return True
+    n_classes = max(labels) + 1
+    first = numpy.bincount(labels[:n_first], minlength=n_classes)
+    second = numpy.bincount(labels[n_first:], minlength=n_classes)
+    size = first + second
+    share = size * (1. - float(n_first) / len(labels))
+    is_fair = (second >= numpy.maximum(1, share // 2)) & (first > 0)
+    return bool((is_fair | (size <= 1)).all())
+
+
+def split_by_class(labels, portion, rng):
+    """Split examples, every class in the same proportion.
+
+    Parameters
+    ----------
+    labels : sequence
+    portion : float
+        Share of the second part. That part gets at least one example of each
+        class that has two or more; the first part gets one of every class.
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    first, second : list of int
+        Indices, in random order.
+    """
+    order = rng.permutation(len(labels)).tolist()
+    members = collections.defaultdict(list)
+    for n in order:
+        members[labels[n]].append(n)
+    second = set()
+    for members_of_class in members.values():
+        size = len(members_of_class)
+        wanted = max(int(round(portion * size)), 1 if portion else 0)
+        second.update(members_of_class[size - min(wanted, size - 1):])
+    return ([n for n in order if n not in second],
+            [n for n in order if n in second])
+
+
+# ---- By group ---------------------------------------------------------------
+
+_SEARCHES = 30  # for the best split by group, each in another random order
+_ROUNDS = 20    # through all groups, at most, in one search
+_PROGRESS = 1e-15  # a smaller one can be a rounding error
+
+
+def split_by_group(labels, groups, portion, rng):
+    """Split examples so that each group is in one part.
+
+    A search starts from random groups, and moves single groups as long as
+    this brings the classes nearer to their shares. The best of several
+    searches counts.
+
+    Parameters
+    ----------
+    labels : sequence
+    groups : sequence of int
+        The group of each example.
+    portion : float
+        Share of the second part. Each class comes as close to it as the
+        searches get with whole groups.
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    (first, second) : (list of int, list of int) or None
+        Indices, in random order. Each class that has two examples or more has
+        at least one in both parts. None if no such split was found.
+    """
+    counts = collections.defaultdict(collections.Counter)
+    for label, group in zip(labels, groups):
+        counts[group][label] += 1
+    # Sorted, so that rounding errors of sums are reproducible.
+    counts = [(group, sorted(counts[group].items()))
+              for group in sorted(counts)]
+    sizes = collections.Counter(labels)
+    order = rng.permutation(len(labels)).tolist()
+    best = None
+    for search in range(_SEARCHES):
+        shuffled = [counts[n] for n in rng.permutation(len(counts))]
+        # Start from no group, from the share of them, or from twice as many.
+        is_in = rng.uniform(size=len(counts)) < portion * (search % 3)
+        part = _Part(sizes, portion)
+        for (group, members), is_first in zip(shuffled, is_in):
+            if is_first:
+                part.move(group, members)
+        _improve(part, shuffled)
+        if best is None or part.quality() < best.quality():
+            best = part
+        if part.is_near():
+            break
+    if not best.groups or best.quality()[0]:
+        return None
+    return ([n for n in order if groups[n] not in best.groups],
+            [n for n in order if groups[n] in best.groups])
+
+
+def _improve(part, groups):
+    """Move single groups into and out of the part, while it improves."""
+    for n in range(1 + _ROUNDS):
+        moved = False
+        for group, members in groups:
+            missing, distance = part.change(group, members)
+            # In the first round, only the shares count. Otherwise the first
+            # group of each class would move in, however large it is.
+            if n == 0:
+                missing = 0
+            if (missing, distance) < (0, -_PROGRESS):
+                part.move(group, members)
+                moved = True
+        if n > 0 and not moved:
+            break
+
+
+class _Part(object):
+    """The second part of a split by group: its groups, and their examples.
+
+    The members of a group are pairs of a label and a number of examples.
+    """
+
+    def __init__(self, sizes, portion):
+        self.sizes = sizes  # examples per class, in both parts
+        self.goals = dict((label, min(max(portion * size, 1), size - 1))
+                          for label, size in sizes.items())
+        self.groups, self.counts = set(), collections.Counter()
+
+    def move(self, group, members):
+        """Move a group in or, if it is in, out."""
+        sign = -1 if group in self.groups else 1
+        self.groups.symmetric_difference_update([group])
+        for label, n in members:
+            self.counts[label] += sign * n
+
+    def change(self, group, members):
+        """Return by how much a move would change the two numbers of quality.
+        """
+        sign = -1 if group in self.groups else 1
+        missing = distance = 0
+        for label, n in members:
+            before = self.counts[label]
+            after = before + sign * n
+            missing += (self._is_missing(label, after)
+                        - self._is_missing(label, before))
+            distance += (self._distance(label, after)
+                         - self._distance(label, before))
+        return missing, distance
+
+    def quality(self):
+        """Return how many classes a part lacks, and the distance to the goals.
+        """
+        return (sum(self._is_missing(label, self.counts[label])
+                    for label in self.sizes),
+                sum(self._distance(label, self.counts[label])
+                    for label in sorted(self.sizes)))
+
+    def is_near(self):
+        """Return whether no search needs to look for a better part."""
+        return not self.quality()[0] and all(
+            abs(self.counts[label] - self.goals[label])
+            <= max(0.5, 1e-3 * size) for label, size in self.sizes.items())
+
+    def _is_missing(self, label, count):
+        """Return whether one part has no example of a class.
+
+        A single example belongs to the first part.
+        """
+        size = self.sizes[label]
+        return count == size or (count == 0 and size > 1)
+
+    def _distance(self, label, count):
+        return ((count - self.goals[label]) / self.sizes[label]) ** 2
+
+
+# ---- Checks -----------------------------------------------------------------
+
+def check_sets(sets, name, maxlen, classes=None):
+    """Check that a model can be trained on the sets of :func:`imdb.load_data`.
+
+    Parameters
+    ----------
+    sets : sequence of (list of list of int, list of int)
+        Training, validation and test set.
+    name : str
+        The data set, for messages.
+    maxlen : int or None
+        See :func:`imdb.load_data`.
+    classes : list of str, optional
+        Names of the classes.
+
+    Returns
+    -------
+    int
+        Number of classes.
+
+    Raises
+    ------
+    ValueError
+        If a set is empty, or has a class that the training set lacks.
+    """
+    n_classes = int(max(sets[0][1])) + 1 if len(sets[0][1]) else 0
+    remedy = 'add reviews to %s' % name
+    if maxlen is not None:
+        remedy = 'raise maxlen, which is %s, or %s' % (maxlen, remedy)
+    for split, (reviews, labels) in zip(SPLITS, sets):
+        if not len(reviews):
+            raise ValueError('no %s review is left: %s has too few reviews; %s'
+                             % (SPLIT_NAMES[split], name, remedy))
+        label = int(max(labels))
+        if label >= n_classes:
+            if classes and label < len(classes):
+                label = classes[label]
+            raise ValueError(
+                'a %s review is of class %s, which no training review has; %s'
+                % (SPLIT_NAMES[split], label, remedy))
+    return n_classes
