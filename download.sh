@@ -4,8 +4,8 @@
 #     ./download.sh
 #
 # The archive (84 MB) goes into data/; once its SHA-256 is verified, imdb.py
-# turns it into data/imdb.pkl and data/imdb.dict.pkl. If the connection breaks,
-# run this again: the download resumes. Needs curl or wget.
+# turns it into data/imdb.pkl. If the connection breaks, run this again: the
+# download resumes. Needs curl or wget.
 #
 # Environment variables, all optional:
 #   PYTHON       the Python interpreter; by default "uv run python" where uv is
@@ -40,7 +40,7 @@ run() {
 stop() {
     trap '' INT TERM
     [ -z "$child" ] || { kill "$child" && wait "$child"; } 2>/dev/null || :
-    rm -f data/imdb*.pkl.partial  # if imdb.py was killed, too
+    rm -f data/imdb.pkl.*.partial  # if imdb.py was killed, too
     [ -s "$part" ] || rm -f "$part"
     echo "download.sh: interrupted; run it again to go on" >&2
     exit "$1"
@@ -100,9 +100,9 @@ case ${PYTHON:-} in
 esac
 CDPATH='' cd -- "$(dirname -- "$0")"
 
-if [ -f data/imdb.pkl ] && [ -f data/imdb.dict.pkl ]; then
-    echo "Nothing to do: data/imdb.pkl and data/imdb.dict.pkl are there." \
-        "To make them again, remove both and run this again."
+if [ -f data/imdb.pkl ]; then
+    echo "Nothing to do: data/imdb.pkl is there." \
+        "To make it again, remove it and run this again."
     exit
 fi
 

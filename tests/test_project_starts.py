@@ -1,0 +1,199 @@
+"""Starts: what is missing is named; BLAS, the compiler and its flags."""
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+
+def run(code, **env):
+    """Run code in a new Python without the user's flags; return its output."""
+    return subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, universal_newlines=True, check=True,
+        env=dict({k: v for k, v in os.environ.items() if not k.startswith(
+            'THEANO') and not k.endswith('_NUM_THREADS')}, **env)).stdout
+
+
+MISSING = {
+    'compiler': (None, None, ['C++ compiler', 'g++']),
+    'headers': ('sitecustomize', 'import sysconfig\n'
+                'sysconfig.get_paths = lambda: {"include": "/nowhere"}\n',
+                ['/nowhere', 'python3-dev']),
+    'numpy': ('numpy', 'raise ImportError("no numpy")',
+              ['NumPy', 'requirements.txt']),
+    'old numpy': ('numpy', '__version__ = "1.24.4"', ['1.22', '1.24.4']),
+    'theano': ('theano', 'raise ImportError("no theano")',
+               ['Theano', 'requirements.txt']),
+    'old Python': ('sitecustomize',
+                   'import sys\nsys.version_info = (3, 15, 0, "final", 0)\n',
+                   ['3.8 to 3.14', '3.15', 'uv run'])}
+
+
+@pytest.mark.parametrize('script', ['lstm.py', 'classify.py'])
+@pytest.mark.parametrize('name', sorted(MISSING))
+def test_what_is_missing_is_named_in_one_line(tmp_path, script, name):
+    module, code, parts = MISSING[name]
+    env = {'PATH' if module is None else 'PYTHONPATH': str(tmp_path)}
+    if name == 'old numpy' and sys.version_info >= (3, 11):
+        pytest.skip('Theano is mended for a newer NumPy')
+    if module:
+        (tmp_path / (module + '.py')).write_text(code)
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, script)], cwd=str(tmp_path),
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        universal_newlines=True, env=dict(os.environ, **env))
+    assert done.returncode == 1 and done.stdout == ''
+    assert done.stderr.startswith(script + ': ')
+    assert done.stderr.count('\n') == 1, done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize('module', [
+    'lstm', 'classify', 'lstm_support.theano_fixes', 'lstm_support.kernel'])
+def test_an_importer_can_catch_the_error(tmp_path, module):
+    output = run('try:\n    import %s\nexcept ImportError as error:\n'
+                 '    print(error)\n' % module, PATH=str(tmp_path))
+    assert 'g++' in output and output.count('\n') == 1
+
+
+def test_the_data_script_needs_no_compiler(tmp_path):
+    for label in ('pos', 'neg'):
+        for part in ('train', 'test'):
+            folder = tmp_path / 'reviews' / part / label
+            folder.mkdir(parents=True)
+            (folder / '1.txt').write_text('A film.')
+    subprocess.check_call(
+        [sys.executable, os.path.join(ROOT, 'imdb.py'), 'reviews', 'x.pkl'],
+        cwd=str(tmp_path), env=dict(os.environ, PATH=str(tmp_path)),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert (tmp_path / 'x.pkl').exists()
+
+
+BLAS = ('from lstm_support import theano_fixes\nimport theano\n'
+        'print(theano.config.blas.ldflags)')
+
+
+def test_numpy_blas_is_linked_unless_the_user_names_another(tmp_path):
+    rc = tmp_path / 'theanorc'
+    rc.write_text('[blas]\nldflags = -lm\n')
+    assert run(BLAS, THEANO_FLAGS='blas.ldflags=-lm') == '-lm\n'
+    assert run(BLAS, THEANORC=str(rc)) == '-lm\n'
+    if not sys.platform.startswith('linux'):
+        pytest.skip('only wheels for Linux carry the library where we look')
+    assert 'openblas' in run(BLAS)
+    assert 'openblas' in run(BLAS, THEANO_FLAGS='floatX=float32')
+    if sys.version_info < (3, 11):  # theano may be imported first
+        assert 'openblas' in run('import theano\n' + BLAS)
+
+
+@pytest.mark.parametrize('floatX', ['float32', 'float64'])
+def test_the_blas_that_is_linked_multiplies(tmp_path, floatX):
+    """Its functions have names of their own in SciPy's wheel."""
+    assert run("""
+import lstm, numpy, theano
+from theano import tensor
+x, y = tensor.matrix(), tensor.vector()
+f = theano.function([x, y], [tensor.dot(x, x), tensor.dot(x, y),
+                             tensor.outer(y, y) + x, tensor.dot(y, y)])
+v = numpy.arange(9, dtype=theano.config.floatX).reshape(3, 3)
+for got, wanted in zip(f(v, v[0]), (
+        v @ v, v @ v[0], numpy.outer(v[0], v[0]) + v, v[0] @ v[0])):
+    assert (got == wanted).all()
+names = set(type(node.op).__name__ for node in f.maker.fgraph.toposort())
+assert {'Dot22', 'CGemv', 'CGer'} <= names, names
+""", THEANO_FLAGS='floatX=%s,base_compiledir=%s' % (floatX, tmp_path)) == ''
+
+
+@pytest.mark.parametrize('env, threads', [({}, 1), (
+    {'OPENBLAS_NUM_THREADS': '2'}, 2)])
+def test_blas_uses_one_thread_unless_told_otherwise(env, threads):
+    if not os.path.exists('/proc/self/maps'):
+        pytest.skip('this system does not list the libraries of a process')
+    output = run("""
+import ctypes, os, re
+%s
+flags = theano.config.blas.ldflags  # not of another library
+with open('/proc/self/maps') as f:
+    maps = f.read()
+for path in set(re.findall('/.*lib(?:scipy_)?openblas(?!64_).*[.]so', maps)):
+    for name in 'openblas_get_num_threads', 'scipy_openblas_get_num_threads':
+        get = getattr(ctypes.CDLL(path), name, None)
+        if get and os.path.basename(path) in flags:
+            print('threads', get())
+""" % BLAS, **env)
+    if 'threads' not in output:
+        pytest.skip('this NumPy carries no OpenBLAS')
+    assert output.split()[-1] == str(min(threads, os.cpu_count()))
+
+
+def test_the_flags_of_the_user_replace_those_of_the_compiler():
+    code = BLAS.replace('blas.ldflags', 'gcc.cxxflags')
+    assert '-g0' in run(code)
+    assert run(code, THEANO_FLAGS='gcc.cxxflags=-DX') == '-DX\n'
+
+
+# A training: predictions and updates.
+TRAINING = """
+tparams = lstm.init_tparams(lstm.init_params(
+    {"n_words": 9, "dim_proj": 3, "ydim": 2}))
+model = lstm.build_model(tparams, {"dim_proj": 3})
+lstm.sgd(tensor.scalar("lr"), tparams,
+         tensor.grad(model.cost, list(tparams.values())),
+         model.x, model.mask, model.y, model.cost)
+"""
+FIVE_MODULES = """
+x = tensor.matrix()
+for y in tensor.dot(x, x), x.sum(), x + 1, tensor.exp(x), x[0]:
+    theano.function([x], y)
+"""
+
+
+def n_compiled(code, folder, compiler):
+    """Run code in a new process; return how many modules it compiled."""
+    (folder / 'bin').mkdir(exist_ok=True)
+    gxx = folder / 'bin' / 'g++'
+    gxx.write_text('#!/bin/sh\n' + compiler)
+    gxx.chmod(0o755)
+    code = """
+import lstm
+import theano
+from theano import tensor
+from theano.gof import cc
+compiled, real = [], cc.CLinker.compile_cmodule
+def counted(self, *args, **kwargs):
+    compiled.append(self)
+    return real(self, *args, **kwargs)
+cc.CLinker.compile_cmodule = counted
+%s
+print(len(compiled))
+""" % code
+    return int(run(
+        code, THEANO_FLAGS='base_compiledir=%s' % folder,
+        GXX=shutil.which('g++'),
+        PATH='%s:%s' % (folder / 'bin', os.environ['PATH'])))
+
+
+def precompiled(folder):
+    """Files of precompiled headers, also unfinished ones."""
+    return [path.suffix for path in folder.glob('compiledir_*/headers_*.h.*')]
+
+
+def test_a_second_start_compiles_nothing(tmp_path):
+    # It is an error if headers that were precompiled cannot be used.
+    compiler = ('echo "$*" >> "$0.calls"\n'
+                'exec "$GXX" -Winvalid-pch -Werror=invalid-pch "$@"')
+    assert n_compiled(TRAINING, tmp_path, compiler) > 5
+    assert precompiled(tmp_path) == ['.gch']
+    assert '-march=' in (tmp_path / 'bin' / 'g++.calls').read_text()
+    assert n_compiled(TRAINING, tmp_path, compiler) == 0
+
+
+def test_a_compiler_without_precompiled_headers_compiles(tmp_path):
+    compiler = 'case "$*" in *c++-header*) exit 1; esac; exec "$GXX" "$@"'
+    assert n_compiled(FIVE_MODULES, tmp_path, compiler) >= 5
+    assert precompiled(tmp_path) == []
