@@ -1,6 +1,7 @@
-"""The README: it renders, its links are well-formed, its commands run."""
+"""The pages: they render, their links are well-formed, their commands run."""
 import ast
 import doctest
+import glob
 import io
 import json
 import os
@@ -18,49 +19,44 @@ from theano import tensor
 import imdb
 import lstm
 from conftest import ROOT
-from lstm_support.kernel import layer as fused_lstm
-from lstm_support.training import options
+from lstm_support import kernel
 
-FILES = ['README.rst', 'CONTRIBUTING.rst', 'CHANGELOG.rst',
-         os.path.join('docs', 'data.rst'),
-         os.path.join('docs', 'walkthrough.rst'),
-         os.path.join('benchmarks', 'README.rst'),
-         os.path.join('data', 'README.rst'),
-         os.path.join('tests', 'README.rst')]
+FILES = [os.path.relpath(path, ROOT) for path in sorted(
+    glob.glob(os.path.join(ROOT, '*.rst'))
+    + glob.glob(os.path.join(ROOT, '*', '*.rst')))]
 
-# Commands that run elsewhere: the file, and the words in it that run them.
+# Commands that run elsewhere: by file, words that run them, and the commands.
 RUN_BY = {
-    'pip install uv && uv run pytest': ('.ci/run', 'readme_command'),
-    'pip install uv && THEANO_FLAGS="floatX=float32" uv run lstm.py':
-        ('.ci/run', 'first_command'),
-    'pip install -r requirements.txt': ('.ci/run', 'requirements-dev.txt'),
-    'python3 -m venv tools && tools/bin/pip install uv':
-        ('.ci/run', 'python3 -m venv "$scratch/tools"'),
-    'pip install setuptools ./lstm_support/theano_fixes/build':
-        ('tests/matrix.sh', 'setuptools "$root/lstm_support/theano_fixes/build"'),
-    'pip install --no-build-isolation -r requirements.txt':
-        ('tests/matrix.sh', '-q --no-compile --no-build-isolation'),
-    'THEANO_FLAGS="floatX=float32" python lstm.py':
-        ('tests/test_training_options.py', "[sys.executable, 'lstm.py']"),
-    'pip install uv && uv run classify.py predict '
-    '"A dull, endless film." "Lovely."': ('.ci/run', 'first_prediction'),
-    'pip install gensim': ('.ci/run', 'requirements-dev.txt'),
-    'pip install mpi4py mpich': ('.ci/run', 'requirements-dev.txt'),
-    'mpiexec -n 2 python lstm.py':
-        ('tests/test_training_parallel.py', "'lstm.py', '--max_epochs'"),
-    'uv run --extra mpi mpiexec -n 2 python lstm.py':
-        ('tests/test_training_parallel.py', "'lstm.py', '--max_epochs'"),
-    'python imdb.py aclImdb_v1.tar.gz --vectors data/imdb64.txt --dim 64':
-        ('tests/test_corpora_groups.py', "'--vectors'"),
-    './download.sh': ('tests/test_project_download.py', 'download.sh'),
-    'python imdb.py aclImdb_v1.tar.gz':
-        ('tests/conftest.py', 'imdb.preprocess(archive'),
-    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py defaults':
-        ('tests/test_project_readme.py', 'accuracy.defaults('),
-    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py labelled':
-        ('tests/test_project_readme.py', 'accuracy.labelled('),
-    'THEANO_FLAGS="floatX=float32" uv run benchmarks/accuracy.py unlabelled':
-        ('tests/test_project_readme.py', 'accuracy.unlabelled(')}
+    '.ci/run': {
+        "command_of 'uv run classify.py": [
+            'pip install uv && uv run classify.py predict '
+            '"A dull, endless film." "Lovely."'],
+        "command_of 'THEANO_FLAGS=.* uv run lstm.py": [
+            'pip install uv && THEANO_FLAGS="floatX=float32" uv run lstm.py'],
+        "command_of 'uv run .* pytest": [
+            'pip install uv && uv run --all-extras --group dev pytest'],
+        'python3 -m venv "$scratch/tools"': [
+            'python3 -m venv tools && tools/bin/pip install uv'],
+        '--all-extras': ['pip install gensim', 'pip install mpi4py mpich']},
+    'tests/matrix.sh': {
+        '-r "$root/requirements.txt"': [
+            'pip install -r requirements.txt',
+            'pip install --no-build-isolation -r requirements.txt'],
+        'setuptools "$root/lstm_support/theano_fixes/build"': [
+            'pip install setuptools ./lstm_support/theano_fixes/build']},
+    'tests/test_training_options.py': {
+        "[sys.executable, 'lstm.py']": [
+            'THEANO_FLAGS="floatX=float32" python lstm.py']},
+    'tests/test_training_parallel.py': {
+        "sys.executable, 'lstm.py', '--max_epochs'": [
+            'mpiexec -n 2 python lstm.py',
+            'uv run --extra mpi mpiexec -n 2 python lstm.py']},
+    'tests/test_corpora_groups.py': {"'--vectors'": [
+        'python imdb.py aclImdb_v1.tar.gz --vectors data/imdb64.txt '
+        '--dim 64']},
+    'tests/conftest.py': {
+        'imdb.preprocess(archive': ['python imdb.py aclImdb_v1.tar.gz']},
+    'tests/test_project_download.py': {'download.sh': ['./download.sh']}}
 # A command that runs nowhere: there is no GPU.
 NOT_RUN = ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py']
 
@@ -127,40 +123,30 @@ def test_every_line_of_code_quoted_is_in_lstm_py():
 def test_the_line_about_an_unknown_step_is_the_one_printed(capsys):
     class Unknown(object):  # neither a scan nor anything else
         owner = None
-    fused_lstm.substitute(Unknown(), 3)
+    kernel.substitute(Unknown(), 3)
     printed = capsys.readouterr().err
     assert printed.startswith('An LSTM layer runs in theano.scan')
     assert '    lstm_layers' + printed[len('An LSTM layer'):] in (
         read('README.rst'))
 
 
-def table_of_options():
-    """The README's table, from lstm.OPTIONS and the signature."""
+def test_the_table_of_options_is_that_of_lstm_py():
     widths = 20, 20, 37
     rule = ' '.join('=' * width for width in widths)
-    lines = [rule, '%-20s %-20s %s' % ('option', 'default',
-                                       'meaning, values'), rule]
-    defaults = options.defaults(lstm.train_lstm)
+    form = '%-20s %-20s %s'
+    lines = [rule, form % ('option', 'default', 'meaning, values'), rule]
     for row in lstm.OPTIONS:
-        value = defaults[row.name]
-        value = getattr(value, '__name__', None) or repr(value)
+        value = getattr(row.default, '__name__', None) or repr(row.default)
         text = textwrap.wrap('%s (%s)' % (row.meaning, row.values.words),
                              widths[2])
-        lines.append('%-20s %-20s %s' % (
-            '``%s``' % row.name, '``%s``' % value, text[0]))
+        lines.append(form % ('``%s``' % row.name, '``%s``' % value, text[0]))
         lines.extend(' ' * 42 + line for line in text[1:])
-    return '\n'.join(lines + [rule]) + '\n'
-
-
-def test_the_table_of_options_is_that_of_lstm_py():
-    text = read('README.rst')
-    start = text.rindex('\n', 0, text.index('\noption ')) + 1
-    table = text[start:text.index('\n\n', start) + 1]
-    assert table == table_of_options()
+    page = read('docs/options.rst')
+    assert page[page.index(rule):] == '\n'.join(lines + [rule]) + '\n'
 
 
 def test_the_call_at_the_end_is_as_the_readme_says():
-    said = re.search('The call at the end of\\s+``lstm.py`` sets (.*?)\\.\n',
+    said = re.search('The call at the\\s+end of ``lstm.py`` sets (.*?)\\.\n',
                      read('README.rst'), re.S).group(1)
     call = [node for node in ast.walk(ast.parse(read('lstm.py')))
             if isinstance(node, ast.Call)
@@ -170,12 +156,27 @@ def test_the_call_at_the_end_is_as_the_readme_says():
         for each in call.keywords]
 
 
+def run_elsewhere():
+    return sum((list_ for places in RUN_BY.values()
+                for list_ in places.values()), [])
+
+
 def test_every_command_has_a_place_that_runs_it():
-    lines = read('benchmarks/README.rst').splitlines()
-    for command, (path, words) in RUN_BY.items():
-        assert command in commands() or '    ' + command in lines, command
-        assert words in read(path), (command, path)
-    assert set(NOT_RUN) <= set(commands())
+    for path, places in RUN_BY.items():
+        for words in places:
+            assert words in read(path), (words, path)
+    assert set(run_elsewhere() + NOT_RUN) <= set(commands())
+
+
+def test_every_test_in_the_table_of_faults_is_there():
+    named = set(re.findall(r'``(test_\w+?)(?:\.py)?``',
+                           read('tests/README.rst')))
+    paths = glob.glob(os.path.join(ROOT, 'tests', 'test_*.py'))
+    files = {os.path.basename(path)[:-len('.py')] for path in paths}
+    tests = {name for path in paths for name in re.findall(
+        r'^def (test_\w+)', read(os.path.relpath(path, ROOT)), re.M)}
+    assert len(named) > 100 and files <= named
+    assert sorted(named - files - tests) == []
 
 
 def test_the_example_in_python(tmp_path, monkeypatch, capsys):
@@ -195,7 +196,8 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
     for name in os.listdir(ROOT):
         if name.endswith(('.py', '.rst', '.txt')):
             shutil.copy(os.path.join(ROOT, name), str(tmp_path))
-    shutil.copytree(os.path.join(ROOT, 'lstm_support'), str(tmp_path / 'lstm_support'))
+    shutil.copytree(os.path.join(ROOT, 'lstm_support'),
+                    str(tmp_path / 'lstm_support'))
     shutil.copytree(os.path.join(ROOT, 'data'), str(tmp_path / 'data'),
                     ignore=shutil.ignore_patterns('*.pkl', '*.gz'))
     # The reader has a model by then, word vectors, reviews, and texts of
@@ -228,7 +230,7 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
                     'This is %s, number %d.' % (name, n))
     outputs = {}
     for command in commands():
-        if command in RUN_BY or command in NOT_RUN:
+        if command in run_elsewhere() + NOT_RUN:
             continue
         done = subprocess.run(
             command, shell=True, cwd=str(tmp_path), env=env,
@@ -338,103 +340,99 @@ def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
                                   ast.literal_eval(shown), atol=0.01)
 
 
-def rows_of(text, label):
-    """Return the cells of the rows of a table that begin with a label."""
-    return [row.split() for row in re.findall(
-        '^%s +([0-9].*)$' % re.escape(label), text, re.M)]
+def assert_row(label, *cells):
+    """Assert that a table of benchmarks/README.rst has a row of these cells."""
+    rows = re.findall('^%s +([0-9].*)$' % re.escape(label),
+                      read('benchmarks/README.rst'), re.M)
+    assert list(cells) in [row.split() for row in rows], (label, cells)
+
+
+def results():
+    return json.loads(read('benchmarks/results.json'))
 
 
 def test_speeds_in_the_documents_are_those_of_the_results():
-    with open(os.path.join(ROOT, 'benchmarks', 'results.json')) as f:
-        cases = json.load(f)['cases']
+    cases = results()['cases']
     columns = ('ours', 'torch padded', 'torch packed', 'flax', 'scan', 'plain')
-    ratios, found, text = {}, 0, read('benchmarks/README.rst')
+    ratios, text = {}, read('benchmarks/README.rst')
     for label, case in cases.items():
-        ms = dict((name, case[name]['ms_update']) for name in columns
-                  if name in case)
+        ms = {name: case[name]['ms_update'] for name in columns
+              if name in case}
         ratios[label] = '%.2f' % (ms['ours'] / min(
             value for name, value in ms.items() if 'torch' in name))
-        rows = rows_of(text, label)
-        if rows:  # whole epochs have a table of their own
-            found += 1
-            assert rows[0] == [
-                '%.1f' % ms[name] if name in ms else '-'
-                for name in columns] + [ratios[label]], label
-    assert found >= 10
-    for label, (name, place) in {
-            'defaults, 1 thread': ('whole epoch, 1 thread', '%.2f'),
-            'defaults, 2 threads': ('whole epoch, 2 threads', '%.2f'),
-            'the same, length bucketing': (
-                'whole epoch, pooled, 1 thread', '%.2f'),
-            'full length, 1 thread': (
-                'whole epoch, full length, 1 thread', '%.1f')}.items():
-        case = cases[name]
-        seconds = [case[each]['epoch_s'] for each in ('ours', 'torch padded')]
-        assert [place % each for each in seconds] + [
-            '%.2f' % (seconds[0] / seconds[1]), str(case['updates_per_epoch'])
-        ] in rows_of(text, label), label
+        if not label.startswith('whole epoch'):  # which has a table of its own
+            assert_row(label, *['%.1f' % ms[name] if name in ms else '-'
+                                for name in columns] + [ratios[label]])
+    assert len(ratios) >= 10
+    for label, name, form in (
+            ('defaults, 1 thread', '1 thread', '%.2f'),
+            ('defaults, 2 threads', '2 threads', '%.2f'),
+            ('the same, length bucketing', 'pooled, 1 thread', '%.2f'),
+            ('full length, 1 thread', 'full length, 1 thread', '%.1f')):
+        case = cases['whole epoch, ' + name]
+        ours, torch = [case[each]['epoch_s']
+                       for each in ('ours', 'torch padded')]
+        assert_row(label, form % ours, form % torch, '%.2f' % (ours / torch),
+                   str(case['updates_per_epoch']))
     for label in ('defaults, 1 thread', 'batch_size=256, 1 thread',
                   'full length, 1 thread'):
-        case = cases[label]
-        assert ['%.0f' % case[name]['reviews_s'] if name in case else '-'
-                for name in columns] in rows_of(text, label), label
+        assert_row(label, *[
+            '%.0f' % cases[label][name]['reviews_s']
+            if name in cases[label] else '-' for name in columns])
+    sentences = ' '.join(text.split())
     assert 'takes %.2f and %.2f times as long' % tuple(
         case['ours']['ms_update'] / case['ours, fewer words']['ms_update']
         for case in (cases['n_words=100000, 1 thread'],
-                     cases['n_words=100000, 2 threads'])) in text.replace(
-                         '\n', ' ')
+                     cases['n_words=100000, 2 threads'])) in sentences
     assert 'Packed sequences took %.2f s and %.2f s at the defaults' % tuple(
         cases['whole epoch, ' + threads]['torch packed']['epoch_s']
-        for threads in ('1 thread', '2 threads')) in text
+        for threads in ('1 thread', '2 threads')) in sentences
     defaults, complete = (
         {name: case['peak_mb'] for name, case in cases[label].items()
          if isinstance(case, dict)} for label in (
              'defaults, 1 thread', 'whole epoch, full length, 1 thread'))
     assert ('Peak memory, in MB: %.0f, PyTorch %.0f, Flax %.0f at the '
-            'defaults; %.0f and %.0f\n' % (
+            'defaults; %.0f and %.0f ' % (
                 defaults['ours'], min(defaults['torch padded'],
                                       defaults['torch packed']),
                 defaults['flax'], complete['ours'],
-                complete['torch padded'])) in text
-    said = re.search(r'\*\*Speed\*\*.*?\n\n', read('README.rst'), re.S).group()
-    assert re.findall(r'0\.\d+', said) == [
+                complete['torch padded'])) in sentences
+    said = re.search(r'\*\*Speed\*\*(.*?)\n\n', read('README.rst'), re.S)
+    assert re.findall(r'0\.\d+', said.group(1)) == [
         ratios['defaults, 1 thread'], ratios['full length, 1 thread']]
 
 
 def test_speeds_of_several_processes_are_those_of_the_results():
-    with open(os.path.join(ROOT, 'benchmarks', 'results.json')) as f:
-        results = json.load(f)
-    text = read('benchmarks/README.rst')
-    for label, ms in results['processes'].items():
+    for label, ms in results()['processes'].items():
         assert abs(ms['cpu of shared'] / ms['shared'] - 1) < .02
         if 'batch_size' not in label:
             label += ', batch_size=16'
-        assert ['%.1f' % ms['one'], '%.1f' % ms['shared'],
-                '%.2f' % (ms['one'] / ms['shared']), '%.2f' % ms['limit'],
-                '%.1f' % ms['exchange'], '%.1f' % ms['torch'],
-                '%.2f' % (ms['shared'] / ms['torch'])] in rows_of(text, label)
-    for label, case in results['machines'].items():
+        assert_row(label, *['%.1f' % ms['one'], '%.1f' % ms['shared'],
+                            '%.2f' % (ms['one'] / ms['shared']),
+                            '%.2f' % ms['limit'], '%.1f' % ms['exchange'],
+                            '%.1f' % ms['torch'],
+                            '%.2f' % (ms['shared'] / ms['torch'])])
+    for label, case in results()['machines'].items():
         reviews, machines = re.findall('[0-9]+', label)
-        assert [machines] + [
-            '%.1f' % case[name] for name in (
-                'one', 'part', 'update', 'network', 'megabytes', 'speedup')
-        ] in rows_of(text, reviews), label
-    start = results['start_up']
+        assert_row(reviews, machines, *['%.1f' % case[name] for name in (
+            'one', 'part', 'update', 'network', 'megabytes', 'speedup')])
+    start = results()['start_up']
     assert '%.1f s with an empty compile directory, %.1f s\n' % (
-        start['empty compile directory'], start['warm']) in text
-    for label, case in results['versions'].items():
-        assert [['%.1f' % case['ms_update'], '%.1f'
-                 % case['empty compile directory'], 's',
-                 '%.1f' % case['warm'], 's']] == rows_of(text, label)
+        start['empty compile directory'], start['warm']) in (
+            read('benchmarks/README.rst'))
+    for label, case in results()['versions'].items():
+        assert_row(label, '%.1f' % case['ms_update'], '%.1f' % case[
+            'empty compile directory'], 's', '%.1f' % case['warm'], 's')
     for label in ('batch_size=64', 'batch_size=256', 'dim_proj=512'):
-        case = results['cases'][label + ', 1 thread']
-        assert ['%.1f' % case[name]['ms_update'] for name in (
-            'ours', 'products')] in rows_of(text, label)
+        case = results()['cases'][label + ', 1 thread']
+        assert_row(label, *['%.1f' % case[name]['ms_update']
+                            for name in ('ours', 'products')])
 
 
 def test_the_walk_names_what_is_there():
     code = ''.join(read(name) for name in (
-        'lstm.py', 'imdb.py', 'lstm_support/kernel/layer.py', 'lstm_support/training/rows.py'))
+        'lstm.py', 'imdb.py', 'lstm_support/kernel/layer.py',
+        'lstm_support/training/rows.py'))
     names = set(re.findall('``([A-Za-z_]+)``', read('docs/walkthrough.rst')))
     assert len(names) > 40
     parameters = {'lstm_%s' % letter for letter in 'WUb'}
