@@ -1,5 +1,5 @@
 // Definitions that Theano 1.0.5's C code needs with NumPy 1.23 and later.
-// theano_mends.py puts this text before that code.
+// importer.py puts this text before that code.
 #include <Python.h>
 #include <numpy/arrayobject.h>
 
@@ -34,6 +34,12 @@ MENDED npy_intp *mended_strides(PyArrayObject *a) {
 // As an axis, NPY_MAXDIMS meant all axes. Theano uses it for nothing else.
 #undef NPY_MAXDIMS
 #define NPY_MAXDIMS NPY_RAVEL_AXIS
+
+// Complex numbers had a real and an imaginary part.
+struct mended_complex64 { npy_float32 real, imag; };
+struct mended_complex128 { npy_float64 real, imag; };
+#define npy_complex64 mended_complex64
+#define npy_complex128 mended_complex128
 
 #ifdef MEND_3KCOMPAT
 // These were in this header; a few releases of NumPy 2 have some of them.

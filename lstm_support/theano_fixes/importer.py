@@ -1,0 +1,133 @@
+"""Import Theano 1.0.5 with theano-1.0.5.patch, a unified diff; Python 3 only.
+
+Theano's files stay as they are: a module gets its hunks while Python reads it.
+"""
+import importlib.machinery
+import importlib.util
+import linecache
+import os
+import re
+import sys
+import warnings
+import zlib
+
+
+def _read(name):
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(folder, name), encoding='utf-8') as text:
+        return text.read()
+
+
+def _checksum(text):
+    return '%08x' % zlib.crc32(text.encode('utf-8'))
+
+
+# {path: [(index of the first line, old lines, new lines), ...]}
+_HUNKS = {path: [
+    (int(start) - 1,) + tuple([line[1:] for line in body.splitlines()
+                               if line[0] != sign] for sign in '+-')
+    for start, body in re.findall(r'@@ -(\d+).*\n((?:[ +-].*\n)+)', hunks)]
+    for path, hunks in re.findall(
+        r'\n\+\+\+ b/(.+)\n((?:[@ +-].*\n)+)', _read('theano-1.0.5.patch'))}
+_MODULES = {path[:-len('.py')].replace('/', '.'): path for path in _HUNKS}
+
+_HEADER, ROWS = _read('numpy_2.h'), _read('rows.h')
+
+# Names the folder of compiled code. A changed comment does not change it.
+VERSION = _checksum(repr(_HUNKS) + re.sub(r' *//.*', '', _HEADER + ROWS))
+
+
+def patched(text, path):
+    """Return the text of a file of Theano with its hunks.
+
+    Raises
+    ------
+    ImportError
+        If a hunk does not match the lines at its place.
+    """
+    lines, result, end = text.split('\n'), [], 0
+    for start, old, new in _HUNKS[path]:
+        if lines[start:start + len(old)] != old:
+            raise ImportError(
+                'another Theano is installed: its %s differs at line %d; '
+                'install theano==1.0.5' % (path, start + 1))
+        result += lines[end:start] + new
+        end = start + len(old)
+    return '\n'.join(result + lines[end:])
+
+
+def c_code(name, code):
+    """Return the C code of a module, so that it compiles here."""
+    if name == 'scan_perform':
+        return patched(code, 'theano/scan_module/c_code/scan_perform.c')
+    if sys.version_info < (3, 11):
+        return code
+    # This part of the header is for few modules, and takes g++ time.
+    part = '#define MEND_3KCOMPAT\n' if 'npy_3kcompat.h' in code else ''
+    return '%s%s\n#line 1 "mod.cpp"\n%s' % (part, _HEADER, code)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads a module of Theano; its bytecode has a name of its own."""
+
+    def _bytecode(self, path):
+        root, extension = os.path.splitext(path)
+        return '%s.%s%s' % (
+            root, _checksum(repr(_HUNKS[_MODULES[self.name]])), extension)
+
+    def path_stats(self, path):  # the size is not that of the file
+        return dict(super().path_stats(path), size=None)
+
+    def get_data(self, path):
+        if path != self.path:
+            return super().get_data(self._bytecode(path))
+        text = importlib.util.decode_source(super().get_data(path))
+        return patched(text, _MODULES[self.name]).encode('utf-8')
+
+    def set_data(self, path, data, **kwargs):
+        super().set_data(self._bytecode(path), data, **kwargs)
+
+    def exec_module(self, module):
+        super().exec_module(module)
+        # Tracebacks show this text, at whatever time the file was changed.
+        text = self.get_source(self.name)
+        linecache.cache[self.path] = (
+            len(text), None, text.splitlines(True), self.path)
+
+
+class _Finder:
+    """Finds the modules of Theano that the patch changes."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name not in _MODULES:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader = _Loader(name, spec.origin)
+        return spec
+
+
+def install():
+    """Patch Theano when it is imported.
+
+    Raises
+    ------
+    ImportError
+        If Theano was imported before, on a Python that needs the patch.
+    """
+    if _Finder in sys.meta_path:
+        return
+    if 'theano' in sys.modules:
+        if sys.version_info < (3, 11):
+            return  # Theano works here as it is, but slower
+        raise ImportError(
+            'theano was imported before it was mended for Python %d.%d; '
+            'import lstm or classify before theano' % sys.version_info[:2])
+    sys.meta_path.insert(0, _Finder)
+    # Python 3.12 warns of docstrings when it compiles Theano's modules. Cython
+    # warns of structures that have become larger, which is harmless.
+    warnings.filterwarnings('ignore', category=SyntaxWarning,
+                            module=r'.*[/\\]theano[/\\]')
+    warnings.filterwarnings('ignore', 'numpy.(dtype|broadcast|ufunc) size',
+                            RuntimeWarning)
