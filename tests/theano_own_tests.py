@@ -35,7 +35,7 @@ class Recorder:
 
     def pytest_runtest_logreport(self, report):
         if report.when == 'call' or not report.passed:
-            self.write(report.outcome, report.nodeid.split('.py::')[-1])
+            self.write(report.outcome, report.nodeid.split('::', 1)[-1])
 
     def write(self, outcome, test):
         with open(self.path, 'a') as results:
