@@ -51,7 +51,8 @@ from lstm_support.training import (
     state as checkpoint, vectors)
 from lstm_support.training.state import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
-from lstm_support.training.metrics import pred_error, pred_probs  # noqa: F401  as well
+from lstm_support.training.metrics import (  # noqa: F401  as well
+    missing, pred_error, pred_probs)
 from lstm_support.training.random_streams import MRG_RandomStreams
 
 SEED = 123

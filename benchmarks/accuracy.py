@@ -29,9 +29,9 @@ import classify  # noqa: E402
 import imdb  # noqa: E402
 import lstm  # noqa: E402
 import numpy  # noqa: E402
+from lstm_support import explain  # noqa: E402
 from lstm_support.corpora import skipgram
 from lstm_support.storage import data_file as datafile, files
-from lstm_support.training import metrics  # noqa: E402
 
 SEEDS = [123, 1, 2, 3, 4]
 
@@ -211,7 +211,7 @@ def model(folder, archive):
                  classifier.probabilities([text for _, _, text in sample])))
     rows = ['%.2f MB' % (1e-6 * os.path.getsize(classify.OWN_MODEL))]
     for name, labels, probs in sets:
-        score = metrics.scores(labels, probs)
+        score = explain.scores(labels, probs)
         rows.append('%-34s %5d  %.4f (%.4f to %.4f)' % (
             (name, len(labels), score['error']) + score['interval']))
     say('Errors of %s' % classify.OWN_MODEL, rows)

@@ -34,7 +34,7 @@ from conftest import ROOT, heed_signals
 from graphs import edited, forced_scan, in_float64, some_params
 from lstm_support import text as text_rules
 from lstm_support.storage import data_file as datafile, files
-from lstm_support import theano_fixes
+from lstm_support import explain, theano_fixes
 from lstm_support.training import state as checkpoint
 from lstm_support.terminal import printable
 
@@ -284,8 +284,8 @@ def test_texts_without_a_known_word_are_told(small, capfd):
     assert classify.main(arguments) == 0
     out, error = capfd.readouterr()
     assert out.count('\n') == 3
-    assert error == ("the model knows no word of this: 'xylophone'\n"
-                     "the model knows no word of this: ''\n")
+    assert error == ("none of these words is in the model's vocabulary: 'xylophone'\n"
+                     "none of these words is in the model's vocabulary: ''\n")
 
 
 def test_a_page_that_cannot_be_written_is_told(small, run, tmp_path):
@@ -452,7 +452,7 @@ def test_explanations_for_a_terminal(model, classifier, run):
     marked = re.sub(r'\[[+-]+\]', '', out.split('\n\n')[0])
     assert marked.split('\n', 1)[1] == SHOWN.replace('\n', ' ')
     assert not re.search('&[a-z]+;', out)
-    coloured = classify.explain_in_text(found, True)
+    coloured = explain.as_text(found, True)
     assert re.search(r'\x1b\[48;5;\d+;38;5;\d+mgreat\x1b\[0m', coloured)
     assert '\x1b[31m' not in coloured  # from the review
 
@@ -462,10 +462,10 @@ def test_the_marks_are_those_of_the_strongest_words(classifier):
     strongest = int(abs(found.parts).argmax())
     sign = '+' if found.parts[strongest] > 0 else '-'
     assert '%s[%s]' % (found.words[strongest], 3 * sign) in (
-        classify.explain_in_text(found, False))
+        explain.as_text(found, False))
     assert 'Strongest: %s %+.3f' % (
         found.words[strongest], found.parts[strongest]) in (
-            classify.explain_in_text(found, False))
+            explain.as_text(found, False))
 
 
 def test_explanations_in_json(model, classifier, run):
@@ -482,7 +482,7 @@ def test_explanations_in_json(model, classifier, run):
 
 def test_the_page_lists_the_numbers_without_a_mouse(classifier):
     found = classifier.explain(TEXT)
-    page = classify.explain_in_html([found])
+    page = explain.as_page([found])
     numbers = re.findall('<li>(.*?) ([+-][0-9.]+)</li>',
                          page[page.index('<summary>'):])
     assert [float(number) for _, number in numbers] == pytest.approx(
@@ -498,7 +498,7 @@ def test_control_characters_do_not_reach_the_terminal_or_the_page(
     shown = [run('predict', '--model', path, '--explain', text),
              run('predict', '--model', path, text),
              run('predict', '--model', path, '--json', text),
-             classify.explain_in_html([classify.Classifier(
+             explain.as_page([classify.Classifier(
                  path).explain(text)])]
     for out in shown:
         assert 'great' in out
@@ -537,7 +537,7 @@ def test_scores_against_counting(n_classes):
     rng = numpy.random.RandomState(3)
     labels = rng.randint(0, n_classes, 60)
     probs = rng.rand(60, n_classes).round(1) + 0.01  # with ties
-    found = classify.scores(labels, probs)
+    found = explain.scores(labels, probs)
     told = [int(numpy.argmax(p)) for p in probs]
     assert found['n'] == 60
     assert found['error'] == numpy.mean(told != labels)
@@ -561,7 +561,7 @@ def test_scores_against_counting(n_classes):
 
 
 def test_scores_where_there_is_nothing_to_divide_by():
-    found = classify.scores([0, 0], [[1., 0.], [1., 0.]])
+    found = explain.scores([0, 0], [[1., 0.], [1., 0.]])
     assert found['interval'][0] == 0 and found['interval'][1] < 1
     assert numpy.isnan(found['auc']) and found['f1'] == [1, 0]
 
@@ -939,12 +939,12 @@ def test_invalid_batch_sizes_are_refused(shared, size):
 
 def test_minibatches_are_bounded_in_words(shared, monkeypatch):
     """As for 63 short texts and one of 80,000 words."""
-    shapes, real = [], shared._model
+    shapes, real = [], shared.model
 
     def f_pred_prob(x, mask):
         shapes.append(x.shape)
-        return real[4](x, mask)
-    monkeypatch.setattr(shared, '_model', real[:4] + (f_pred_prob,) + real[5:])
+        return real.f_pred_prob(x, mask)
+    monkeypatch.setattr(shared, "model", real._replace(f_pred_prob=f_pred_prob))
     texts = ['great film ' * 40000] + ['dull film'] * 63
     probs = shared.probabilities(texts)
     assert sorted(shapes) == [(2, 63), (80000, 1)]
@@ -1119,7 +1119,7 @@ def test_evaluate_takes_names_from_the_data_if_the_model_has_none(
 
 def test_the_report_warns_of_classes_that_are_missing():
     def lines(labels, told):
-        return classify.report(classify.scores(labels, numpy.eye(3)[told]),
+        return explain.report(explain.scores(labels, numpy.eye(3)[told]),
                                ['bad', 'a long name of a class', 'good']
                                ).splitlines()
     rest = lines([0, 1, 2, 2], [0, 2, 2, 1])
@@ -1484,8 +1484,8 @@ def test_names_outside_ascii_where_the_locale_knows_ascii_only(small,
     out = re.sub(r'\[[+-]+\]', '', out.decode('utf-8'))
     assert re.match(u'(sch\xf6n|\u597d)  0[.]\\d+\n%s\n' % text, out)
     assert error.decode('ascii') == (
-        "the model knows no word of this: 'caf\\xe9 \\u4f60'\n"
-        "the model knows no word of this: '\\xfc'\n")
+        "none of these words is in the model's vocabulary: 'caf\\xe9 \\u4f60'\n"
+        "none of these words is in the model's vocabulary: '\\xfc'\n")
 
 
 def test_streams_closed_by_the_shell(small):

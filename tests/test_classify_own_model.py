@@ -8,7 +8,7 @@ import classify
 import imdb
 import lstm
 from conftest import ROOT
-from lstm_support.training import metrics
+from lstm_support import explain
 
 # What a newcomer types first.
 POSITIVE = u"""\
@@ -79,7 +79,7 @@ def test_the_file_is_small_and_says_how_it_was_made():
 def test_its_error_on_the_sample(classifier):
     """It has seen none of these reviews."""
     reviews = imdb.read_reviews(os.path.join(ROOT, 'data', 'sample'))
-    score = metrics.scores(
+    score = explain.scores(
         [classifier.classes.index(label) for _, label, _ in reviews],
         classifier.probabilities([text for _, _, text in reviews]))
     assert score['error'] <= 0.25

@@ -1,13 +1,10 @@
-"""Read texts from arguments, standard input, text files and tables."""
-from __future__ import absolute_import, division, print_function
-
+"""Texts from arguments, standard input, text files and tables; word ids."""
 import codecs
 import io
 import itertools
+import numbers
 import os
 import sys
-
-import six
 
 from lstm_support.corpora import sources as corpus, tables
 from lstm_support.storage import files
@@ -18,50 +15,36 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def read(arguments, paths, column=None):
-    """Read texts, a chunk at a time.
+    """Yield texts in order, in lists of up to ``CHUNK``.
+
+    The lines of a terminal come one by one.
 
     Parameters
     ----------
     arguments : list of str
         Texts; ``-`` stands for the lines of standard input.
-    paths : list of str or path
+    paths : list of str
         Files with one text per line, or tables. ``-`` is standard input.
     column : str, optional
-        Name of the column of texts in a table, see :func:`tables.read`.
-
-    Yields
-    ------
-    list of str
-        Up to ``CHUNK`` texts, in order; none is left out. The lines of a
-        terminal come one by one.
-
-    Raises
-    ------
-    IOError
-        If a file cannot be read, or standard input is closed.
-    ValueError
-        If a text is not UTF-8 and has no byte order mark, or if a file is not
-        text.
+        Name of the column of texts in a table.
     """
     for text in arguments:
         if text == '-':
-            for chunk in _standard_input():
-                yield chunk
+            yield from _standard_input()
         else:
             # The bytes that the shell passed, whatever the locale is.
-            data = text if isinstance(text, bytes) else os.fsencode(text)
-            yield [corpus.decode_text(data, 'the text %r' % text[:60])]
+            yield [corpus.decode_text(os.fsencode(text),
+                                      'the text %r' % text[:60])]
     for path in map(files.as_path, paths):
-        for chunk in (_standard_input() if path == '-' else _file(path,
-                                                                  column)):
-            yield chunk
+        yield from (_standard_input() if path == '-' else _file(path, column))
 
 
 def _standard_input():
+    """Return the chunks of standard input."""
     if sys.stdin is None:
         raise IOError('standard input is closed; give texts as arguments or '
                       'with --file')
-    return _chunks(getattr(sys.stdin, 'buffer', sys.stdin), 'standard input')
+    return _chunks(sys.stdin.buffer, 'standard input')
 
 
 def _file(path, column):
@@ -70,18 +53,20 @@ def _file(path, column):
         raise IOError('%s is a folder; name a file in it' % path)
     if tables.is_table(path):
         rows = tables.read(path, text=column, with_labels=False)
-        for start in range(0, len(rows), CHUNK):
-            yield [row.text for row in rows[start:start + CHUNK]]
-        return
-    with io.open(path, 'rb') as f:
-        for chunk in _chunks(f, path):
-            yield chunk
+        yield from _pieces((row.text for row in rows), CHUNK)
+    else:
+        with open(path, 'rb') as f:
+            yield from _chunks(f, path)
 
 
 def _chunks(f, name):
-    lines = _lines(f, name)
-    size = 1 if hasattr(f, 'isatty') and f.isatty() else CHUNK
-    return iter(lambda: list(itertools.islice(lines, size)), [])
+    """Return the chunks of a binary file."""
+    return _pieces(_lines(f, name), 1 if f.isatty() else CHUNK)
+
+
+def _pieces(texts, size):
+    """Return an iterator over lists of `size` texts."""
+    return iter(lambda: list(itertools.islice(texts, size)), [])
 
 
 def _lines(f, name):
@@ -92,21 +77,19 @@ def _lines(f, name):
         # In UTF-16 and UTF-32, byte 10 can be a part of another character.
         content = corpus.decode_text(first + f.read(), name)
         for line in io.StringIO(content, newline='\n'):
-            yield line.rstrip(u'\r\n')
+            yield line.rstrip('\r\n')
         return
-    lines = itertools.chain([first], iter(f.readline, b''))
+    lines = itertools.chain([first] if first else [], f)
     for number, line in enumerate(lines, 1):
-        if line:  # empty if the file is empty
-            yield corpus.decode_text(
-                line, 'line %d of %s' % (number, name), marked=False
-            ).rstrip(u'\r\n')
+        yield corpus.decode_text(line, 'line %d of %s' % (number, name),
+                                 marked=False).rstrip('\r\n')
 
 
 def check_texts(texts):
     """Return texts as a list, or raise a TypeError that names the bad one."""
-    texts = as_list(texts, 'texts')
+    texts = _as_list(texts, 'texts')
     for n, text in enumerate(texts):
-        if not isinstance(text, six.string_types):
+        if not isinstance(text, str):
             raise TypeError(
                 'text %d is not a str but %s: %.60s%s' % (
                     n, type(text).__name__, repr(text), '; decode it first'
@@ -114,12 +97,32 @@ def check_texts(texts):
     return texts
 
 
-def as_list(values, name):
-    """Return an ordered collection as a list, or raise a TypeError.
+def check_ids(seqs, n_words, unknown):
+    """Return lists of word ids; ids of `n_words` or more become `unknown`.
 
-    `name` stands for the values in the error.
+    A TypeError or a ValueError names the first that is no list of word ids.
     """
-    if isinstance(values, (six.text_type, bytes)):
+    checked = []
+    for n, seq in enumerate(_as_list(seqs, 'lists of word ids')):
+        message = ('text %d is not a list of word ids, which are integers of '
+                   '0 or more' % n)
+        try:
+            seq = _as_list(seq, 'it')
+        except TypeError:
+            raise TypeError(message)
+        kinds = set(map(type, seq))
+        if bool in kinds or not all(issubclass(kind, numbers.Integral)
+                                    for kind in kinds):
+            raise TypeError(message)
+        if min(seq, default=0) < 0:
+            raise ValueError(message)
+        checked.append([word if word < n_words else unknown for word in seq])
+    return checked
+
+
+def _as_list(values, name):
+    """Return an ordered collection as a list, or raise a TypeError."""
+    if isinstance(values, (str, bytes)):
         raise TypeError('one text is not a list of texts: write [text]')
     # A loop over these yields keys, column names or an arbitrary order.
     if isinstance(values, (dict, set, frozenset)) or hasattr(

@@ -1,4 +1,4 @@
-"""Metrics of classification: error rate, F1, ROC AUC, confusion matrix."""
+"""Error rates, class weights and samples of data sets."""
 from __future__ import absolute_import, division, print_function
 
 import numpy
@@ -54,51 +54,6 @@ def missing(classes, labels, predicted):
                 'in size'
                 % (name, n))
     return lines
-
-
-def scores(labels, probs):
-    """Compute metrics of predicted class probabilities.
-
-    Parameters
-    ----------
-    labels : sequence of int, length n
-    probs : floatX matrix, shape (n, C)
-
-    Returns
-    -------
-    dict
-        ``n``; ``error``, the error rate; ``interval``, its 95 % confidence
-        interval (E. B. Wilson, "Probable Inference, the Law of Succession,
-        and Statistical Inference", JASA 22, 1927); ``confusion``, an int64
-        matrix (C, C) of counts, a row per label and a column per prediction;
-        ``f1``, a list of C; ``auc``, the area under the ROC curve, NaN if it
-        has no pair of examples. With more than two classes it is the mean
-        over the classes, each against the others. ``labels`` are those given,
-        ``predicted`` the set of labels that were predicted.
-    """
-    labels, probs = numpy.asarray(labels), numpy.asarray(probs)
-    n, n_classes = probs.shape
-    confusion = numpy.zeros((n_classes, n_classes), 'int64')
-    numpy.add.at(confusion, (labels, probs.argmax(axis=1)), 1)
-    error = (n - confusion.trace()) / float(n)
-    z = 1.959964  # 97.5 % quantile of the normal distribution
-    middle = (error + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * numpy.sqrt(
-        error * (1 - error) / n + z * z / (4. * n * n))
-    f1, auc = [], []
-    for k in range(n_classes):
-        either = confusion[k].sum() + confusion[:, k].sum()
-        f1.append(2. * confusion[k, k] / either if either else 0.)
-        of_class, others = [numpy.sort(probs[chosen, k]) for chosen in
-                            (labels == k, labels != k)]
-        pairs = 2. * len(of_class) * len(others)
-        auc.append(sum(numpy.searchsorted(others, of_class, side).sum()
-                       for side in ('left', 'right')) / pairs
-                   if pairs else numpy.nan)
-    return {'n': n, 'error': error, 'confusion': confusion, 'f1': f1,
-            'labels': labels, 'predicted': set(probs.argmax(axis=1).tolist()),
-            'interval': (max(0., middle - half), min(1., middle + half)),
-            'auc': float(numpy.mean(auc))}
 
 
 def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):

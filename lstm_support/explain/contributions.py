@@ -1,0 +1,105 @@
+"""The contributions of words to a decision: gradient times output.
+
+The classifier is linear in the mean of the outputs h_t over the n words of a
+text, so the log-odds of two classes are a sum over words. With the columns of
+U and b, and s = 1/2 where the model was trained with dropout, else 1::
+
+    log p_1 / p_0 = b_1 - b_0 + sum_t s h_t (U_1 - U_0) / n
+
+With more classes, the most probable one, p_k, is compared with the others:
+means over these replace U_0, b_0 and log p_0. With max pooling, each maximum
+counts for the one word that has it.
+"""
+import collections
+
+import theano
+from theano import tensor
+
+
+class Explanation(collections.namedtuple(
+        'Explanation', 'text words known parts bias probs classes towards '
+        'note')):
+    """The words of a text, and what each adds to the log-odds.
+
+    `text` is as the model reads it; its `words` are printable; `known` says
+    for each whether the model has it. `parts` are their contributions in nats,
+    `bias` the log-odds without any word. `probs` are the probabilities of
+    `classes`; positive parts favour the class with the index `towards`.
+    `note` is a remark, or ''.
+    """
+
+    @property
+    def favoured(self):
+        """The name of the class that positive contributions favour."""
+        return self.classes[self.towards]
+
+    @property
+    def other(self):
+        """The name of the class that negative contributions favour."""
+        return (self.classes[1 - self.towards] if len(self.classes) == 2
+                else 'the others')
+
+
+def compile_contributions(model, n_classes, mode):
+    """Compile what :func:`contributions` needs of a model.
+
+    Parameters
+    ----------
+    model : lstm.Model
+    n_classes : int
+    mode : theano.Mode or None
+
+    Returns
+    -------
+    function
+        From x, mask and the index of a class to h, the gradient of its
+        log-odds at h and at h / 2, and the log-odds at h and at 0.
+
+    Raises
+    ------
+    ValueError
+        If build_model does not set ``h`` and ``prob`` of its result.
+    """
+    h, prob = model.h, model.prob
+    if h is None or prob is None or h.ndim != 3:
+        raise ValueError('this model cannot be explained: build_model in '
+                         'lstm.py must set h, of shape (T, n, D), and prob of '
+                         'the Model that it returns')
+    towards = tensor.lscalar('towards')
+    # The softmax's input, since the log of a probability can be infinite.
+    scores = (prob.owner.inputs[0] if prob.owner and isinstance(
+        prob.owner.op, tensor.nnet.Softmax) else tensor.log(prob))[0]
+    log_odds = (scores[towards] * n_classes - scores.sum()) / (n_classes - 1)
+    slope = tensor.grad(log_odds, h)
+    slope_at_half = theano.clone(slope, replace={h: h / 2})
+    bias = theano.clone(log_odds, replace={h: tensor.zeros_like(h)})
+    no_noise = tensor.zeros((), theano.config.floatX)
+    return theano.function(
+        [model.x, model.mask, towards],
+        [h, slope, slope_at_half, log_odds, bias],
+        givens=[(model.use_noise, no_noise)], no_default_updates=True,
+        on_unused_input='ignore', mode=mode)
+
+
+def contributions(function, x, mask, towards, n_words):
+    """Return contributions, bias and note of an :class:`Explanation`."""
+    h, slope, slope_at_half, log_odds, bias = [
+        value.astype('float64') for value in function(x, mask, towards)]
+    parts, from_half = [(h * gradient)[:n_words, 0].sum(axis=1)
+                        for gradient in (slope, slope_at_half)]
+    return parts, float(bias), _note(parts, from_half, bias, log_odds)
+
+
+def _note(parts, from_half, bias, log_odds):
+    """Return a sentence if the parts do not explain the log-odds, else ''."""
+    if not len(parts):
+        return ''
+    rest = parts.sum() + bias - log_odds
+    add_up = abs(rest) <= 1e-3 * max(1., abs(log_odds))
+    # If the log-odds without bias are proportional to the outputs, as with
+    # mean or max pooling, half the outputs have the same gradient.
+    if add_up and abs(parts - from_half).max() <= 1e-3 * abs(parts).max():
+        return ''
+    return ('The log-odds are not in proportion to the outputs. Parts are '
+            'gradient times output, and %s up to the log-odds, %+.3f.' % (
+                'add' if add_up else 'do not add', log_odds))

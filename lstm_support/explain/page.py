@@ -1,0 +1,114 @@
+"""Explanations for a terminal, and as an HTML page."""
+import os
+import re
+import string
+from xml.sax.saxutils import escape
+
+from lstm_support import text as text_rules
+from lstm_support.terminal import printable
+
+_BREAKS = '\r\n|[\n\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]'
+
+# Colours of the 256 of a terminal, for the strength of a contribution.
+_SHADES = {1: '48;5;153;38;5;16', 2: '48;5;75;38;5;16', 3: '48;5;26;38;5;231',
+           -1: '48;5;223;38;5;16', -2: '48;5;215;38;5;16',
+           -3: '48;5;166;38;5;231'}
+
+
+def _lines(text):
+    """Return a printable text, with a line feed for each line break."""
+    return printable(re.sub(_BREAKS, '\n', text))
+
+
+def on_one_line(text):
+    """Return a printable text on one line, without tabs."""
+    return re.sub('[\n\t]+', ' ', _lines(text))
+
+
+def _sum(explanation):
+    """Return the sum of the contributions, as a sentence."""
+    total = explanation.parts.sum()
+    return ('Log-odds of %s against %s: %+.3f from the words, %+.3f without '
+            'any; in all %+.3f.%s' % (
+                explanation.favoured, explanation.other, total,
+                explanation.bias, total + explanation.bias,
+                explanation.note and ' ' + explanation.note))
+
+
+def _largest(parts):
+    """Return the size of the largest contribution, above 0."""
+    return max([1e-12] + list(abs(parts)))
+
+
+def as_text(explanation, colour):
+    """Format an :class:`Explanation` for a terminal.
+
+    Where the terminal shows no `colour`, marks such as ``[++]`` follow words.
+    """
+    def show(level, word):
+        if not level or not word:
+            return word
+        if colour:
+            return '\x1b[%sm%s\x1b[0m' % (_SHADES[level], word)
+        return '%s[%s]' % (word, ('+' if level > 0 else '-') * abs(level))
+
+    largest = _largest(explanation.parts)
+    levels = [int(round(3 * part / largest)) for part in explanation.parts]
+    written = text_rules.as_written(on_one_line(explanation.text),
+                                    explanation.words)
+    shown = ''.join(before + show(level, word)
+                    for (before, word), level in zip(written, levels + [0]))
+    legend = ', '.join(show(level, 'for %s' % name) for level, name in (
+        (2, explanation.favoured), (-2, explanation.other)))
+    strongest = sorted(zip(explanation.parts, explanation.words),
+                       key=lambda pair: -abs(pair[0]))[:6]
+    return '%s\n\nMarks: %s. Strongest: %s.\n%s' % (
+        shown.strip(), legend, ', '.join(
+            '%s %+.3f' % (text_rules.unescaped(word), part)
+            for part, word in strongest) or 'none', _sum(explanation))
+
+
+def as_page(explanations):
+    """Format a list of explanations as HTML, without scripts or other files.
+    """
+    reviews = []
+    for explanation in explanations:
+        best = int(explanation.probs.argmax())
+        numbers = ''.join(
+            '<li>%s %+.4f</li>' % (escape(printable(word)), part)
+            for word, part in zip(explanation.words, explanation.parts))
+        reviews.append(
+            '<h2>%s, with probability %.4f</h2>\n'
+            '<p class="text" dir="auto">%s</p>\n<p class="note">%s</p>\n'
+            '<details class="note"><summary>The numbers</summary>\n'
+            '<ol dir="auto">%s</ol></details>' % (
+                escape(explanation.classes[best]), explanation.probs[best],
+                _marked(explanation).strip(), escape(_sum(explanation)),
+                numbers))
+    # With more than two classes, reviews can favour different ones.
+    favoured = set(explanation.favoured for explanation in explanations)
+    with open(os.path.join(os.path.dirname(__file__), 'page.html'),
+              encoding='utf-8') as f:
+        page = string.Template(f.read())
+    return page.substitute(
+        favoured=escape(favoured.pop() if len(favoured) == 1
+                        else 'the class in its heading'),
+        other=escape(explanations[0].other if explanations else 'the others'),
+        reviews='\n'.join(reviews))
+
+
+def _marked(explanation):
+    """Return the text in HTML, with a colour for each word."""
+    html, largest = '', _largest(explanation.parts)
+    written = text_rules.as_written(_lines(explanation.text),
+                                    explanation.words)
+    for (before, word), part, known in zip(written, explanation.parts,
+                                           explanation.known):
+        html += escape(before)
+        if word:
+            html += ('<span%s style="background: rgba(%s,%.2f)" '
+                     'title="%+.4f">%s</span>' % (
+                         '' if known else ' class="unknown"',
+                         '31,119,200' if part > 0 else '230,120,20',
+                         0.75 * abs(part) / largest, part, escape(word)))
+    return html + escape(written[-1][0])

@@ -1,0 +1,56 @@
+"""A picture of a training: its cost and error rates."""
+import io
+import os
+
+from lstm_support.storage import files
+
+
+def plot(history, path):
+    """Draw the cost and the error rates of a training.
+
+    Parameters
+    ----------
+    history : ndarray
+        See :func:`lstm.load_history`.
+    path : str
+        A ``.png`` or ``.svg`` file to write.
+    """
+    try:
+        import matplotlib
+        matplotlib.use('Agg')
+        from matplotlib import pyplot
+    except ImportError:
+        raise ImportError('drawing needs matplotlib: pip install -r '
+                          'requirements-dev.txt, or start with "uv run"')
+    update, cost, train, valid, test = history.T
+    best = len(valid) - 1 - int(valid[::-1].argmin())  # the last minimum
+    figure, (upper, lower) = pyplot.subplots(
+        2, 1, sharex=True, figsize=(8, 6),
+        gridspec_kw={'height_ratios': (1, 2)})
+    upper.plot(update, cost, '.-', color='0.3')
+    upper.set_ylabel('cost (nats)')
+    upper.set_ylim(bottom=0)
+    for errors, label, colour in ((train, 'training', '#2ca02c'),
+                                  (valid, 'validation', '#ff7f0e'),
+                                  (test, 'test', '#1f77b4')):
+        lower.plot(update, errors, '.-', label=label, color=colour)
+    lower.plot(update[best], valid[best], 'o', markersize=11, color='#ff7f0e',
+               markerfacecolor='none', markeredgewidth=2,
+               label='saved: validation %.4f, test %.4f' % (
+                   valid[best], test[best]))
+    lower.set_ylabel('error rate')
+    lower.set_xlabel('updates')
+    lower.set_ylim(bottom=0)
+    lower.set_xlim(left=0)
+    lower.legend(frameon=False)
+    for axes in (upper, lower):
+        axes.spines[['top', 'right']].set_visible(False)
+    figure.tight_layout()
+    form = os.path.splitext(path)[1][1:].lower()
+    if form not in figure.canvas.get_supported_filetypes():
+        raise ValueError('--output %s: name a .png or a .svg file' % path)
+    picture = io.BytesIO()  # since a FIFO or a device cannot seek
+    figure.savefig(picture, format=form, dpi=120)
+    pyplot.close(figure)
+    with files.atomic_write(path) as f:
+        f.write(picture.getvalue())

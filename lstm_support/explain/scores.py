@@ -1,0 +1,66 @@
+"""Metrics of a classification: error rate, F1, ROC AUC, confusion matrix."""
+import numpy
+
+
+def scores(labels, probs):
+    """Compute metrics of predicted class probabilities.
+
+    Parameters
+    ----------
+    labels : sequence of int, length n
+    probs : floatX matrix, shape (n, C)
+
+    Returns
+    -------
+    dict
+        ``n``; ``error``, the error rate; ``interval``, its 95 % confidence
+        interval (E. B. Wilson, JASA 22, 1927); ``confusion`` (C, C), counts
+        with a row per label and a column per prediction; ``f1``, one per
+        class; ``auc``, the area under the ROC curve, as a mean over the
+        classes, each against the others. It is NaN without a pair to compare.
+    """
+    labels, probs = numpy.asarray(labels), numpy.asarray(probs)
+    n, n_classes = probs.shape
+    confusion = numpy.zeros((n_classes, n_classes), 'int64')
+    numpy.add.at(confusion, (labels, probs.argmax(axis=1)), 1)
+    error = (n - confusion.trace()) / n
+    z = 1.959964  # 97.5 % quantile of the normal distribution
+    middle = (error + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * numpy.sqrt(
+        error * (1 - error) / n + z * z / (4 * n * n))
+    f1, auc = [], []
+    for k in range(n_classes):
+        either = confusion[k].sum() + confusion[:, k].sum()
+        f1.append(2. * confusion[k, k] / either if either else 0.)
+        of_class, of_others = [numpy.sort(probs[chosen, k])
+                               for chosen in (labels == k, labels != k)]
+        pairs = 2. * len(of_class) * len(of_others)
+        auc.append(sum(numpy.searchsorted(of_others, of_class, side).sum()
+                       for side in ('left', 'right')) / pairs
+                   if pairs else numpy.nan)
+    return {'n': n, 'error': error, 'confusion': confusion, 'f1': f1,
+            'interval': (max(0., middle - half), min(1., middle + half)),
+            'auc': float(numpy.mean(auc))}
+
+
+def report(metrics, classes):
+    """Format the metrics of :func:`scores` in several lines.
+
+    `classes` are the names of the classes.
+    """
+    width = max([9] + [len(name) for name in classes])
+    first = max(13, width)
+    two = len(classes) == 2
+    lines = ['Error on %d test reviews: %.4f, 95 %% interval %.4f to %.4f'
+             % ((metrics['n'], metrics['error']) + metrics['interval']),
+             'Accuracy %.4f  F1 %.4f%s  ROC AUC %.4f' % (
+                 1 - metrics['error'],
+                 metrics['f1'][-1] if two else numpy.mean(metrics['f1']),
+                 ' of %s' % classes[1] if two else ' on average',
+                 metrics['auc']),
+             '  '.join(['Labelled as'.ljust(first)] + [
+                 name.rjust(width) for name in classes])]
+    for name, row in zip(classes, metrics['confusion']):
+        lines.append('  '.join([name.ljust(first)] + [
+            ('%d' % count).rjust(width) for count in row]))
+    return '\n'.join(lines)
