@@ -501,7 +501,8 @@ def _as_text(classifier, text, seq, probs, explanation):
     best = int(probs.argmax())
     label = classifier.classes[best]
     if explanation:
-        colour = sys.stdout.isatty() and not os.environ.get('NO_COLOR')
+        colour = sys.stdout and sys.stdout.isatty() and not os.environ.get(
+            'NO_COLOR')
         return '%s  %.4f\n%s\n\n' % (
             label, probs[best], explain.as_text(explanation, colour))
     return '%s\t%.4f\t%s\n' % (label, probs[best], explain.on_one_line(text))

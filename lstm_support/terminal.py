@@ -83,7 +83,7 @@ if not log.handlers:
 def discard(stream):
     """Discard what a standard stream has buffered, so that no flush fails."""
     try:
-        if stream in (sys.__stdout__, sys.__stderr__):
+        if stream and stream in (sys.__stdout__, sys.__stderr__):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
