@@ -29,9 +29,7 @@ import classify  # noqa: E402
 import imdb  # noqa: E402
 import lstm  # noqa: E402
 import numpy  # noqa: E402
-from lstm_support import explain  # noqa: E402
-from lstm_support.corpora import skipgram
-from lstm_support.storage import data_file as datafile, files
+from lstm_support import corpora, explain, storage  # noqa: E402
 
 SEEDS = [123, 1, 2, 3, 4]
 
@@ -107,8 +105,8 @@ def labelled_vectors(folder):
     """Return the path of word vectors learned from the labelled reviews."""
     path = os.path.join(folder, 'labelled.txt')
     if not os.path.exists(path):
-        skipgram.train(words_of(imdb.read_data('imdb.pkl')[0][0]), path,
-                       LABELLED['dim_proj'], epochs=15)
+        corpora.train_vectors(words_of(imdb.read_data('imdb.pkl')[0][0]), path,
+                              LABELLED['dim_proj'], epochs=15)
     return path
 
 
@@ -159,8 +157,8 @@ def label_more(path, teacher, archive, train, valid, test):
     for n in numpy.flatnonzero(probs.max(axis=1) > CERTAIN):
         reviews.append(seqs[n])
         labels.append(int(probs[n].argmax()))
-    words = imdb.read_words('imdb.dict.pkl')
-    datafile.write(path, imdb.Corpus(
+    words = imdb.read_words('imdb.pkl')
+    storage.write_data_file(path, imdb.Corpus(
         (reviews, labels), valid, test, words.dictionary, words.classes,
         words.tokenizer))
 
@@ -194,10 +192,10 @@ def model(folder, archive):
         arrays = dict((name, array.astype('float16') if array.dtype.name ==
                        'float32' else array) for name, array in saved.items())
     options = lstm.load_options(path)
-    arrays['options'] = files.text_array(dict(
+    arrays['options'] = storage.text_array(dict(
         options, dataset='imdb', **dict((name, os.path.basename(options[name]))
                                         for name in ('saveto', 'vectors'))))
-    files.write_npz(classify.OWN_MODEL, arrays)
+    storage.write_npz(classify.OWN_MODEL, arrays)
     classifier = classify.Classifier(classify.OWN_MODEL)
     _, valid, test = imdb.load_data(
         'imdb.pkl', classifier.options['n_words'], 0.05, seed=SEEDS[0])

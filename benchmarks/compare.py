@@ -325,8 +325,7 @@ def choose(args, folder):
 
 def compare(args, folder):
     import accuracy
-    from lstm_support.training import options
-    defaults = options.defaults(accuracy.lstm.train_lstm)
+    defaults = {row.name: row.default for row in accuracy.lstm.OPTIONS}
     settings = dict({name: defaults[name] for name in KNOWN | set(FIXED)},
                     **accuracy.LABELLED)
     settings['vectors'] = args.vectors or settings['vectors']

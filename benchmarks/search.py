@@ -24,8 +24,7 @@ from accuracy import (
 
 import imdb
 import lstm
-from lstm_support.corpora import skipgram
-from lstm_support.storage import data_file as datafile
+from lstm_support import corpora, storage
 
 # The first trials, which differ from START in the options that they name.
 START = dict(lrate=0.002, max_epochs=6, word_dropout=0.3, n_words=30000)
@@ -44,8 +43,8 @@ def other_films(folder):
     if not os.path.exists(path):
         train, valid, _ = imdb.load_data(
             'imdb.pkl', valid_portion=0.2, split='group', n_words=10 ** 9)
-        words = imdb.read_words('imdb.dict.pkl')
-        datafile.write(path, datafile.Corpus(
+        words = imdb.read_words('imdb.pkl')
+        storage.write_data_file(path, storage.Corpus(
             train, valid, [part[:100] + part[-100:] for part in valid],
             words.dictionary, words.classes, words.tokenizer))
     return path
@@ -56,12 +55,13 @@ def vectors(folder, dim, archive):
     path = os.path.join(folder, 'films%s%d.txt' % (
         '-all-' if archive else '-labelled-', dim))
     if not os.path.exists(path):
-        train = datafile.read(other_films(folder))[0]
+        train = storage.read_data_file(other_films(folder))[0]
         texts = words_of(train[0])
         if archive:
             _, others = imdb.read_texts(archive)
             texts += [imdb.tokenize(text) for text in others]
-        skipgram.train(texts, path, dim, epochs=5 if archive else 15)
+        corpora.train_vectors(texts, path, dim,
+                              epochs=5 if archive else 15)
     return path
 
 
@@ -75,7 +75,7 @@ def objective(trial, base, folder, archive):
         n_words=trial.suggest_categorical('n_words', [10000, 20000, 30000]))
     options.update(trial.user_attrs.get('differs', {}))
     dataset = other_films(folder)
-    epoch = -(-len(datafile.read(dataset)[0][0]) // 16)
+    epoch = -(-len(storage.read_data_file(dataset)[0][0]) // 16)
     path = os.path.join(folder, '%s_%d.npz' % (trial.study.study_name,
                                                trial.number))
     return lstm.train_lstm(**dict(
@@ -88,7 +88,7 @@ def student(folder, archive):
     path = os.path.join(folder, 'films_more.pkl')
     if not os.path.exists(path):
         label_more(path, os.path.join(folder, 'unlabelled_0.npz'), archive,
-                   *datafile.read(other_films(folder))[:3])
+                   *storage.read_data_file(other_films(folder))[:3])
     print('%.4f' % train(
         os.path.join(folder, 'student.npz'), dataset=path, seed=lstm.SEED,
         vectors=vectors(folder, UNLABELLED['dim_proj'], archive),

@@ -40,7 +40,7 @@ install() {
             -r "$root/requirements.txt"
         ;;
     *)
-        UV_PROJECT_ENVIRONMENT="$to" uv sync -q --project "$root" --no-dev \
+        UV_PROJECT_ENVIRONMENT="$to" uv sync -q --project "$root" \
             --python "$1"
     esac > "$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }
 }

@@ -182,7 +182,7 @@ def test_every_test_in_the_table_of_faults_is_there():
 def test_the_example_in_python(tmp_path, monkeypatch, capsys):
     text = read('README.rst')
     start = text.index('    import classify\n')
-    example = textwrap.dedent(text[start:text.index('\nIt prints', start)])
+    example = textwrap.dedent(text[start:text.index('\nThis prints', start)])
     monkeypatch.chdir(tmp_path)
     lstm.train_lstm(dataset='sample', dim_proj=4, max_epochs=1, n_words=500)
     capsys.readouterr()
@@ -335,13 +335,14 @@ def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
             {'n_words': 10000, 'dim_proj': 128, 'ydim': 2})),
         {'dim_proj': 128})
     x, mask, _ = imdb.prepare_data([[5, 6, 7], [8]], [1, 0])
-    shown, = re.findall('before training\\s+``(.*?)``', read('README.rst'))
+    shown, = re.findall('Before training\\s+they are ``(.*?)``',
+                        read('README.rst'))
     numpy.testing.assert_allclose(f_pred_prob(x, mask),
                                   ast.literal_eval(shown), atol=0.01)
 
 
 def assert_row(label, *cells):
-    """Assert that a table of benchmarks/README.rst has a row of these cells."""
+    """Assert that the benchmarks have a table with a row of these cells."""
     rows = re.findall('^%s +([0-9].*)$' % re.escape(label),
                       read('benchmarks/README.rst'), re.M)
     assert list(cells) in [row.split() for row in rows], (label, cells)
