@@ -35,10 +35,8 @@ import theano
 
 import imdb
 import lstm
-from lstm_support import explain, terminal, text as text_rules
+from lstm_support import explain, storage, terminal, text as text_rules
 from lstm_support.kernel import layer as kernel
-from lstm_support.storage import files as storage
-from lstm_support.training import state as checkpoint
 from lstm_support.terminal import log, one_line
 
 # ---- Models -----------------------------------------------------------------
@@ -81,8 +79,8 @@ def load_model(path):
                   if name not in _RESULTS}
         _check_shapes(path, shapes)
         for name in shapes:
-            params[name] = checkpoint.read_parameter(
-                path, archive, name, lambda shape, dtype: None)
+            params[name] = storage.read_parameter(
+                archive, name, theano.config.floatX)
         has_options = 'options.npy' in archive.namelist()
     options = {'use_dropout': True, 'encoder': 'lstm', 'pooling': 'mean'}
     if has_options:
@@ -642,15 +640,13 @@ def describe(path):
     """Return a sentence: which model this is, and how good it is."""
     options, words = {}, ''
 
-    def check(shape, dtype):
-        if shape or dtype.kind != 'f':
-            raise ValueError('%s holds a test error that is not a number'
-                             % path)
-
     with storage.open_npz(path, 'model file') as archive:
         names = archive.namelist()
         if 'test_err.npy' in names:
-            error = storage.read_array(archive, 'test_err', check)
+            error = storage.read_array(archive, 'test_err')
+            if error.shape or error.dtype.kind != 'f':
+                raise ValueError('%s holds a test error that is not a number'
+                                 % path)
             words = '; its error on test reviews was %.4f' % error
     if 'options.npy' in names:
         options = lstm.load_options(path)

@@ -1,7 +1,7 @@
 """The Large Movie Review Dataset (IMDB): preprocess, load, pad and mask.
 
-Turn the original distribution, or other texts, into the two files that
-training reads, ``data/imdb.pkl`` and ``data/imdb.dict.pkl``::
+Turn the original distribution, or other texts, into the data file that
+training reads, ``data/imdb.pkl``::
 
     python imdb.py aclImdb_v1.tar.gz
     python imdb.py reviews.csv data/mine.pkl
@@ -23,12 +23,11 @@ names the group of ``train/CLASS/k_*.txt``. With one review per line, line n
 names the group of line n of ``train/CLASS.txt``. A table has a column
 ``group``.
 
-The data file holds the pickles ``(train_x, train_y)``, ``(test_x, test_y)``
-and ``(valid_x, valid_y)``: x is a list of reviews, each a list of word ids,
-and y is a list of labels. A fourth pickle, a list of pairs, has the class
-names and, if known, the group of each training review. The dictionary file
-holds ``{word: id}``, ``{class name: label}`` and the name of the tokenizer. In
-files of 2014, the data file has two pickles and the dictionary one.
+The data file holds the pickles ``(train_x, train_y)`` and ``(test_x,
+test_y)``, as in 2014: x is a list of reviews, each a list of word ids, and y
+is a list of labels. A third pickle, a dict, has the words, the class names,
+the tokenizer and, if known, a validation part and the group of each training
+review. Older files have their dictionary in a second file.
 
 The data: A. L. Maas, R. E. Daly, P. T. Pham, D. Huang, A. Y. Ng and C. Potts,
 "Learning Word Vectors for Sentiment Analysis", ACL 2011.
@@ -44,12 +43,10 @@ import sys
 
 import numpy
 
-from lstm_support import text
+from lstm_support import storage, text
 from lstm_support.corpora import layout, skipgram, sources as corpus, workers
-from lstm_support.storage import data_file as datafile, files
-from lstm_support.storage.data_file import (  # noqa: F401  part of the interface
-    Corpus, Words, dictionary_path, fingerprint)
 from lstm_support.splits import SPLITS, check_sets, hold_back  # noqa: F401
+from lstm_support.storage import Corpus, files
 from lstm_support.terminal import log
 
 PADDING = 0     # word id that pads short reviews; the mask hides it
@@ -255,7 +252,7 @@ def _tokenized(texts, tokenizer, processes):
 def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
                text_column=None, label_column=None, test_portion=None,
                group_column=None, model=None):
-    """Write the data file and the dictionary of a corpus.
+    """Write the data file of a corpus.
 
     Prints the number of reviews per split and class, and of texts left out.
 
@@ -264,8 +261,7 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     source, text_column, label_column, test_portion, group_column
         See :func:`read_reviews`.
     path : str or path, optional
-        The data file to write. The dictionary goes next to it, as
-        ``*.dict.pkl``. Both have the same bytes on every run.
+        The data file to write. It has the same bytes on every run.
     lang : str, optional
         Code of the language, see :func:`lstm_support.text.name`.
     model : str or path, optional
@@ -275,7 +271,7 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     Raises
     ------
     IOError
-        If one of the files exists: it may be the only copy of another corpus.
+        If the file exists: it may be the only copy of another corpus.
     ValueError, IOError
         As :func:`read_reviews`.
     """
@@ -283,17 +279,16 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     if not path.endswith('.pkl'):
         raise ValueError('the data file must be named *.pkl, and %s is not; '
                          'name another' % path)
-    for name in (path, dictionary_path(path)):
-        _check_new(name, 'python imdb.py %s OTHER.pkl' % source)
+    _check_new(path, 'python imdb.py %s OTHER.pkl' % source)
     tokenizer = text.name(lang)
-    more_words = datafile.words_of_model(model, tokenizer) if model else ()
+    more_words = storage.words_of_model(model, tokenizer) if model else ()
     with corpus.noted(source) as notes:
         reviews = read_reviews(source, text_column, label_column,
                                test_portion, notes, group_column)
         encoded = encode_reviews(reviews, _processes(reviews), tokenizer,
                                  notes, source, more_words)
     _make_folder(path)
-    datafile.write(path, encoded)
+    storage.write_data_file(path, encoded)
     train = encoded.train
     log.info(layout.table_of_classes(encoded[:3], encoded.classes))
     if len(train[0]) < 200:
@@ -312,7 +307,7 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     if encoded.groups is not None:
         log.info('The training reviews belong to %d groups, such as films'
                  % len(set(encoded.groups)))
-    log.info('Wrote %s and %s' % (path, dictionary_path(path)))
+    log.info('Wrote %s' % path)
 
 
 def _check_new(path, command):
@@ -346,7 +341,7 @@ def write_data(path, train, test):
     IOError, OSError
         If it cannot be written.
     """
-    files.write_pickles(files.as_path(path), [train, test])
+    storage.write_data_file(path, Corpus(train, test=test))
 
 
 def read_texts(source, text_column=None, label_column=None,
@@ -453,20 +448,20 @@ def get_dataset_file(dataset, default_dataset=None, origin=None):
     return path
 
 
-def read_words(path='imdb.dict.pkl'):
-    """Load a dictionary file, see :func:`lstm_support.storage.data_file.read_words`.
+def read_words(path='imdb.pkl'):
+    """Load a dictionary, see :func:`lstm_support.storage.read_dictionary`.
 
     For `path`, see :func:`find_file`.
     """
-    return datafile.read_words(get_dataset_file(path))
+    return storage.read_dictionary(get_dataset_file(path))
 
 
-def load_dictionary(path='imdb.dict.pkl'):
+def load_dictionary(path='imdb.pkl'):
     """Load a dictionary: word to id. See :func:`read_words`."""
     return read_words(path).dictionary
 
 
-def load_classes(path='imdb.dict.pkl'):
+def load_classes(path='imdb.pkl'):
     """Load the names of the classes, or None. See :func:`read_words`."""
     return read_words(path).classes
 
@@ -493,8 +488,8 @@ def read_data(path):
     ValueError
         If the file is damaged or holds anything but lists of integers.
     """
-    train, _, test, _ = datafile.read(get_dataset_file(path))
-    return train, test
+    corpus = storage.read_data_file(get_dataset_file(path))
+    return corpus.train, corpus.test
 
 
 def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
@@ -542,11 +537,9 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     if split not in ('group', 'random'):
         raise ValueError("split=%r: it must be 'group' or 'random'"
                          % (split,))
-    if path is None:
-        known = encode_sample()
-        train, valid, test = known[:3]
-    else:
-        train, valid, test, known = datafile.read(get_dataset_file(path))
+    known = (encode_sample() if path is None
+             else storage.read_data_file(get_dataset_file(path)))
+    train, valid, test = known[:3]
     kept = numpy.array([n for n, review in enumerate(train[0])
                         if not maxlen or len(review) < maxlen], int)
     _check_kept(train, kept, maxlen, known.classes)
@@ -675,36 +668,18 @@ def dataset_words(name):
 
     Returns
     -------
-    Words
-        Its dictionary is None if there is none next to the data file.
+    Corpus
+        Without its sets. What is unknown is None.
 
     Raises
     ------
     IOError, ValueError
-        See :func:`read_words`. Also if the dictionary belongs to another data
-        file.
+        See :func:`read_words`.
     """
     path = data_path(name)
     if path is None:
-        sample = encode_sample()
-        return Words(sample.dictionary, sample.classes, sample.tokenizer,
-                     fingerprint(sample.dictionary, sample.classes),
-                     sample.groups)
-    path = get_dataset_file(path)
-    known = datafile.words_of(path)
-    paths = [name for name in (dictionary_path(path),
-                               dictionary_path(path) + '.gz')
-             if os.path.isfile(name)]
-    if not paths:
-        return known
-    words = read_words(os.path.abspath(paths[0]))
-    if known.fingerprint and known.fingerprint != fingerprint(
-            words.dictionary, words.classes or []):
-        raise ValueError(
-            '%s is not the dictionary of %s; write both again with python '
-            'imdb.py, or remove the dictionary' % (paths[0], path))
-    return Words(words.dictionary, words.classes, words.tokenizer,
-                 known.fingerprint, known.groups)
+        return encode_sample()._replace(train=None, valid=None, test=None)
+    return read_words(path)
 
 
 def class_names(known, n_classes, name=None):
@@ -858,9 +833,8 @@ def drop_words(x, mask, rate, seed):
 def main():
     """Run the command line: turn reviews into a data file."""
     parser = argparse.ArgumentParser(
-        description='Turn labelled texts into the files that lstm.py trains '
-                    'on: PATH.pkl and PATH.dict.pkl. With --vectors, write '
-                    'word vectors instead.')
+        description='Turn labelled texts into the file that lstm.py trains '
+                    'on. With --vectors, write word vectors instead.')
     parser.add_argument(
         'source', help='aclImdb_v1.tar.gz; a folder or an archive that holds '
                        'texts as {train,test}/CLASS/*.txt; or a table: .csv, '

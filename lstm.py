@@ -49,7 +49,7 @@ from lstm_support.terminal import log
 from lstm_support.training import (
     memory, metrics, options as opt, parallel, report, rows as sparse,
     state as checkpoint, vectors)
-from lstm_support.training.state import (  # noqa: F401  part of the interface
+from lstm_support.storage import (  # noqa: F401  part of the interface
     load_history, load_options, load_params, load_words, save_model)
 from lstm_support.training.metrics import (  # noqa: F401  as well
     missing, pred_error, pred_probs)
@@ -80,10 +80,10 @@ def get_dataset(name):
 
 
 def dataset_words(name):
-    """Return :class:`imdb.Words` of a data set; all None for your own."""
+    """Return the :class:`imdb.Corpus` of a data set without its sets."""
     if getattr(get_dataset(name)[0], 'func', None) is imdb.load_dataset:
         return imdb.dataset_words(name)
-    return imdb.Words(None, None, None, None)
+    return imdb.Corpus()
 
 
 # ---- Parameters -------------------------------------------------------------
@@ -692,8 +692,7 @@ class Training(object):
             numpy.random.RandomState(options['seed']))
         options['classes'] = imdb.class_names(known.classes, options['ydim'],
                                               name)
-        if known.fingerprint:
-            options['fingerprint'] = known.fingerprint
+        if known.tokenizer:
             options['dataset'] = imdb.dataset_name(name)
         self.dictionary = known.dictionary
         self.words = checkpoint.known_words(known, options)

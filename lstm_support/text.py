@@ -11,6 +11,8 @@ import unicodedata
 
 import six
 
+from lstm_support.storage import OLD_TOKENIZER
+
 try:
     from html import unescape
 except ImportError:  # Python 2
@@ -18,7 +20,7 @@ except ImportError:  # Python 2
     unescape = HTMLParser().unescape
 
 # The tokenizer of older files, which name it or none: Moses, then lower case.
-OLD = 'Moses (English), then lower case'
+OLD = OLD_TOKENIZER
 
 # The languages of which sacremoses knows the abbreviations, and three more.
 LANGUAGES = tuple(

@@ -1,4 +1,4 @@
-"""imdb.py: text, preprocessing, loading, minibatches; lstm_support/storage/files.py."""
+"""imdb.py: text, preprocessing, loading, minibatches; files."""
 import csv
 import gzip
 import io
@@ -97,7 +97,7 @@ def test_encode_numbers_words_and_marks_unknown_ones():
 def test_preprocess_ranks_words_by_training_frequency(corpus, tmp_path):
     path = str(tmp_path / 'out' / 'my.pkl')
     imdb.preprocess(str(corpus), path)
-    dictionary = imdb.load_dictionary(str(tmp_path / 'out' / 'my.dict.pkl'))
+    dictionary = imdb.load_dictionary(path)
     # The full stop, "a" and "film" occur three times, "fine" and "love"
     # twice; "unseen" is in no training review.
     assert dictionary['.'] == 2
@@ -108,7 +108,7 @@ def test_preprocess_ranks_words_by_training_frequency(corpus, tmp_path):
 
     with open(path, 'rb') as f:
         (train_x, train_y), (test_x, test_y) = pickle.load(f), pickle.load(f)
-        valid, described = pickle.load(f), dict(pickle.load(f))
+        described = pickle.load(f)
         assert f.read() == b''
     assert train_y == [0, 0, 1, 1] and test_y == [0, 1]
     assert train_x == [imdb.encode(REVIEWS[name], dictionary) for name in (
@@ -117,13 +117,10 @@ def test_preprocess_ranks_words_by_training_frequency(corpus, tmp_path):
     # The empty review is left out.
     assert test_x == [[imdb.UNKNOWN, imdb.UNKNOWN, dictionary['dull'],
                        imdb.UNKNOWN], [dictionary['fine'], imdb.UNKNOWN]]
-    assert valid == ([], [])
     assert described == {
+        'words': sorted(dictionary, key=dictionary.get), 'valid': None,
         'classes': ['neg', 'pos'], 'tokenizer': imdb.TOKENIZER,
-        'fingerprint': imdb.fingerprint(dictionary, ['neg', 'pos'])}
-    with open(str(tmp_path / 'out' / 'my.dict.pkl'), 'rb') as f:
-        assert pickle.load(f) == dictionary
-        assert pickle.load(f) == {'neg': 0, 'pos': 1}
+        'groups': None}
 
 
 def test_archive_folder_and_rerun_give_the_same_bytes(corpus, tmp_path):
@@ -132,12 +129,10 @@ def test_archive_folder_and_rerun_give_the_same_bytes(corpus, tmp_path):
     for n, source in enumerate(sources):
         path = tmp_path / ('%d.pkl' % n)
         imdb.preprocess(str(source), str(path))
-        written.append((path.read_bytes(),
-                        (tmp_path / ('%d.dict.pkl' % n)).read_bytes()))
+        written.append(path.read_bytes())
     assert written[0] == written[1] == written[2]
     assert sorted(os.listdir(str(tmp_path))) == sorted(
-        ['aclImdb', 'a.tar.gz'] + ['%d%s.pkl' % (n, kind) for n in range(3)
-                                   for kind in ('', '.dict')])
+        ['aclImdb', 'a.tar.gz'] + ['%d.pkl' % n for n in range(3)])
 
 
 def test_a_file_may_hold_one_review_per_line(tmp_path):
@@ -220,9 +215,8 @@ def test_command_line(corpus, tmp_path):
         'some hundreds',
         '4 training and 2 test reviews; 25 words in the training reviews, 17 '
         'of them distinct',
-        'Wrote data/imdb.pkl and data/imdb.dict.pkl']
-    assert sorted(os.listdir(str(tmp_path / 'data'))) == [
-        'imdb.dict.pkl', 'imdb.pkl']
+        'Wrote data/imdb.pkl']
+    assert os.listdir(str(tmp_path / 'data')) == ['imdb.pkl']
     for args, words in ((['aclImdb'], 'already exists'),
                         (['nowhere', 'x.pkl'], 'nowhere does not exist'),
                         (['aclImdb', 'x.txt'], 'must be named *.pkl')):
@@ -258,7 +252,7 @@ def test_real_archive(real_data, archive):
     assert train_y.count(0) == train_y.count(1) == 12500
     assert test_y.count(0) == test_y.count(1) == len(test_x) // 2
     assert sum(map(len, train_x)) == 6712079
-    dictionary = imdb.load_dictionary(imdb.dictionary_path(real_data))
+    dictionary = imdb.load_dictionary(real_data)
     assert len(dictionary) == 97310
     assert dictionary['the'] == 2
     train, valid, test = imdb.load_data(real_data, 10000, 0.05, maxlen=100,
@@ -466,8 +460,8 @@ def test_data_sets_by_name(tmp_path, monkeypatch, capsys):
     sample = imdb.load_sample(n_words=50)
     assert imdb.load_dataset('sample', n_words=50) == sample
     encoded = imdb.encode_sample()
-    words = imdb.Words(encoded.dictionary, ['neg', 'pos'], imdb.TOKENIZER,
-                       imdb.fingerprint(encoded.dictionary, ['neg', 'pos']))
+    words = encoded._replace(train=None, valid=None, test=None)
+    assert words.classes == ['neg', 'pos']
     assert imdb.dataset_words('sample') == words
     assert capsys.readouterr().out == ''
     with monkeypatch.context() as patch:
@@ -482,11 +476,10 @@ def test_data_sets_by_name(tmp_path, monkeypatch, capsys):
         assert imdb.load_dataset(name, seed=3) == imdb.load_data(
             file_name, seed=3)
     assert capsys.readouterr().out == ''
-    assert imdb.dataset_words('my.pkl') == imdb.Words(
-        None, None, None, None)
+    assert imdb.dataset_words('my.pkl') == imdb.Corpus()
     write_pickles('my.dict.pkl', {'w': 2}, {'a': 0, 'b': 1})
-    assert imdb.dataset_words('my.pkl') == imdb.Words(
-        {'w': 2}, ['a', 'b'], text_rules.OLD, None)
+    assert imdb.dataset_words('my.pkl') == imdb.Corpus(
+        dictionary={'w': 2}, classes=['a', 'b'], tokenizer=text_rules.OLD)
     with pytest.raises(IOError, match='nowhere.pkl is neither here'):
         imdb.load_dataset('nowhere.pkl')
 
@@ -946,7 +939,7 @@ def test_a_class_that_maxlen_removes_is_an_error(tmp_path, capsys):
         imdb.load_data(tmp_path / 'named.pkl', maxlen=15)
 
 
-def test_a_data_file_names_its_classes_without_the_dictionary(tmp_path):
+def test_a_data_file_names_its_classes(tmp_path):
     small_corpus(tmp_path / 'c')
     for split in ('train', 'test'):
         for old, new in (('good', 'enjoyed'), ('bad', 'hated')):
@@ -957,43 +950,11 @@ def test_a_data_file_names_its_classes_without_the_dictionary(tmp_path):
     words = imdb.dataset_words(path)
     assert words.classes == ['enjoyed', 'hated']
     assert words.tokenizer == 'Moses (fr), text rule 2'  # it is remembered
-    os.remove(str(tmp_path / 'd.dict.pkl'))
-    assert imdb.dataset_words(path) == words._replace(dictionary=None)
     # A file of 2014 has no names: it is not believed to be neg and pos.
     imdb.write_data(path, TRAIN, TEST)
-    assert imdb.dataset_words(path) == imdb.Words(None, None, None, None)
+    assert imdb.dataset_words(path) == imdb.Corpus()
     assert imdb.class_names(None, 2, path) == ['class 0', 'class 1']
     assert imdb.class_names(None, 2, 'imdb') == ['neg', 'pos']
-
-
-def test_the_dictionary_of_other_data_is_refused(tmp_path):
-    small_corpus(tmp_path / 'c')
-    imdb.preprocess(tmp_path / 'c', tmp_path / 'a.pkl')
-    write_texts(tmp_path / 'c', {'train/bad/0.txt': 'Other words.'})
-    imdb.preprocess(tmp_path / 'c', tmp_path / 'b.pkl')
-    own = (tmp_path / 'a.dict.pkl').read_bytes()
-    (tmp_path / 'a.dict.pkl').write_bytes(
-        (tmp_path / 'b.dict.pkl').read_bytes())
-    with pytest.raises(ValueError, match='a.dict.pkl is not the dictionary '
-                                         'of .*a.pkl; write both'):
-        imdb.dataset_words(tmp_path / 'a.pkl')
-    # Names in another order make other data of it, too.
-    dictionary = pickle.loads(own)
-    write_pickles(tmp_path / 'a.dict.pkl', dictionary, {'good': 0, 'bad': 1})
-    with pytest.raises(ValueError, match='is not the dictionary of .*a.pkl'):
-        imdb.dataset_words(tmp_path / 'a.pkl')
-    (tmp_path / 'a.dict.pkl').write_bytes(own)
-    assert imdb.dataset_words(tmp_path / 'a.pkl').dictionary == dictionary
-
-
-def test_a_single_pickle_of_keras_loads(tmp_path, capsys):
-    """Its ids count from 1; here, 1 means unknown, and 0 is padding."""
-    pair = (([[1, 2], [3]], [1, 0]), ([[2]], [0]))
-    for value in (pair, [list(part) for part in pair]):
-        path = write_pickles(tmp_path / 'imdb_full.pkl', value)
-        assert imdb.read_data(path) == (([[2, 3], [4]], [1, 0]), ([[3]], [0]))
-        assert 'is a file of Keras, with one pickle: its word ids are ' \
-            'raised by one' in capsys.readouterr().out
 
 
 def test_paths_of_any_kind(tmp_path, monkeypatch):
@@ -1134,69 +1095,6 @@ def test_output_that_cannot_be_written_ends_nothing(tmp_path):
                 'Left out: files outside of train, valid and test: 1, for '
                 'example two lines.txt']
             assert 'caf\\xe9' in lines[5]
-
-
-# --------------------------------------------------------------------------
-# Files
-# --------------------------------------------------------------------------
-
-def test_a_file_is_replaced_when_it_is_complete(tmp_path):
-    path = tmp_path / 'x'
-    path.write_bytes(b'old')
-    with pytest.raises(RuntimeError, match='no more'):
-        with files.atomic_write(str(path)) as f:
-            f.write(b'n')
-            f.flush()
-            assert [name for name in os.listdir(str(tmp_path)) if name != 'x'
-                    and name.endswith('.partial')]
-            raise RuntimeError('no more')
-    assert path.read_bytes() == b'old'
-    with files.atomic_write(str(path)) as f:
-        f.write(b'new')
-    assert path.read_bytes() == b'new'
-    assert os.listdir(str(tmp_path)) == ['x']
-
-
-def test_one_writer_at_a_time(tmp_path):
-    path = str(tmp_path / 'x.npz')
-    for _ in range(2):  # a lock file that stays is no lock
-        with files.sole_writer(path):
-            with pytest.raises(IOError, match='another training is saving'):
-                with files.sole_writer(path):
-                    pass
-        assert os.listdir(str(tmp_path)) == ['x.npz.lock']
-    with pytest.raises(ValueError, match='make it first'):
-        with files.sole_writer(str(tmp_path / 'nowhere' / 'x.npz')):
-            pass
-    with pytest.raises(ValueError, match='name a file in it'):
-        with files.sole_writer(str(tmp_path)):
-            pass
-
-
-def test_arrays_and_texts_survive(tmp_path):
-    path = str(tmp_path / 'x.npz')
-    lines = [u'', u'caf\xe9', u'', u'b', u'']
-    values = {'b': [1, None], 'a': u'\xe9'}
-    files.write_npz(path, {
-        'lines': files.lines_array(lines), 'text': files.text_array(values),
-        'array': numpy.asfortranarray([[1, 2], [3, 4]], '>i2')})
-    with files.open_npz(path, 'model file') as archive:
-        assert files.read_lines(archive, 'lines') == lines
-        assert files.read_text(archive, 'text') == (
-            '{"a": "\\u00e9", "b": [1, null]}')
-        array = files.read_array(archive, 'array', lambda *_: None)
-        shapes = files.member_shapes(archive)
-        for name, read in (('text', files.read_lines),
-                           ('lines', files.read_text)):
-            with pytest.raises(ValueError, match='not? text'):
-                read(archive, name)
-        with pytest.raises(ValueError, match='no item named'):
-            files.read_text(archive, 'other')
-    assert array.tolist() == [[1, 2], [3, 4]] and array.flags.c_contiguous
-    assert shapes == {'lines': ((10,), 'uint8'), 'array': ((2, 2), '>i2'),
-                      'text': ((), '<U31')}
-    with pytest.raises(ValueError, match='contains a line feed'):
-        files.lines_array(['a', 'b\nc'])
 
 
 # --------------------------------------------------------------------------
@@ -1345,7 +1243,7 @@ def test_words_of_a_model_get_ids_after_those_of_the_corpus(tmp_path):
         [sys.executable, os.path.join(ROOT, 'imdb.py'), 'c', 'x.pkl',
          '--model', 'm.npz'], cwd=str(tmp_path)).decode()
     assert '3 of them distinct' in out and 'train with --n_words 8' in out
-    words = imdb.load_dictionary(str(tmp_path / 'x.dict.pkl'))
+    words = imdb.load_dictionary(str(tmp_path / 'x.pkl'))
     assert words == {'film': 2, 'good': 3, 'bad': 4, 'awful': 5, 'superb': 6,
                      'dull': 7}
     _, test = imdb.read_data(str(tmp_path / 'x.pkl'))

@@ -21,7 +21,8 @@ import imdb
 from conftest import ROOT
 from lstm_support.corpora import layout, skipgram, sources as corpus
 from lstm_support import splits
-from lstm_support.storage import data_file as datafile, files
+from lstm_support import storage
+from lstm_support.storage import files
 from lstm_support.training import vectors
 from test_corpora_data import n_reviews, write_texts
 
@@ -84,7 +85,7 @@ def assert_groups_are_those_in_the_texts(reviews, n=2 * N):
 
 
 def groups_of(path):
-    return datafile.read(str(path))[3].groups
+    return storage.read_data_file(path).groups
 
 
 # --------------------------------------------------------------------------
@@ -304,14 +305,13 @@ def test_a_data_file_has_the_groups_of_its_training_reviews(tmp_path, capsys):
     assert groups_of(tmp_path / 'd.pkl') == expected
     assert imdb.dataset_words(tmp_path / 'd.pkl').groups == expected
     with open(str(tmp_path / 'd.pkl'), 'rb') as f:
-        parts = [pickle.load(f) for _ in range(4)]
+        parts = [pickle.load(f) for _ in range(3)]
         assert f.read() == b''
-    assert parts[3][-1] == ['groups', expected]
+    assert parts[2]['groups'] == expected
     assert len(parts[0][0]) == len(expected) == 2 * N - 1
 
 
-def test_a_data_file_without_groups_has_the_bytes_that_it_had(tmp_path):
-    """Those of a corpus whose groups do not fit, and of plain pickles."""
+def test_groups_that_do_not_fit_are_no_groups(tmp_path):
     write_corpus(tmp_path / 'c', **{'train/urls_bad.txt': ''})
     imdb.preprocess(tmp_path / 'c', tmp_path / 'misfit.pkl')
     os.remove(str(tmp_path / 'c' / 'train' / 'urls_bad.txt'))
@@ -319,16 +319,11 @@ def test_a_data_file_without_groups_has_the_bytes_that_it_had(tmp_path):
     imdb.preprocess(tmp_path / 'c', tmp_path / 'none.pkl')
     data = (tmp_path / 'none.pkl').read_bytes()
     assert (tmp_path / 'misfit.pkl').read_bytes() == data
-    f = io.BytesIO(data)
-    train, test, valid, pairs = [pickle.load(f) for _ in range(4)]
-    assert [name for name, _ in pairs] == ['fingerprint', 'classes',
-                                           'tokenizer']
     assert groups_of(tmp_path / 'none.pkl') is None
     write_corpus(tmp_path / 'c')
     imdb.preprocess(tmp_path / 'c', tmp_path / 'some.pkl')
     first = (tmp_path / 'some.pkl').read_bytes()
-    assert first != data and (tmp_path / 'some.dict.pkl').read_bytes() == (
-        tmp_path / 'none.dict.pkl').read_bytes()
+    assert first != data
     imdb.preprocess(tmp_path / 'c', tmp_path / 'again.pkl')
     assert (tmp_path / 'again.pkl').read_bytes() == first
 
@@ -354,18 +349,17 @@ def test_groups_of_a_data_file_are_read(tmp_path):
 
 
 @pytest.mark.parametrize('groups, words', [
-    (None, 'its groups are not a list'), (7, 'its groups are not a list'),
+    (7, 'its groups are not a list'),
     (u'abcd', 'its groups are not a list'),
     ([0, 1, 2], 'it has 4 training reviews but groups of 3'),
     ([0, 1, 2, 3, 4], 'it has 4 training reviews but groups of 5'),
     ([], 'it has 4 training reviews but groups of 0'),
-    ([0, 1, -1, 2], 'the list of groups holds the negative number -1'),
-    ([0, 1, 1.5, 2], 'groups holds something that is not an integer'),
-    ([0, 1, True, 2], 'groups holds something that is not an integer'),
-    ([0, 1, None, 2], 'groups holds something that is not an integer'),
-    ([0, 1, u'1', 2], 'groups holds something that is not an integer'),
-    ([0, 1, [1], 2], 'groups holds something that is not an integer'),
-    ([0, 1, 2 ** 31, 2], 'holds the number 2147483648, which is no'),
+    ([0, 1, -1, 2], 'groups hold a negative number'),
+    ([0, 1, 1.5, 2], 'groups are not whole numbers'),
+    ([0, 1, None, 2], 'groups are not whole numbers'),
+    ([0, 1, u'1', 2], 'groups are not whole numbers'),
+    ([0, 1, [1], 2], 'groups are not whole numbers'),
+    ([0, 1, 2 ** 31, 2], 'groups are not whole numbers'),
     (numpy.array([[0], [1], [1], [2]]), 'an array other than a plain list'),
     (numpy.array([0., 1., 1., 2.]), 'cannot be loaded'),
 ], ids=lambda value: repr(value)[:30])
@@ -383,7 +377,7 @@ def test_hostile_groups_are_refused(tmp_path, groups, words):
 def data_file(path, labels, groups):
     """A data file whose reviews tell their numbers, and are of 7 lengths."""
     train = ([[n + 2] * (n % 7 + 1) for n in range(len(labels))], labels)
-    datafile.write(str(path), datafile.Corpus(
+    storage.write_data_file(path, storage.Corpus(
         train, ([], []), ([[2], [3]], [0, 1]), {u'a': 2}, [u'x', u'y'],
         imdb.TOKENIZER, groups))
     return str(path)
@@ -580,7 +574,7 @@ def test_films_of_the_real_archive(real_data, archive):
     assert groups == [numbers.setdefault(each, len(numbers))
                       for each in films]
     assert len(numbers) == 3456
-    reviews, labels = datafile.read(real_data)[0]
+    reviews, labels = storage.read_data_file(real_data).train
     first, second = splits.hold_back(labels, groups, 0.2, 123)
     assert not set(films[n] for n in first) & set(films[n] for n in second)
     for label in 0, 1:

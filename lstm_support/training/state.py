@@ -17,112 +17,17 @@ import zlib
 
 from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
-import theano
 
-from lstm_support.storage import files
+from lstm_support import storage
+from lstm_support.storage import (
+    files, load_options, load_params, load_words, save_model, words_array)
 from lstm_support.terminal import log
 
 
 # ---- Models -----------------------------------------------------------------
 
-def _has(archive, name):
-    return name + '.npy' in archive.namelist()
-
-
-def _misfit(path, name, shape, params, archive):
-    """Return the error message for a parameter of the wrong shape."""
-    message = '%s holds %s of shape %s, but the options make it %s; ' % (
-        path, name, shape, params[name].shape)
-    # The embedding has a row for each word and a column for each unit.
-    wanted = getattr(params.get('Wemb'), 'shape', ())
-    saved = files.member_shapes(archive).get('Wemb', ((),))[0]
-    changes = ['%s=%d' % (option, length) for option, length, other
-               in zip(('n_words', 'dim_proj'), saved, wanted)
-               if length != other]
-    if len(saved) == len(wanted) == 2 and changes:
-        return message + 'to use this file, set ' + ' and '.join(changes)
-    return message + 'it was made for other data or by another script'
-
-
-def read_parameter(path, archive, name, check):
-    """Read one parameter of a model.
-
-    Parameters
-    ----------
-    path : str
-    archive : zipfile.ZipFile
-        See :func:`files.open_npz`.
-    name : str
-    check : function
-        ``check(shape, dtype)`` raises a ValueError to refuse an array.
-
-    Returns
-    -------
-    ndarray of floatX
-
-    Raises
-    ------
-    ValueError
-        If it is missing or refused, or has values that are not finite numbers.
-    """
-    def check_number(shape, dtype):
-        check(shape, dtype)
-        if dtype.kind not in 'fiu':
-            raise ValueError('%s holds values in %s that are not finite '
-                             'numbers' % (path, name))
-
-    if not _has(archive, name):
-        raise ValueError('%s lacks the parameter %s; it is not a model that '
-                         'this script saved' % (path, name))
-    value = files.read_array(archive, name, check_number)
-    with numpy.errstate(over='ignore'):  # too large becomes infinite
-        value = numpy.asarray(value, theano.config.floatX)
-    if not numpy.isfinite(value).all():
-        raise ValueError('%s holds values in %s that are not finite numbers'
-                         % (path, name))
-    return value
-
-
-def load_params(path, params):
-    """Load saved parameters in place of initial ones.
-
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`lstm.train_lstm` saved.
-    params : dict of str to ndarray
-        Parameters of the expected shapes, as :func:`lstm.init_params` makes
-        them. The loaded ones replace them.
-
-    Returns
-    -------
-    dict
-        `params`.
-
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If it is not a ``.npz`` file, lacks a parameter, or holds one of
-        another shape or with values that are not finite numbers. Then
-        `params` is unchanged. Nothing in the file is ever executed.
-    """
-    loaded = {}
-    with files.open_npz(path, 'model file') as archive:
-        for name in params:
-            def check(shape, dtype):
-                if shape != params[name].shape:
-                    raise ValueError(_misfit(path, name, shape, params,
-                                             archive))
-            loaded[name] = read_parameter(path, archive, name, check)
-    params.update(loaded)
-    return params
-
-
-# Options that determine the parameters of a model. The values are those of
-# older models, which do not store the option.
-_SHAPING = (('encoder', 'lstm'), ('pooling', 'mean'), ('dim_proj', None))
+# Options that determine the parameters of a model.
+_SHAPING = ('encoder', 'pooling', 'dim_proj')
 
 
 def start_from(path, params, dictionary, options):
@@ -141,33 +46,25 @@ def start_from(path, params, dictionary, options):
     dictionary : dict or None
         Word to id, of the data to train on.
     options : dict
-        Options of the training run, with ``classes`` and, if it is known, the
-        ``fingerprint`` of the data.
+        Options of the training run, with ``classes``.
 
     Raises
     ------
     IOError, ValueError
         See :func:`load_params`. Also if the model has another encoder,
-        pooling or size. Also if the fingerprint shows that it has other
-        words, and a dictionary to match them is missing.
+        pooling or size.
     """
     words, classes = load_words(path), options['classes']
-    fingerprint = options.get('fingerprint')
     with files.open_npz(path, 'model file') as archive:
         shapes = files.member_shapes(archive)
-        saved = load_options(path) if _has(archive, 'options') else {}
-    names, mark = saved.get('classes'), saved.get('fingerprint')
-    others = ['%s=%r' % (name, saved.get(name, default))
-              for name, default in _SHAPING if saved and
-              saved.get(name, default) not in (None, options.get(name))]
+        saved = load_options(path) if storage.has_array(
+            archive, 'options') else {}
+    names = saved.get('classes')
+    others = ['%s=%r' % (name, saved[name]) for name in _SHAPING
+              if saved.get(name) not in (None, options.get(name))]
     if others:
         raise ValueError('%s holds another kind of model; to start from it, '
                          'set %s' % (path, ' and '.join(others)))
-    if (words is None or dictionary is None) and mark and fingerprint and (
-            mark != fingerprint):
-        raise ValueError('%s was trained on other words or classes, and there '
-                         'is no dictionary to match them; train it again on '
-                         'data with a dictionary' % path)
     taken = {}  # parameter -> (axis, indices in params, indices in the file)
     report = []
     sizes = dict((name, shape) for name, (shape, _) in shapes.items())
@@ -217,63 +114,12 @@ def _resized(value, shape, axis):
     return numpy.broadcast_to(numpy.zeros((), value.dtype), lengths)
 
 
-def load_options(path):
-    """Load the options that a model was trained with.
-
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`lstm.train_lstm` saved.
-
-    Returns
-    -------
-    dict
-        Options for :func:`lstm.init_params` and :func:`lstm.build_model`.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`load_params`. Also if the file has no options, like files
-        of the tutorial of 2014.
-    """
-    with files.open_npz(path, 'model file') as archive:
-        if not _has(archive, 'options'):
-            raise ValueError('%s was saved without its options; give '
-                             'init_params the options of its training' % path)
-        try:
-            return dict(json.loads(files.read_text(archive, 'options')))
-        except (TypeError, ValueError) as error:
-            raise ValueError('%s holds options that cannot be read (%s)'
-                             % (path, error))
-
-
-def words_array(dictionary, n_words):
-    """Encode the words with ids below `n_words` for :func:`save_model`.
-
-    Parameters
-    ----------
-    dictionary : dict
-        Word to id.
-    n_words : int
-
-    Returns
-    -------
-    ndarray of uint8, one axis
-        See :func:`files.lines_array`. Line k is the word of id k, or empty.
-    """
-    words = [u''] * n_words
-    for word, n in dictionary.items():
-        if n < n_words and u'\n' not in word:  # the tokenizer makes none
-            words[n] = word
-    return files.lines_array(words)
-
-
 def known_words(known, options):
     """Return ``{'words': array}`` for :func:`save_model`, or an empty dict.
 
     Parameters
     ----------
-    known : imdb.Words
+    known : imdb.Corpus
         The dictionary of the data, if there is one, and its tokenizer.
         Without a dictionary, a message is printed.
     options : dict
@@ -285,94 +131,6 @@ def known_words(known, options):
         return {}
     options['tokenizer'] = known.tokenizer
     return {'words': words_array(known.dictionary, options['n_words'])}
-
-
-def load_words(path):
-    """Load the dictionary that a model was trained with.
-
-    `path` and the errors are as for :func:`load_params`.
-
-    Returns
-    -------
-    dict or None
-        Word to id, for the vocabulary of the model. None if the file has no
-        words.
-    """
-    with files.open_npz(path, 'model file') as archive:
-        if not _has(archive, 'words'):
-            return None
-        words = files.read_lines(archive, 'words')
-    return dict((word, n) for n, word in enumerate(words) if word)
-
-
-def has_words(words, dictionary, n_words):
-    """Return whether a model and a dictionary have the same words.
-
-    Parameters
-    ----------
-    words : dict
-        See :func:`load_words`.
-    dictionary : dict
-        Word to id.
-    n_words : int
-        Words with ids of `n_words` or more are ignored.
-    """
-    ids = set(n for word, n in dictionary.items()
-              if n < n_words and word and u'\n' not in word)
-    return len(ids) == len(words) and all(
-        dictionary.get(word) == n for word, n in words.items())
-
-
-def save_model(path, params, history_errs, options, **others):
-    """Save parameters, error history and options as one ``.npz`` file.
-
-    It holds plain arrays only: ``numpy.load(path, allow_pickle=False)`` reads
-    all of them. An existing file stays until the new one is complete.
-
-    Parameters
-    ----------
-    path : str
-    params : dict of str to ndarray
-    history_errs : list of (valid_err, test_err)
-        One pair per validation.
-    options : dict
-        Saved as JSON text under the key ``options``.
-    **others : float or ndarray
-        ``train_err``, ``valid_err``, ``test_err``, ``words`` (see
-        :func:`words_array`), ``history`` (see :func:`load_history`).
-
-    Raises
-    ------
-    IOError, OSError
-        If it cannot be written.
-    """
-    files.write_npz(path, dict(
-        params, history_errs=numpy.array(history_errs).reshape(-1, 2),
-        options=files.text_array(options), **others))
-
-
-def load_history(path):
-    """Load the training history of a model.
-
-    `path` and the errors are as for :func:`load_params`. Also raises a
-    ValueError if the file has no history.
-
-    Returns
-    -------
-    ndarray of float64, shape (number of validations, 5)
-        Columns: update; mean cost, in nats, of the updates since the previous
-        validation; error rates on the training, validation and test reviews.
-    """
-    def check(shape, dtype):
-        if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (
-                shape[0] > 10 ** 6):
-            raise ValueError('%s holds no history of a training' % path)
-
-    with files.open_npz(path, 'model file') as archive:
-        if not _has(archive, 'history'):
-            raise ValueError('%s was saved without the history of its '
-                             'training, by another script' % path)
-        return files.read_array(archive, 'history', check)
 
 
 # ---- Paths ------------------------------------------------------------------
@@ -421,7 +179,7 @@ def check_space(saveto, size):
 FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
          'pooling', 'average', 'split', 'valid_portion', 'class_weight',
-         'classes', 'fingerprint', 'floatX', 'data')
+         'classes', 'floatX', 'data')
 
 
 def fingerprint(sets):
@@ -600,11 +358,6 @@ class Progress(object):
         IOError, ValueError
             If the file does not fit. Then nothing has changed.
         """
-        def check_history(shape, dtype):
-            if len(shape) != 2 or shape[1] != 5 or dtype != 'float64' or (
-                    shape[0] > progress['counters'][0]):
-                raise ValueError('%s holds no history of errors' % path)
-
         with files.open_npz(path, 'checkpoint') as archive:
             values = [_read_like(archive, name, variable.get_value())
                       for name, variable in self.shared.items()]
@@ -615,7 +368,11 @@ class Progress(object):
                                       variable.get_value()))
                     for name, variable in self.tparams.items())
             keys = _read_like(archive, 'shuffle', numpy.zeros(624, 'uint32'))
-            history = files.read_array(archive, 'history', check_history)
+            history = files.read_array(archive, 'history')
+        if history.ndim != 2 or history.shape[1] != 5 or (
+                history.dtype != 'float64'
+                or len(history) > progress['counters'][0]):
+            raise ValueError('%s holds no history of errors' % path)
         self.contents = (
             values, progress['counters'], progress['best_err'], best,
             history.tolist(), progress['costs'],
@@ -642,18 +399,17 @@ class Progress(object):
 
 def _read_like(archive, name, wanted):
     """Read an array that must have the shape and type of another."""
-    def check(shape, dtype):
-        if shape != wanted.shape or dtype != wanted.dtype:
-            raise ValueError(message % (
-                'its %s has shape %s and type %s, not %s and %s' % (
-                    name, shape, dtype, wanted.shape, wanted.dtype)))
-
     message = ('%s was saved by another version of this script (%%s); '
                'resume=False starts again, and reload_model starts from a '
                'saved model' % archive.filename)
-    if not _has(archive, name):
+    if not storage.has_array(archive, name):
         raise ValueError(message % ('it lacks %s' % name))
-    return files.read_array(archive, name, check)
+    value = files.read_array(archive, name)
+    if value.shape != wanted.shape or value.dtype != wanted.dtype:
+        raise ValueError(message % (
+            'its %s has shape %s and type %s, not %s and %s' % (
+                name, value.shape, value.dtype, wanted.shape, wanted.dtype)))
+    return value
 
 
 # ---- Saving and resuming ----------------------------------------------------

@@ -1,0 +1,213 @@
+"""Archives of arrays (``.npz``), written atomically and read without trust."""
+from __future__ import absolute_import, division, print_function
+
+import contextlib
+import io
+import json
+import struct
+import zipfile
+
+import numpy
+import six
+
+from lstm_support.storage.memory import bounded_memory
+from lstm_support.storage.paths import (
+    as_path, atomic_write, check_readable, message_of)
+
+# numpy.savez writes headers of about 120 bytes. NumPy parses a header as a
+# Python expression: deep nesting in a long one can crash the interpreter.
+_MAX_HEADER = 1000
+
+
+def write_npz(path, arrays):
+    """Write a dict of arrays as a ``.npz`` file, atomically."""
+    # Serialize in memory first: after a failed write, NumPy's clean-up
+    # writes to the file again.
+    buffered = io.BytesIO()
+    numpy.savez(buffered, **arrays)
+    with atomic_write(path) as f:
+        f.write(buffered.getvalue())
+
+
+@contextlib.contextmanager
+def open_npz(path, kind='model file'):
+    """Open an untrusted ``.npz`` file, within :func:`bounded_memory`.
+
+    Parameters
+    ----------
+    path : str
+    kind : str
+        The kind of file, for the error: 'model file', for example.
+
+    Yields
+    ------
+    zipfile.ZipFile
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If it is not a zip archive, or holds two arrays of one name.
+    """
+    path = as_path(path)
+    check_readable(path, kind)
+    with bounded_memory(path):
+        try:
+            archive = zipfile.ZipFile(path)
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file can raise anything
+            raise ValueError('%s is not a .npz file, or is damaged (%s)'
+                             % (path, message_of(error)))
+        with archive:
+            names = archive.namelist()
+            if len(names) > len(set(names)):
+                raise ValueError('%s holds two arrays of one name; it is '
+                                 'damaged' % path)
+            yield archive
+
+
+def has_array(archive, name):
+    """Return whether an archive has an array of this name."""
+    return name + '.npy' in archive.namelist()
+
+
+@contextlib.contextmanager
+def _member(archive, name):
+    """Open a member; any error of reading it becomes a ValueError."""
+    try:
+        with contextlib.closing(archive.open(name + '.npy')) as f:
+            yield f
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise ValueError('%s is not a .npz file of plain arrays, or is '
+                         'damaged (%s: %s)'
+                         % (archive.filename, name, message_of(error)))
+
+
+def _read_header(archive, name):
+    """Return the shape and dtype of a member, and its size in bytes."""
+    with _member(archive, name) as f:
+        # Magic string and version have 8 bytes, the header's length has 2.
+        start = io.BytesIO(f.read(10 + _MAX_HEADER))
+        version = numpy.lib.format.read_magic(start)
+        length, = struct.unpack('<H', start.read(2))
+        if version != (1, 0) or length > _MAX_HEADER:
+            raise ValueError('a header of an unknown kind')
+        start.seek(8)
+        shape, _, dtype = numpy.lib.format.read_array_header_1_0(start)
+        if dtype.hasobject or dtype.kind == 'V':
+            raise ValueError('an array of objects, which could run code')
+        if min(shape + (0,)) < 0:  # NumPy reads a negative size as no limit
+            raise ValueError('an array of the impossible shape %s' % (shape,))
+    size = dtype.itemsize
+    for axis in shape:  # Python's integers: a product of NumPy's can overflow
+        size *= axis
+    return shape, dtype, start.tell() + size
+
+
+def member_shapes(archive):
+    """Read the shapes and dtypes of all arrays, without the arrays.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        See :func:`open_npz`.
+
+    Returns
+    -------
+    dict of str to (tuple of int, dtype)
+
+    Raises
+    ------
+    ValueError
+        If a header is damaged, or an array holds objects.
+    """
+    return dict((name[:-len('.npy')],
+                 _read_header(archive, name[:-len('.npy')])[:2])
+                for name in archive.namelist() if name.endswith('.npy'))
+
+
+def read_array(archive, name):
+    """Read an array of an untrusted ``.npz`` file.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        See :func:`open_npz`.
+    name : str
+
+    Returns
+    -------
+    ndarray
+        In C order, of any shape and of any dtype but objects and records.
+
+    Raises
+    ------
+    ValueError
+        If the array is missing or damaged, or holds objects.
+    """
+    _, _, size = _read_header(archive, name)
+    with _member(archive, name) as f:
+        if archive.getinfo(name + '.npy').file_size != size:
+            raise ValueError('not of the declared size')
+        array = numpy.lib.format.read_array(f, allow_pickle=False)
+        f.read(1)  # zipfile compares the checksum at the end
+        return numpy.asarray(array, order='C')
+
+
+# ---- Texts in arrays --------------------------------------------------------
+
+def text_array(values):
+    """Return values as JSON text in an array, the same in every Python."""
+    return numpy.array(six.text_type(json.dumps(values, sort_keys=True)))
+
+
+def read_text(archive, name):
+    """Read the text of :func:`text_array`; errors are those of read_array."""
+    text = read_array(archive, name)
+    if text.shape != () or text.dtype.kind != 'U':
+        raise ValueError('%s was not saved by this script: %s is not text'
+                         % (archive.filename, name))
+    return text.item()
+
+
+def lines_array(lines):
+    """Encode texts as an array of UTF-8 bytes, with line feeds between them.
+
+    Parameters
+    ----------
+    lines : list of str
+        One text or more, without line feeds.
+
+    Returns
+    -------
+    ndarray of uint8, one axis
+
+    Raises
+    ------
+    ValueError
+        If a text contains a line feed.
+    """
+    for line in lines:
+        if '\n' in line:
+            raise ValueError('%r contains a line feed, which separates texts'
+                             % line)
+    return numpy.frombuffer(u'\n'.join(lines).encode('utf-8'), 'uint8')
+
+
+def read_lines(archive, name):
+    """Read the texts of :func:`lines_array`, as a list of str.
+
+    Raises a ValueError also if the array is not UTF-8 text.
+    """
+    lines = read_array(archive, name)
+    if lines.ndim != 1 or lines.dtype != 'uint8':
+        raise ValueError('%s holds no text in %s' % (archive.filename, name))
+    try:
+        return lines.tobytes().decode('utf-8').split(u'\n')
+    except UnicodeDecodeError:
+        raise ValueError('%s holds text in %s that is not UTF-8'
+                         % (archive.filename, name))

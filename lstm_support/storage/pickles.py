@@ -1,0 +1,148 @@
+"""Pickles of plain data, written and read. Nothing in them is ever run."""
+from __future__ import absolute_import, division, print_function
+
+import pickle
+import re
+
+import numpy
+import six
+
+from lstm_support.storage.memory import bounded_memory
+from lstm_support.storage.paths import (
+    atomic_write, message_of, open_gzipped_or_not)
+
+
+def write_pickles(path, objects):
+    """Write one pickle after the other into a file, atomically."""
+    with atomic_write(path) as f:
+        for value in objects:
+            pickle.dump(value, f, 2)  # the newest that Python 2 reads
+
+
+def read_pickles(path, n):
+    """Read the first pickles of an untrusted file, which may be gzipped.
+
+    Parameters
+    ----------
+    path : str
+    n : int
+        Maximum number of pickles to read.
+
+    Returns
+    -------
+    list
+        Up to `n` objects, and at least one, of lists, tuples, dicts, numbers,
+        text and bytes. NumPy's arrays of integers become lists. One object
+        can occur many times.
+
+    Raises
+    ------
+    IOError
+        If there is no such file.
+    ValueError
+        If the file is empty or damaged, or holds anything else.
+    """
+    # Python 2 pickled text, and the data of arrays, as bytes: keep them.
+    options = {} if six.PY2 else {'encoding': 'bytes'}
+    with bounded_memory(path), open_gzipped_or_not(path, 'data file') as f:
+        objects = []
+        try:
+            while len(objects) < n and not (objects and not f.peek(1)):
+                objects.append(_Unpickler(f, **options).load())
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file can raise anything
+            raise ValueError('%s cannot be loaded: %s'
+                             % (path, message_of(error)))
+    return objects
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds stand-ins for NumPy's arrays of integers, and nothing else."""
+
+    def find_class(self, module, name):
+        name = '%s.%s' % (module, name)
+        if name not in _STAND_INS:
+            raise pickle.UnpicklingError(
+                'it names %s, which has no place in a data file and could run '
+                'code; do not trust this file' % name)
+        return _STAND_INS[name]
+
+
+# ---- Stand-ins --------------------------------------------------------------
+#
+# A pickle can call them, and set the state of what they return. NumPy's own
+# would believe a false state, and so could be made to run code.
+
+class _Dtype(object):
+    """Stands in for numpy.dtype; admits integers only."""
+
+    def __init__(self, name, *_):
+        self.name = name.decode('ascii') if isinstance(name, bytes) else name
+        if not re.match(r'[iu][1248]$', self.name):
+            raise pickle.UnpicklingError(
+                'it holds an array of type %r; only integers belong in a '
+                'data set' % self.name)
+
+    def __setstate__(self, state):
+        order = state[1].decode() if isinstance(state[1], bytes) else state[1]
+        if order not in ('<', '>', '=', '|'):
+            raise pickle.UnpicklingError('it holds an array of byte order %r'
+                                         % order)
+        self.name = order.replace('|', '=') + self.name[-2:]
+
+
+class _Array(list):
+    """Stands in for numpy.ndarray: a list of its integers."""
+
+    def __init__(self, *_):
+        list.__init__(self)
+
+    def __setstate__(self, state):
+        _, shape, dtype, _, data = state
+        self[:] = _from_buffer(data, dtype, shape)
+
+
+class _Function(object):
+    """A function that a pickle can call, but cannot change."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, *arguments):
+        return self.function(*arguments)
+
+    def __setstate__(self, state):
+        raise pickle.UnpicklingError('it changes a function')
+
+
+def _from_buffer(data, dtype, shape, *_):
+    if not isinstance(dtype, _Dtype) or len(shape) != 1:
+        raise pickle.UnpicklingError('it holds an array other than a plain '
+                                     'list')
+    values = numpy.frombuffer(data, dtype.name).tolist()
+    if len(values) != shape[0]:
+        raise pickle.UnpicklingError('it holds an array shorter than declared')
+    return values
+
+
+def _scalar(dtype, data):
+    return numpy.frombuffer(data, dtype.name).tolist()[0]
+
+
+def _encode(text, encoding):  # Python 3 pickles bytes as this call
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError('it holds text encoded as %r'
+                                     % (encoding,))
+    return text.encode('latin1')
+
+
+_STAND_INS = {
+    'numpy.ndarray': _Array, 'numpy.dtype': _Dtype,
+    '_codecs.encode': _Function(_encode),
+    '__builtin__.bytes': _Function(lambda: b'')}  # how Python 3 pickles b''
+for _package in ('numpy.core.', 'numpy._core.'):
+    _STAND_INS.update({
+        _package + 'multiarray._reconstruct': _Array,
+        _package + 'multiarray.scalar': _Function(_scalar),
+        _package + 'numeric._frombuffer': _Function(_from_buffer)})
