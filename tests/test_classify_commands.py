@@ -33,9 +33,8 @@ import reference
 from conftest import ROOT, heed_signals
 from graphs import edited, forced_scan, in_float64, some_params
 from lstm_support import text as text_rules
-from lstm_support.storage import data_file as datafile, files
-from lstm_support import explain, theano_fixes
-from lstm_support.training import state as checkpoint
+from lstm_support import explain, storage, theano_fixes
+from lstm_support.storage import files
 from lstm_support.terminal import printable
 
 CLASSES = {'bad': 'dull awful boring', 'fair': 'decent average watchable',
@@ -351,7 +350,7 @@ def test_words_survive(tmp_path):
     """But for those beyond the vocabulary, or with a line feed."""
     words = {u'caf\xe9': 2, 'b': 4, 'far': 9, 'line\nfeed': 3}
     lstm.save_model(str(tmp_path / 'm.npz'), {}, [], {},
-                    words=checkpoint.words_array(words, 5))
+                    words=storage.words_array(words, 5))
     assert lstm.load_words(str(tmp_path / 'm.npz')) == {u'caf\xe9': 2, 'b': 4}
 
 
@@ -1034,7 +1033,7 @@ def test_classes_are_named_by_the_dictionary_where_the_model_has_no_names(
     best = classify.Classifier(write_model(
         tmp_path / 'named.npz', {'classes': ['a', 'b']})).probabilities(
             ['great'])[0].argmax()
-    # Of 2014; of a data file without names; before there was a fingerprint.
+    # Of 2014; of a data file without names; of version 1.0.
     for n, options in enumerate([
             None, {'classes': ['class 0', 'class 1']},
             {'classes': ['neg', 'pos']}]):
@@ -1043,21 +1042,6 @@ def test_classes_are_named_by_the_dictionary_where_the_model_has_no_names(
     three = write_words(tmp_path / 'three.dict.pkl', WORDS, 'abc')
     assert_one_sentence(run('predict', '--model', path, '--dict', three, 'a',
                             code=1), three, 'not the dictionary of the model ')
-
-
-def test_a_dictionary_of_another_fingerprint_is_refused(run, tmp_path):
-    mark = imdb.fingerprint(dict((word, n) for n, word in enumerate(WORDS)
-                                 if word), ['good', 'bad'])
-    path = write_model(tmp_path / 'x.npz', {
-        'classes': ['good', 'bad'], 'fingerprint': mark}, words=None)
-    known = write_words(tmp_path / 'd.dict.pkl', WORDS, ['good', 'bad'])
-    assert label_with(run, path, known) in ('good', 'bad')
-    for n, (words, classes) in enumerate([
-            (WORDS, ['bad', 'good']), (WORDS[:-1] + ['x'], ['good', 'bad'])]):
-        other = write_words(tmp_path / ('%d.dict.pkl' % n), words, classes)
-        assert_one_sentence(
-            run('predict', '--model', path, '--dict', other, 'a', code=1),
-            other, 'is not the dictionary of the model %s' % path)
 
 
 @pytest.mark.parametrize('names, words', [
@@ -1072,11 +1056,11 @@ def test_two_classes_that_look_the_same_are_refused(run, tmp_path, names,
 
 def reordered(path, new, order, names=None):
     """Copy a data set, with its classes in another order."""
-    train, valid, test, _ = datafile.read(path)
+    train, valid, test = storage.read_data_file(path)[:3]
     words = imdb.dataset_words(path)
     sets = [(reviews, [order.index(n) for n in labels])
             for reviews, labels in (train, valid, test)]
-    datafile.write(str(new), imdb.Corpus(*sets + [
+    storage.write_data_file(new, imdb.Corpus(*sets + [
         words.dictionary, names or [words.classes[n] for n in order],
         words.tokenizer]))
     return str(new)
@@ -1096,20 +1080,13 @@ def test_evaluate_matches_classes_by_name(model, run, tmp_path):
     assert_one_sentence(
         run('evaluate', '--model', path, '--dataset', wrong, code=1), wrong,
         'has the classes seen, .*, and the model .* has the classes bad, ')
-    # Without its dictionary, a data set has its fingerprint.
-    for name in (other, data):
-        copy = str(tmp_path / 'copy.pkl')
-        shutil.copy(name, copy)
-        said = run('evaluate', '--model', path, '--dataset', copy,
-                   code=int(name is other))
-        assert ('different vocabulary' if name is other else report) in said
 
 
 def test_evaluate_takes_names_from_the_data_if_the_model_has_none(
         run, tmp_path):
     sets = [([[2, 8], [5, 7]], [0, 1]), ([], []), ([[2], [5]], [0, 1])]
     data = str(tmp_path / 'd.pkl')
-    datafile.write(data, imdb.Corpus(*sets + [
+    storage.write_data_file(data, imdb.Corpus(*sets + [
         {word: n for n, word in enumerate(WORDS) if word},
         ['enjoyed', 'hated'], text_rules.OLD]))
     path = write_model(tmp_path / 'x.npz', words=None)
@@ -1153,7 +1130,7 @@ def test_a_model_remembers_how_its_text_was_split(run, tmp_path):
     assert lstm.load_options(path)['tokenizer'] == french
     classifier = classify.Classifier(path)
     assert classifier.tokenizer == french
-    ids = [imdb.load_dictionary(str(tmp_path / 'avis.dict.pkl')).get(word, 1)
+    ids = [imdb.load_dictionary(str(tmp_path / 'avis.pkl')).get(word, 1)
            for word in ['l&apos;', 'ami', 'dure']]
     assert 1 not in ids and classifier.encode(u'L\u2019ami dure') == ids
     assert json.loads(run('predict', '--model', path, '--json',

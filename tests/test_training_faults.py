@@ -23,7 +23,6 @@ import imdb
 import lstm
 import reference
 from conftest import ROOT, TINY
-from lstm_support.storage import data_file as datafile
 from lstm_support.training import report, state as checkpoint
 
 # 76 training reviews: 19 updates per epoch, 76 in all.
@@ -790,20 +789,3 @@ def test_every_test_that_the_readme_of_the_tests_names_exists():
                 exist.update(re.findall(r'^def (test_\w+)', f.read(), re.M))
     assert len(named) > 40
     assert named - exist == set()
-
-
-def test_other_words_or_classes_of_the_same_ids_are_not_resumed(tmp_path):
-    """Ids and labels are the same: the fingerprint tells them apart."""
-    reviews = [[2], [3]] * 20, [0, 1] * 20
-
-    def data(name, *words):
-        path = str(tmp_path / name)
-        datafile.write(path, datafile.Corpus(
-            reviews, ([], []), reviews, dict(zip(words, (2, 3))),
-            ['bad', 'good'], imdb.TOKENIZER))
-        return path
-    options = dict(TINY, saveto=str(tmp_path / 'm.npz'), max_epochs=1)
-    lstm.train_lstm(dataset=data('a.pkl', 'dull', 'fine'), **options)
-    with pytest.raises(ValueError, match='was saved with fingerprint='):
-        lstm.train_lstm(dataset=data('b.pkl', 'dulm', 'fime'), resume=True,
-                        **options)
