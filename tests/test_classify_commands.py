@@ -307,7 +307,7 @@ def test_a_model_of_2014(model, run, tmp_path):
                 **{name: arrays[name].astype('float32') for name in names})
     assert '--dict imdb.dict.pkl' in run('predict', '--model', old, 'great',
                                          code=1)
-    known = path[:-len('npz')] + 'dict.pkl'
+    known = path[:-len('npz')] + 'pkl'
     lines = [run('predict', '--model', each, '--dict', known, 'great', 'dull')
              for each in (old, path)]
     assert lines[1].count('\n') == 2
