@@ -28,8 +28,8 @@ STALE = b'x' * (len(BLOB) + 1000)  # longer than what the server has
 # All that download.sh calls, less the downloaders, sha256sum and Python.
 TOOLS = ['cat', 'dirname', 'mkdir', 'mv', 'rm', 'tr', 'wc']
 
-# Stands in for imdb.py. The archive must be there alone, verified, and under its
-# last name. The file is written as imdb.py writes it.
+# Stands in for imdb.py. The archive must be there alone, verified, and
+# under its last name. The file is written as imdb.py writes it.
 STUB = '''
 import hashlib, os, sys, time
 sys.path.insert(0, %r)
