@@ -35,8 +35,8 @@ import theano
 
 import imdb
 import lstm
-from lstm_support import explain, storage, terminal, text as text_rules
-from lstm_support.kernel import layer as kernel
+from lstm_support import (
+    explain, kernel, storage, terminal, text as text_rules)
 from lstm_support.terminal import log, one_line
 
 # ---- Models -----------------------------------------------------------------
@@ -274,10 +274,7 @@ def build(path):
 def _compiled(tparams, options):
     """Return the :class:`lstm.Model` of parameters."""
     with _compiling:
-        with kernel.quick_mode() as mode:
-            model = lstm.build_model(tparams, options, mode=mode)
-        if mode and kernel.has_scan(model[-1]):  # an edited layer
-            model = lstm.build_model(tparams, options)
+        model = lstm.build_model(tparams, options, mode=kernel.quick_mode())
     # An edited build_model may return a tuple, as that of 2014 did.
     return model if isinstance(model, lstm.Model) else lstm.Model(*model)
 
@@ -429,9 +426,9 @@ class Classifier(object):
             probs = self.model.f_pred_prob(x, mask)[0]
             towards = 1 if len(self.classes) == 2 else int(probs.argmax())
             if self._contributions is None:
-                with _compiling, kernel.quick_mode(self.model.cost) as mode:
+                with _compiling:
                     self._contributions = explain.compile_contributions(
-                        self.model, len(self.classes), mode)
+                        self.model, len(self.classes), kernel.quick_mode())
             parts, bias, note = explain.contributions(
                 self._contributions, x, mask, towards, len(words))
         return explain.Explanation(

@@ -44,7 +44,7 @@ from theano import tensor
 
 import imdb
 from imdb import get_minibatches_idx
-from lstm_support.kernel import layer as fused_lstm
+from lstm_support import kernel
 from lstm_support.terminal import log
 from lstm_support.training import (
     memory, metrics, options as opt, parallel, report, rows as sparse,
@@ -233,7 +233,7 @@ def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
         non_sequences=[tparams[_p(prefix, 'U')]],
         name=_p(prefix, 'layers'))
     # On a CPU, C++ code replaces this scan, unless you edit it.
-    return fused_lstm.substitute(h, dim)
+    return kernel.substitute(h, dim)
 
 
 def bilstm_layer(tparams, state_below, options, prefix='bilstm', mask=None):

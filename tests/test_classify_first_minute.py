@@ -11,16 +11,14 @@ import sys
 import numpy
 import pytest
 import theano
-from theano.configparser import change_flags
 from theano.sandbox.rng_mrg import mrg_uniform
 
 import classify
 import imdb
 import lstm
 from conftest import ROOT, TINY
-from graphs import edited, in_float64, in_python, nodes_of, some_params
-from lstm_support.kernel import layer as fused_lstm
-from lstm_support.kernel.layer import LSTM
+from graphs import in_float64, nodes_of, some_params
+from lstm_support.kernel import LSTM
 
 SIZES = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
 WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
@@ -146,67 +144,6 @@ def test_the_quick_mode_has_the_probabilities_of_the_default_one(tmp_path,
     for n in range(3):  # nothing is drawn that could differ
         numpy.testing.assert_array_equal(
             classify.Classifier(path).probabilities(TEXTS), found)
-
-
-def test_the_compiler_is_back_after_the_quick_mode():
-    cxx = theano.config.cxx
-    assert cxx  # else this would show nothing
-    with fused_lstm.quick_mode() as mode:
-        assert theano.config.cxx == '' and mode is not None
-        with fused_lstm.quick_mode() as inner:
-            assert theano.config.cxx == '' and inner is None
-        assert theano.config.cxx == ''
-        # A layer is compiled in it, nevertheless.
-        tparams = lstm.init_tparams(some_params(SIZES))
-        f = lstm.build_model(tparams, SIZES, mode=mode).f_pred_prob
-        assert theano.config.cxx == ''
-    assert theano.config.cxx == cxx
-    assert nodes_of(f, LSTM) == [LSTM(keep_state=False)]
-    with pytest.raises(KeyError):
-        with fused_lstm.quick_mode():
-            raise KeyError('inside')
-    assert theano.config.cxx == cxx
-    for flags in ({'cxx': ''}, {'mode': 'FAST_COMPILE'}, {'linker': 'py'}):
-        with change_flags(**flags):
-            with fused_lstm.quick_mode() as mode:
-                assert mode is None
-                assert theano.config.cxx == flags.get('cxx', cxx)
-
-
-def test_the_compiler_is_back_after_a_model_that_does_not_fit(tmp_path):
-    cxx = theano.config.cxx
-    path = write_model(tmp_path / 'm.npz', lstm_U=numpy.zeros((3, 5)))
-    with pytest.raises(ValueError, match='does not fit the model'):
-        classify.build(path)
-    assert theano.config.cxx == cxx != ''
-    # What is compiled afterwards is compiled as ever.
-    x = theano.tensor.vector()
-    f = theano.function([x], 2 * x)
-    assert any(hasattr(thunk, 'cthunk') for thunk in f.fn.thunks)
-
-
-def test_a_layer_in_scan_is_compiled_as_ever(tmp_path, monkeypatch, capsys):
-    """In NumPy, scan takes some hundred times as long as in C."""
-    module = edited(('c_t = f * c + i * tensor.tanh(', 'c_t = f * c + i * ('))
-    monkeypatch.setitem(lstm.layers, 'lstm', (lstm.param_init_lstm,
-                                              module.lstm_layer))
-    path = write_model(tmp_path / 'm.npz')
-    modes = []
-
-    def function(*args, **kwargs):
-        modes.append((kwargs.get('mode'), theano.config.cxx))
-        return real(*args, **kwargs)
-
-    real = theano.function
-    monkeypatch.setattr(theano, 'function', function)
-    with in_python():  # which takes the place of the default mode
-        classifier = classify.Classifier(path)
-        used = [modes[-1]]
-        classifier.explain(TEXTS[0])
-        used.append(modes[-1])
-    assert used == [(None, theano.config.cxx)] * 2
-    line, = capsys.readouterr().err.splitlines()
-    assert line.startswith('lstm_layers runs in theano.scan')
 
 
 # --------------------------------------------------------------------------

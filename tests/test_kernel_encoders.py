@@ -19,7 +19,7 @@ import reference
 from conftest import TINY
 from graphs import (
     EXACT, assert_close, forced_scan, in_float64, nodes_of, some_params)
-from lstm_support.kernel.layer import LSTM, LSTMGradient
+from lstm_support.kernel import LSTM, LSTMGradient
 
 SIZES = {'dim_proj': 3, 'n_words': 12, 'ydim': 3, 'seed': 5}
 # One review is empty, and one has the same word throughout.

@@ -23,9 +23,8 @@ from conftest import ROOT
 from graphs import (
     EXACT, assert_close, edited, forced_scan, in_float64, in_python,
     nodes_of, some_params)
-from lstm_support.kernel import layer as fused_lstm
+from lstm_support.kernel import LSTM, LSTMGradient, substitute
 from lstm_support.training import rows as sparse
-from lstm_support.kernel.layer import LSTM, LSTMGradient
 
 OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}
 REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2], [4, 5]]
@@ -503,9 +502,9 @@ def test_layers_of_another_kind_stay_as_they_are(capsys):
     scanned, _ = theano.scan(lambda x_t, h: x_t + h, sequences=[x],
                              outputs_info=[tensor.zeros_like(x[0])],
                              name='sums')
-    assert fused_lstm.substitute(scanned, 6) is scanned
+    assert substitute(scanned, 6) is scanned
     assert_one_line_about('sums', capsys)
-    assert fused_lstm.substitute(x, 6) is x
+    assert substitute(x, 6) is x
     assert_one_line_about('An LSTM layer', capsys)
 
 
@@ -824,18 +823,18 @@ import contextlib
 import sys
 import lstm
 import numpy, theano
-import graphs, test_model
+import graphs, test_kernel_layer
 from theano import tensor
-params = graphs.some_params(test_model.OPTIONS)
+params = graphs.some_params(test_kernel_layer.OPTIONS)
 tparams = lstm.init_tparams(params)
 with contextlib.nullcontext() if graphs.in_float64 else graphs.in_python():
-    model = lstm.build_model(tparams, test_model.OPTIONS)
+    model = lstm.build_model(tparams, test_kernel_layer.OPTIONS)
     cost = theano.function([model.x, model.mask, model.y], [model.cost]
                            + tensor.grad(model.cost, list(tparams.values())))
-assert not graphs.nodes_of(cost, test_model.LSTM)
-assert not graphs.nodes_of(model.f_pred_prob, test_model.LSTM)
-numpy.savez(sys.argv[1], model.f_pred_prob(*test_model.BATCH[:2]),
-            *cost(*test_model.BATCH))
+assert not graphs.nodes_of(cost, test_kernel_layer.LSTM)
+assert not graphs.nodes_of(model.f_pred_prob, test_kernel_layer.LSTM)
+numpy.savez(sys.argv[1], model.f_pred_prob(*test_kernel_layer.BATCH[:2]),
+            *cost(*test_kernel_layer.BATCH))
 '''
 
 

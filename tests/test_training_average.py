@@ -20,7 +20,7 @@ import reference
 from conftest import TINY
 from graphs import EXACT, assert_close, in_float64, nodes_of
 from lstm_support.training import report, rows as sparse
-from lstm_support.kernel.layer import LSTM
+from lstm_support.kernel import LSTM
 
 SMALL = dict(TINY, patience=100)  # 19 updates per epoch, 57 in all
 

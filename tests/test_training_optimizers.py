@@ -15,7 +15,7 @@ import reference
 from graphs import (
     EXACT, assert_close, forced_scan, in_float64, nodes_of, some_params)
 from lstm_support.training import rows as sparse
-from lstm_support.kernel.layer import LSTM
+from lstm_support.kernel import LSTM
 
 OPTIMIZERS = ['sgd', 'rmsprop', 'adadelta', 'adam']
 OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}

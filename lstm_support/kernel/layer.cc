@@ -2,7 +2,7 @@
 //
 // theano.scan spends more time between the small products of an LSTM than in
 // them. This file runs the same equations in a loop, over the words of a
-// minibatch and not over its padding. fused_lstm.py compiles it.
+// minibatch and not over its padding. layer.py compiles it.
 //
 // T time steps, n reviews, D hidden units, N words (padding not counted), M
 // different inputs. All arrays are row-major.

@@ -12,10 +12,8 @@ number of distinct inputs of a minibatch, N its number of words.
 """
 from __future__ import absolute_import, division, print_function
 
-import contextlib
 import io
 import os
-import sys
 import zlib
 
 from lstm_support import theano_fixes  # noqa: F401  before Theano
@@ -23,9 +21,10 @@ import theano
 from theano import tensor
 from theano.compile import optdb
 from theano.configparser import AddConfigVar, BoolParam
-from theano.scan_module.scan_op import Scan
 from theano.scan_module.scan_utils import equal_computations
 from theano.tensor import extra_ops, subtensor
+
+from lstm_support.terminal import log
 
 AddConfigVar('fused_lstm', 'Run LSTM layers in C++ where that is possible.',
              BoolParam(True), in_c_key=False)
@@ -34,24 +33,11 @@ AddConfigVar('fused_lstm', 'Run LSTM layers in C++ where that is possible.',
 # ---- Recognizing a layer ----------------------------------------------------
 
 def specification(x, mask, U, dim, go_backwards=False):
-    """Build the scan that the Op replaces.
+    """Build the scan that the Op replaces; return its outputs h (T, n, D).
 
-    Parameters
-    ----------
-    x : floatX tensor, shape (T, n, 4D)
-        The inputs of the gates i, f, o and of the candidate.
-    mask : floatX matrix, shape (T, n), or None
-        Where it is 0, a review keeps its state.
-    U : floatX matrix, shape (D, 4D)
-    dim : int
-        D.
-    go_backwards : bool, optional
-        Whether to start with the last time step.
-
-    Returns
-    -------
-    floatX tensor, shape (T, n, D)
-        The outputs h, in the order of computation.
+    The inputs x (T, n, 4D) are those of the gates i, f, o and of the
+    candidate. The mask (T, n) may be None, and U is (D, 4D). A layer that goes
+    backwards starts with the last time step.
     """
     def step(x_t, h, c, U):
         preact = x_t + tensor.dot(h, U)
@@ -92,58 +78,43 @@ def substitute(h, dim):
         Both have the same values, at padding too, and the same gradient.
     """
     config = theano.config
-    if not (config.fused_lstm and config.device == 'cpu'
-            and (config.cxx or _cxx) and config.mode != 'FAST_COMPILE'
-            and config.linker != 'py'):
+    if not (config.fused_lstm and config.device == 'cpu' and config.cxx
+            and config.mode != 'FAST_COMPILE' and config.linker != 'py'):
         return h
     name = 'An LSTM layer'
     try:
         scan = h.owner.inputs[0].owner
         name = scan.op.name or name
-        x, mask, U = _inputs(scan)
-        equal = _equal(h, x, mask, U, dim, False)
-        backwards = not equal and _equal(h, x, mask, U, dim, True)
-    except Exception:  # another scan can have any structure
-        equal = backwards = False
-    if equal or backwards:
-        return _fused(x, mask, U, backwards)
-    if not _cxx:  # in quick mode, which is for the Op alone
-        sys.stderr.write(
-            '%s runs in theano.scan, which is slower: its step is not the one '
-            'that lstm_support/kernel/layer.py has in C++\n' % name)
+        sequences = scan.inputs[1:scan.op.n_seqs + 1]
+        x, mask = ([_sequence(part) for part in sequences] + [None])[:2]
+        U = scan.inputs[-1]
+        for backwards in (False, True):
+            if _equal(h, specification(x, mask, U, dim, backwards),
+                      [x, U] if mask is None else [x, mask, U]):
+                return _fused(x, mask, U, backwards)
+    except Exception:  # another scan can have any structure, and any types
+        pass
+    log.warning(
+        '%s runs in theano.scan, which is slower: its step is not the one '
+        'that lstm_support/kernel/layer.py has in C++' % name)
     return h
 
 
-def _equal(h, x, mask, U, dim, go_backwards):
-    """Return whether h is the output of the scan that the Op replaces."""
-    known = specification(x, mask, U, dim, go_backwards)
-    inputs = [variable for variable in (x, mask, U) if variable is not None]
-    return h.type == known.type and equal_computations(
-        [h], [known], inputs, inputs)
+def _sequence(part):
+    """Return the sequence of which scan has made ``sequence[0:][:n_steps]``.
 
-
-def _inputs(scan):
-    """Return the sequences x and mask of a scan, and its constant U."""
-    if not isinstance(scan.op, Scan) or scan.op.n_seqs not in (1, 2):
-        raise ValueError('not the scan of an LSTM layer')
-    sequences = [_source(each) for each in scan.inputs[1:scan.op.n_seqs + 1]]
-    (x, mask), U = (sequences + [None])[:2], scan.inputs[-1]
-    if x.dtype not in ('float32', 'float64') or U.dtype != x.dtype:
-        raise ValueError('not the types of the Op')
-    return x, mask, U
-
-
-def _source(sequence):
-    """Return the tensor that scan took a sequence from.
-
-    Scan writes ``source[0:][:n_steps]``, or ``source[0:][::-1][:n_steps]``
-    for one that goes backwards.
+    It is ``sequence[0:][::-1][:n_steps]`` for a scan that goes backwards.
     """
-    sequence = sequence.owner.inputs[0]
-    start = sequence.owner.op.idx_list[0]
-    if start.step is not None:
-        sequence = sequence.owner.inputs[0]
-    return sequence.owner.inputs[0]
+    part = part.owner.inputs[0]
+    if part.owner.op.idx_list[0].step is not None:
+        part = part.owner.inputs[0]
+    return part.owner.inputs[0]
+
+
+def _equal(variable, other, inputs):
+    """Return whether two variables are the same function of these inputs."""
+    return variable.type == other.type and equal_computations(
+        [variable], [other], inputs, inputs)
 
 
 # ---- Building the fast graph ------------------------------------------------
@@ -168,15 +139,12 @@ def _without_bias(x):
 
     The Op adds b faster than Theano, and its gradient is cheaper.
     """
-    node = x.owner
-    if node and node.op == tensor.add and len(node.inputs) == 2:
-        for product, bias in (node.inputs, node.inputs[::-1]):
-            shuffle = bias.owner
-            if (shuffle and isinstance(shuffle.op, tensor.DimShuffle)
-                    and tuple(shuffle.op.new_order) == ('x', 'x', 0)
-                    and not product.broadcastable[2]
-                    and product.dtype == bias.dtype):
-                return product, shuffle.inputs[0]
+    if x.owner and x.owner.op == tensor.add and len(x.owner.inputs) == 2:
+        for product, bias in (x.owner.inputs, x.owner.inputs[::-1]):
+            if (product.type == x.type and bias.dtype == x.dtype and bias.owner
+                    and isinstance(bias.owner.op, tensor.DimShuffle)
+                    and tuple(bias.owner.op.new_order) == ('x', 'x', 0)):
+                return product, bias.owner.inputs[0]
     return x, None
 
 
@@ -187,80 +155,72 @@ def _distinct(product):
     ``dot(A[words], W)`` is computed as ``dot(A[distinct words], W)[index]``,
     which is equal, and the gradient of A has a row for each distinct word.
     """
-    looked_up = None
-    factors = _factors(product)
-    if factors:
-        looked_up = _lookup(factors[0])
-    if looked_up:
-        table, words, index = looked_up
-        return tensor.dot(table[words], factors[1]), index
-    rows = product.reshape((-1, product.shape[2]), ndim=2)
-    index = tensor.arange(product.shape[0] * product.shape[1], dtype='int64')
-    return rows, index.reshape(product.shape[:2], ndim=2)
+    try:
+        values, W = _factors(product)
+        table, words, index = _lookup(values)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        # The inputs are not looked up, so each word has a row of its own.
+        rows = product.reshape((-1, product.shape[2]), ndim=2)
+        index = tensor.arange(product.shape[0] * product.shape[1],
+                              dtype='int64')
+        return rows, index.reshape(product.shape[:2], ndim=2)
+    return tensor.dot(table[words], W), index
 
 
 def _factors(product):
-    """Return A (T, n, K) and W (K, 4D) if product is ``dot(A, W)``."""
-    node = product.owner
-    if not node or not isinstance(node.op, tensor.Reshape):
-        return None
-    node = node.inputs[0].owner
-    if not node or not isinstance(node.op, tensor.Dot):
-        return None
+    """Return A (T, n, K) and W (K, 4D) of a product that is ``dot(A, W)``.
+
+    Any other product raises an error.
+    """
     factors = []
-    for factor in node.inputs:  # dot reshapes and shuffles them
-        for op in (tensor.Reshape, tensor.DimShuffle):
+    for factor in product.owner.inputs[0].owner.inputs:
+        for op in (tensor.Reshape, tensor.DimShuffle):  # tensor.dot adds them
             if factor.owner and isinstance(factor.owner.op, op):
                 factor = factor.owner.inputs[0]
         factors.append(factor)
-    if [each.ndim for each in factors] == [3, 2] and equal_computations(
-            [product], [tensor.dot(*factors)], factors, factors):
-        return factors
-    return None
+    A, W = factors
+    if (A.ndim, W.ndim) != (3, 2) or not _equal(product, tensor.dot(A, W),
+                                                [A, W]):
+        raise ValueError('not a product of inputs and weights')
+    return A, W
 
 
 def _lookup(values):
     """Return a table (V, K), distinct row indices (M,) and an index (T, n).
 
-    Then values (T, n, K) equals ``table[rows][index]``. None if values is not
-    looked up from a table.
+    Then values (T, n, K) equals ``table[rows][index]``. Values that are not
+    looked up from a table raise an error.
     """
     node = values.owner
-    if node and isinstance(node.op, subtensor.Subtensor):  # such as A[x][::-1]
-        looked_up = _lookup(node.inputs[0])
-        if not looked_up or len(node.op.idx_list) > 2 or values.ndim != 3:
-            return None
-        table, rows, index = looked_up
+    if isinstance(node.op, subtensor.Subtensor):  # such as A[x][::-1]
+        table, rows, index = _lookup(node.inputs[0])
         return table, rows, node.op(index, *node.inputs[1:])
-    if not node or not isinstance(node.op, tensor.Reshape) or (
-            values.ndim != 3):
-        return None
-    taken = node.inputs[0].owner
-    if not taken or not isinstance(taken.op, subtensor.AdvancedSubtensor1):
-        return None
-    table, words = taken.inputs
-    if table.ndim != 2 or not _a_row_per_word(values, table, words):
-        return None
+    lookup = node.inputs[0].owner
+    table, words = lookup.inputs
+    if not (values.ndim == 3 and isinstance(node.op, tensor.Reshape)
+            and isinstance(lookup.op, subtensor.AdvancedSubtensor1)
+            and _keeps_rows(values, table, words)):
+        raise ValueError('not rows of a table')
     rows, index = extra_ops.Unique(return_inverse=True)(words)
     return table, rows, index.reshape(values.shape[:2], ndim=2)
 
 
-def _a_row_per_word(values, table, words):
-    """Return whether each row values[t, r] is known to be a row of the table.
+def _keeps_rows(values, table, words):
+    """Return whether ``table[words]``, reshaped to values, keeps its rows.
 
-    A reshape can also join rows, or split them.
+    A reshape can also join rows, or split them. That of ``table[ids]`` does
+    not, nor does one to the constant width of the table.
     """
     ids = words.owner and isinstance(words.owner.op, tensor.Reshape) and (
         words.owner.inputs[0])
-    if ids and ids.ndim == 2 and equal_computations(
-            [values], [table[ids]], [table, ids], [table, ids]):
+    if ids and ids.ndim == 2 and _equal(values, table[ids], [table, ids]):
         return True
     try:
         width = tensor.get_scalar_constant_value(values.owner.inputs[1][2])
     except tensor.NotScalarConstantError:
         return False
     return hasattr(table, 'get_value') and (
-        width == table.get_value(borrow=True).shape[1])
+        (width,) == table.get_value(borrow=True).shape[1:])
 
 
 # ---- The Ops ----------------------------------------------------------------
@@ -274,7 +234,6 @@ class _FusedOp(theano.gof.Op):
     """An Op whose work a function of layer.cc does."""
 
     def make_node(self, *inputs):
-        inputs = [tensor.as_tensor_variable(each) for each in inputs]
         dtype = inputs[0].dtype
         dtypes = [each.dtype for each in inputs]
         if dtype not in ('float32', 'float64') or dtypes != [
@@ -286,10 +245,12 @@ class _FusedOp(theano.gof.Op):
             for ndim in self.output_ndims])
 
     def c_code(self, node, name, inputs, outputs, sub):
-        outputs = ['&' + each for each in outputs]
+        arguments = list(inputs) + ['&' + each for each in outputs]
+        if len(outputs) == 1:  # no state is kept
+            arguments.append('NULL')
         return 'if (!%s<npy_%s>(%s)) {%s}' % (
-            self.function, node.inputs[0].dtype,
-            ', '.join(list(inputs) + (outputs + ['NULL'])[:2]), sub['fail'])
+            self.function, node.inputs[0].dtype, ', '.join(arguments),
+            sub['fail'])
 
     def c_support_code(self):
         return _CODE
@@ -297,13 +258,8 @@ class _FusedOp(theano.gof.Op):
     def make_thunk(self, node, storage_map, compute_map, no_recycling,
                    impl=None):
         """Compile the Op in every mode: it has no Python implementation."""
-        hidden = theano.config.cxx
-        theano.config.cxx = (_cxx or [hidden])[-1]
-        try:
-            return super(_FusedOp, self).make_thunk(
-                node, storage_map, compute_map, no_recycling, impl='c')
-        finally:
-            theano.config.cxx = hidden
+        return super(_FusedOp, self).make_thunk(
+            node, storage_map, compute_map, no_recycling, impl='c')
 
     def c_compile_args(self):
         return ['-std=c++11']
@@ -351,8 +307,6 @@ class LSTM(_FusedOp):
             for state in node.outputs[1:]]
 
     def L_op(self, inputs, outputs, output_grads):
-        if not self.keep_state:
-            raise NotImplementedError('LSTM(keep_state=False) has no gradient')
         (h, state), dh = outputs, output_grads[0]
         dz, d_rows = LSTMGradient()(*(inputs[:4] + [state, dh]))
         dU = tensor.dot(state[:, -h.shape[2]:].T, dz)
@@ -372,6 +326,7 @@ class LSTMGradient(_FusedOp):
     word (N, 4D), and with respect to rows (M, 4D).
     """
 
+    __props__ = ('function',)  # code is not cached if this is empty
     function = 'lstm_backward'
     output_ndims = (2, 2)
 
@@ -380,16 +335,6 @@ class LSTMGradient(_FusedOp):
             'the LSTM layer in C++ has no second derivative; theano.scan has: '
             'set THEANO_FLAGS=fused_lstm=False')
 
-    # Theano does not cache the compiled code of an Op with empty __props__.
-    def __eq__(self, other):
-        return type(self) is type(other)
-
-    def __ne__(self, other):
-        return not self == other
-
-    def __hash__(self):
-        return hash(type(self))
-
 
 @theano.gof.local_optimizer([LSTM])
 def drop_unused_state(node):
@@ -397,41 +342,6 @@ def drop_unused_state(node):
     if isinstance(node.op, LSTM) and node.op.keep_state and (
             not node.outputs[1].clients):
         return {node.outputs[0]: LSTM(keep_state=False)(*node.inputs)}
-
-
-_cxx = []  # the compiler, where quick_mode has hidden it
-
-
-def has_scan(*outputs):
-    """Return whether a graph has theano.scan, which is slow without C."""
-    return any(each.owner and isinstance(each.owner.op, Scan)
-               for each in theano.gof.graph.ancestors(outputs))
-
-
-@contextlib.contextmanager
-def quick_mode(*outputs):
-    """Compile the LSTM layer only, and run all other Ops in NumPy.
-
-    The other Ops take little of the time of a prediction, but their C++ takes
-    ten seconds to compile. Yields a Mode, or None for the default mode, which
-    graphs with theano.scan need.
-    """
-    config = theano.config
-    if has_scan(*outputs) or not (
-            config.fused_lstm and config.cxx and config.device == 'cpu'
-            and config.mode == 'Mode' and config.linker == 'cvm'):
-        yield None
-        return
-    # Theano compiles code in several steps of building a function. Hide the
-    # compiler from all of them.
-    _cxx.append(config.cxx)
-    config.cxx = ''
-    try:
-        # The Python version of fused elementwise Ops is slow. Merging indices
-        # takes a fifth of the time to build, and saves nothing here.
-        yield theano.Mode().excluding('fusion', 'local_subtensor_merge')
-    finally:
-        config.cxx = _cxx.pop()
 
 
 # Run this after equal Ops have been merged: cost and gradient share a layer.

@@ -1,0 +1,165 @@
+"""The mode of predictions: what it compiles, alone, in threads and forks."""
+import os
+import signal
+import threading
+
+import numpy
+import pytest
+import theano
+from theano import tensor
+from theano.configparser import change_flags
+from theano.scan_module.scan_op import Scan
+
+import classify
+import imdb
+import lstm
+import reference
+from graphs import EXACT, assert_close, edited, nodes_of, some_params
+from lstm_support.kernel import LSTM, quick_mode
+
+OPTIONS = {'dim_proj': 4, 'n_words': 12, 'ydim': 2}
+REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2]]
+X, MASK, _ = imdb.prepare_data(REVIEWS, [0] * len(REVIEWS))
+
+
+def compiled_nodes(f):
+    """The Ops of a function that run in C."""
+    return [node.op for node, thunk in zip(f.fn.nodes, f.fn.thunks)
+            if hasattr(thunk, 'cthunk')]
+
+
+def in_quick_mode(params=None):
+    params = params or some_params(OPTIONS)
+    return lstm.build_model(lstm.init_tparams(params), OPTIONS,
+                            quick_mode()).f_pred_prob
+
+
+def test_the_layer_alone_runs_in_c_with_the_same_values():
+    params = some_params(OPTIONS)
+    f = in_quick_mode(params)
+    assert compiled_nodes(f) == [LSTM(keep_state=False)]
+    assert len(f.fn.thunks) > 20
+    assert_close(f(X, MASK), reference.probabilities(params, REVIEWS))
+
+
+def test_constants_are_folded_as_in_the_default_mode():
+    x = tensor.vector()
+    y = x * tensor.exp(tensor.constant(numpy.ones(3))).sum()
+    f, expected = [theano.function([x], y, mode=mode)
+                   for mode in (quick_mode(), None)]
+    assert len(f.maker.fgraph.apply_nodes) == 1
+    assert not compiled_nodes(f) and compiled_nodes(expected)
+    ones = lstm.numpy_floatX(numpy.ones(2))
+    numpy.testing.assert_allclose(f(ones), expected(ones), EXACT)
+
+
+def test_a_thread_that_compiles_at_the_same_time_gets_c(monkeypatch):
+    """While the layer is compiled, which is in the middle of building."""
+    compilers, functions = [], []
+
+    def compile_another():
+        x = tensor.vector()
+        compilers.append(theano.config.cxx)
+        functions.append(theano.function([x], tensor.exp(x) + 2))
+
+    def make_thunk(*arguments, **options):
+        thread = threading.Thread(target=compile_another)
+        thread.start()
+        thread.join()
+        return real(*arguments, **options)
+
+    real, compiler = LSTM.make_thunk, theano.config.cxx
+    monkeypatch.setattr(LSTM, 'make_thunk', make_thunk)
+    f = in_quick_mode()
+    assert compiled_nodes(f) == [LSTM(keep_state=False)]
+    assert compiler and compilers == [compiler] and theano.config.cxx == (
+        compiler)
+    assert len(compiled_nodes(functions[0])) == len(functions[0].fn.nodes)
+
+
+@pytest.mark.parametrize('flags', [
+    {'cxx': ''}, {'mode': 'FAST_COMPILE'}, {'linker': 'py'},
+    {'fused_lstm': False}], ids=str)
+def test_other_settings_of_theano_keep_their_mode(flags):
+    with change_flags(**flags):
+        assert quick_mode() is None
+
+
+def param_init_conv(options, params, prefix, rng):
+    dim = options['dim_proj']
+    params[prefix + '_W'] = lstm.numpy_floatX(rng.randn(dim, dim, 3, 1))
+    return params
+
+
+def conv_layer(tparams, state_below, options, prefix, mask):
+    """Convolve the words with filters three words wide, padded with zeros."""
+    images = (state_below * mask[:, :, None]).dimshuffle(1, 2, 0, 'x')
+    h = tensor.nnet.conv2d(images, tparams[prefix + '_W'], border_mode='half')
+    return tensor.tanh(h[:, :, :, 0]).dimshuffle(2, 0, 1)
+
+
+def conv_outputs(params, x, mask):
+    """The same in NumPy: a filter is reversed, as in Theano."""
+    inputs = params['Wemb'][x] * mask[:, :, None]
+    padded = numpy.pad(inputs, [(1, 1), (0, 0), (0, 0)], 'constant')
+    return numpy.tanh(sum(numpy.dot(
+        padded[k:k + len(x)], params['conv_W'][:, :, 2 - k, 0].T)
+        for k in range(3)))
+
+
+def test_a_convolution_that_needs_c_predicts(monkeypatch, dataset, tmp_path):
+    monkeypatch.setitem(lstm.layers, 'conv', (param_init_conv, conv_layer))
+    path = str(tmp_path / 'm.npz')
+    lstm.train_lstm(encoder='conv', dataset=dataset, saveto=path, dim_proj=4,
+                    n_words=30, max_epochs=1, dispFreq=1000)
+    params, _, model = classify.build(path)
+    x, mask, _ = imdb.prepare_data([[7, 9, 12, 10], [8, 20], [5]], [0] * 3)
+    h = conv_outputs(params, x, mask)
+    means = (h * mask[:, :, None]).sum(axis=0) / mask.sum(axis=0)[:, None]
+    scores = numpy.exp(0.5 * means.dot(params['U']) + params['b'])
+    assert_close(model.f_pred_prob(x, mask),
+                 scores / scores.sum(axis=1, keepdims=True))
+
+
+def test_a_layer_in_scan_is_compiled_and_announced_once(monkeypatch, capsys):
+    """In NumPy, scan takes some hundred times as long as in C."""
+    module = edited(('c_t = f * c + i * tensor.tanh(', 'c_t = f * c + i * ('))
+    monkeypatch.setitem(lstm.layers, 'lstm', (lstm.param_init_lstm,
+                                              module.lstm_layer))
+    f = in_quick_mode()
+    assert nodes_of(f, Scan) and len(compiled_nodes(f)) > 10
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('lstm_layers runs in theano.scan')
+
+
+def forked(f, expected):
+    """Fork a child that predicts; return its process id."""
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # kills a child that hangs
+        try:
+            os._exit(0 if numpy.array_equal(f(X, MASK), expected) else 1)
+        finally:
+            os._exit(2)
+    return child
+
+
+def test_forks_predict_while_a_thread_predicts():
+    f = in_quick_mode()
+    expected = f(X, MASK)
+    wrong, done = [], threading.Event()
+
+    def predict():
+        while not done.is_set():
+            if not numpy.array_equal(f(X, MASK), expected):
+                wrong.append(1)
+
+    thread = threading.Thread(target=predict)
+    thread.start()
+    try:
+        children = [forked(f, expected) for _ in range(12)]
+        codes = [os.waitpid(child, 0)[1] for child in children]
+    finally:
+        done.set()
+        thread.join()
+    assert codes == [0] * 12 and not wrong
