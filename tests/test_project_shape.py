@@ -18,8 +18,8 @@ BENCHMARKS = [os.path.relpath(path, ROOT) for path in sorted(
 PRODUCT = [os.path.relpath(path, ROOT) for path in sorted(
     glob.glob(os.path.join(ROOT, '*.py')) + glob.glob(
         os.path.join(ROOT, 'lstm_support', '**', '*.py'), recursive=True))]
-# Python 2.7 trains, too; it makes no data file and explains nothing. It needs none
-# of what mends Theano for Python 3.11.
+# Python 2.7 trains, too; it makes no data file and explains nothing, and
+# Theano runs there as it is.
 PYTHON_2 = [name for name in PRODUCT if re.match(
     'lstm.py|imdb.py|lstm_support/(__init__|terminal|splits|storage|training|'
     'kernel|theano_fixes/(?!importer|old_numpy))', name)]
