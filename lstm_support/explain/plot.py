@@ -20,8 +20,8 @@ def plot(history, path):
         matplotlib.use('Agg')
         from matplotlib import pyplot
     except ImportError:
-        raise ImportError('drawing needs matplotlib: pip install -r '
-                          'requirements-dev.txt, or start with "uv run"')
+        raise ImportError('drawing needs matplotlib: pip install '
+                          'matplotlib, or start with "uv run --extra plot"')
     update, cost, train, valid, test = history.T
     best = len(valid) - 1 - int(valid[::-1].argmin())  # the last minimum
     figure, (upper, lower) = pyplot.subplots(
