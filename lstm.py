@@ -41,19 +41,21 @@ except ImportError as error:
 import numpy
 import theano
 from theano import tensor
+from theano.configparser import change_flags
 
 import imdb
 from imdb import get_minibatches_idx
 from lstm_support import kernel
 from lstm_support.terminal import log
 from lstm_support.training import (
-    memory, metrics, options as opt, parallel, report, rows as sparse,
-    state as checkpoint, vectors)
-from lstm_support.storage import (  # noqa: F401  part of the interface
-    load_history, load_options, load_params, load_words, save_model)
-from lstm_support.training.metrics import (  # noqa: F401  as well
-    missing, pred_error, pred_probs)
+    average as averages, memory, metrics, options as opt, parallel, report,
+    rows as sparse, state as checkpoint, vectors)
 from lstm_support.training.random_streams import MRG_RandomStreams
+# Names that users of this module expect here, as in 2014.
+from lstm_support.training.metrics import (  # noqa: F401
+    missing, pred_error, pred_probs, scores)
+from lstm_support.storage import (  # noqa: F401
+    load_history, load_options, load_params, load_words, save_model)
 
 SEED = 123
 MAX_WORDS = 2 ** 18  # per minibatch in evaluation, padding included
@@ -81,8 +83,9 @@ def get_dataset(name):
 
 def dataset_words(name):
     """Return the :class:`imdb.Corpus` of a data set without its sets."""
-    if getattr(get_dataset(name)[0], 'func', None) is imdb.load_dataset:
-        return imdb.dataset_words(name)
+    load = get_dataset(name)[0]
+    if getattr(load, 'func', None) is imdb.load_dataset:
+        return imdb.dataset_words(*load.args, **load.keywords)
     return imdb.Corpus()
 
 
@@ -120,10 +123,19 @@ def param_init_bilstm(options, params, prefix='bilstm', rng=numpy.random):
     return params
 
 
-def n_units(options):
-    """Return the number of outputs of the layer per time step."""
-    return options['dim_proj'] * (
-        2 if options.get('encoder') == 'bilstm' else 1)
+def n_features(params, options):
+    """Return the number of inputs of the classifier, F.
+
+    It is a length in the graph of :func:`encode`, so layers and poolings may
+    have outputs of any width. Theano infers it without computing them.
+    """
+    x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
+    with change_flags(fused_lstm=False):
+        _, proj = encode(init_tparams(params), options, x, mask)
+    f_width = theano.function(
+        [x, mask], proj.shape[1], mode=theano.Mode('py', 'fast_run'),
+        on_unused_input='ignore')
+    return int(f_width([[0]], numpy_floatX([[1]])))
 
 
 def init_params(options):
@@ -138,19 +150,23 @@ def init_params(options):
     Returns
     -------
     OrderedDict of str to ndarray
-        ``Wemb`` (V, D) embedding, uniform in [0, 0.01); layer parameters, see
-        :func:`param_init_lstm`; classifier ``U`` (F, C), 0.01 N(0, 1), and
-        ``b`` (C,), 0. The classifier has F = D inputs. A second direction
-        doubles F, and so does a second pooling.
+        ``Wemb`` (V, D) embedding, uniform in [0, 0.01); parameters of the
+        layer, see :func:`param_init_lstm`, and of the pooling, if it has any;
+        classifier ``U`` (F, C), 0.01 N(0, 1), and ``b`` (C,), 0.
     """
     rng = numpy.random.RandomState(options.get('seed', SEED))
     dim, encoder = options['dim_proj'], options.get('encoder', 'lstm')
-    features = n_units(options) * len(poolings[options.get('pooling', 'mean')])
     params = collections.OrderedDict()
     params['Wemb'] = numpy_floatX(0.01 * rng.rand(options['n_words'], dim))
     params = opt.call(get_layer(encoder)[0], options, params, prefix=encoder,
                       rng=rng)
-    params['U'] = numpy_floatX(0.01 * rng.randn(features, options['ydim']))
+    pooling = options.get('pooling', 'mean')
+    if isinstance(poolings[pooling], tuple):  # it has parameters
+        n_units = n_features(params, dict(options, pooling='mean'))
+        params = poolings[pooling][0](options, params, prefix=pooling, rng=rng,
+                                      n_units=n_units)
+    params['U'] = numpy_floatX(
+        0.01 * rng.randn(n_features(params, options), options['ydim']))
     params['b'] = numpy_floatX(numpy.zeros(options['ydim']))
     return params
 
@@ -251,7 +267,8 @@ def bilstm_layer(tparams, state_below, options, prefix='bilstm', mask=None):
     return tensor.concatenate([forward, backward[::-1]], axis=2)
 
 
-# Functions that initialize and apply a layer. Yours take the same arguments.
+# Functions that initialize and apply a layer. Yours take the same arguments;
+# its outputs may have any width, and may be pooled already, (n, F).
 # To add one: layers['mine'] = (initialize, apply); train_lstm(encoder='mine').
 layers = {'lstm': (param_init_lstm, lstm_layer),
           'bilstm': (param_init_bilstm, bilstm_layer)}
@@ -280,11 +297,25 @@ class Model(collections.namedtuple(
         'Model', 'use_noise x mask y f_pred_prob f_pred cost')):
     """The seven values of :func:`build_model`.
 
-    Two symbolic attributes serve explanations of predictions: the outputs
-    h (T, n, D) of the layer and the probabilities prob (n, C).
+    Three more are attributes: the outputs h (T, n, D) of the layer, the
+    probabilities prob (n, C), and the weights that ``decay_c`` shrinks.
     """
 
-    h = prob = None
+    h = prob = weights = None
+
+
+def encode(tparams, options, x, mask):
+    """Return the outputs h (T, n, D) of the layer, and pooled ones (n, F).
+
+    F = D for one direction and one pooling; a second one doubles it. Add
+    layers here; :func:`init_params` adds their parameters.
+    """
+    encoder = options.get('encoder', 'lstm')
+    emb = tparams['Wemb'][x]                                # (T, n, D)
+    h = get_layer(encoder)[1](tparams, emb, options, prefix=encoder,
+                              mask=mask)                    # (T, n, D)
+    proj = h if h.ndim == 2 else pool(tparams, h, options, mask)  # (n, F)
+    return h, proj
 
 
 def build_model(tparams, options, mode=None):
@@ -299,23 +330,17 @@ def build_model(tparams, options, mode=None):
         ``use_dropout``, ``seed`` and ``class_weights``, a list of C numbers
         w.
     mode : theano.Mode, optional
-        Compilation mode of f_pred_prob, for a model that is not trained.
-        Its predictions never use dropout.
+        Compilation mode of f_pred_prob.
 
     Returns
     -------
     use_noise : shared floatX scalar
-        1 turns dropout on, 0 off.
-    x : int64 matrix, shape (T, n)
-        Symbolic word ids.
-    mask : floatX matrix, shape (T, n)
-        Symbolic mask: 1 for words, 0 for padding.
-    y : int64 vector, shape (n,)
-        Symbolic labels.
-    f_pred_prob : function
-        ``f_pred_prob(x, mask)`` gives the probabilities, (n, C) floatX.
-    f_pred : function
-        ``f_pred(x, mask)`` gives the most probable labels, (n,) int64.
+        1 turns dropout on in the cost, 0 off.
+    x, mask, y : int64 matrix (T, n), floatX matrix (T, n), int64 vector (n,)
+        Symbolic word ids; 1 for words and 0 for padding; labels.
+    f_pred_prob, f_pred : function
+        ``f_pred_prob(x, mask)`` gives the probabilities, (n, C) floatX, and
+        ``f_pred(x, mask)`` the most probable labels, (n,) int64.
     cost : floatX scalar
         Symbolic mean negative log likelihood, in nats. With class weights,
         the mean of ``-w[y] log p[y]``.
@@ -326,13 +351,7 @@ def build_model(tparams, options, mode=None):
     mask = tensor.matrix('mask')
     y = tensor.vector('y', dtype='int64')
 
-    encoder = options.get('encoder', 'lstm')
-    emb = tparams['Wemb'][x]                                # (T, n, D)
-    h = get_layer(encoder)[1](tparams, emb, options, prefix=encoder,
-                              mask=mask)                    # (T, n, D)
-    proj = h if h.ndim == 2 else tensor.concatenate(        # (n, F)
-        [pool(h, mask) for pool in poolings[options.get('pooling', 'mean')]],
-        axis=1)
+    h, proj = encode(tparams, options, x, mask)             # (n, F)
     if options.get('use_dropout', True):
         proj = dropout_layer(proj, use_noise, trng)
     prob = tensor.nnet.softmax(tensor.dot(proj, tparams['U'])
@@ -343,20 +362,18 @@ def build_model(tparams, options, mode=None):
         cost *= tensor.constant(numpy_floatX(options['class_weights']))[y]
     cost = cost.mean()
 
-    # As in 2014, a prediction draws random numbers, which changes the dropout
-    # of later updates. A model that is not trained draws none.
-    in_use = {} if mode is None else dict(
-        mode=mode,
+    # A prediction uses no dropout and draws no random numbers, so that it
+    # changes nothing in a training.
+    f_pred_prob = theano.function(
+        [x, mask], prob, name='f_pred_prob', mode=mode,
         givens=[(use_noise, tensor.constant(numpy_floatX(0.)))],
         no_default_updates=True)
-    f_pred_prob = theano.function([x, mask], prob, name='f_pred_prob',
-                                  **in_use)
 
     def f_pred(x, mask):
         return f_pred_prob(x, mask).argmax(axis=1)
 
     model = Model(use_noise, x, mask, y, f_pred_prob, f_pred, cost)
-    model.h, model.prob = h, prob
+    model.h, model.prob, model.weights = h, prob, tparams['U']
     return model
 
 
@@ -387,8 +404,20 @@ def max_over_words(h, mask):
 
 
 # Functions that pool the outputs h over the words, for the classifier.
+# To add one: poolings['mine'] = [f], and then train_lstm(pooling='mine'). One
+# with parameters is (initialize, apply), functions like those of a layer;
+# initialize also gets n_units, the width of h.
 poolings = {'mean': [mean_over_words], 'max': [max_over_words],
             'both': [mean_over_words, max_over_words]}
+
+
+def pool(tparams, h, options, mask):
+    """Pool outputs h (T, n, D) over the words of each review: (n, F)."""
+    pooling = options.get('pooling', 'mean')
+    if isinstance(poolings[pooling], tuple):
+        return poolings[pooling][1](tparams, h, options, prefix=pooling,
+                                    mask=mask)
+    return tensor.concatenate([f(h, mask) for f in poolings[pooling]], axis=1)
 
 
 # ---- Optimizers -------------------------------------------------------------
@@ -498,6 +527,11 @@ def adam(lr, tparams, grads, x, mask, y, cost):
     return _compile(lr, [x, mask, y], cost, moved, updates)
 
 
+# Optimizers by name. train_lstm also takes a function like these.
+optimizers = {'adadelta': adadelta, 'rmsprop': rmsprop, 'sgd': sgd,
+              'adam': adam}
+
+
 # ---- Training ---------------------------------------------------------------
 
 class EarlyStopping(object):
@@ -525,80 +559,81 @@ class EarlyStopping(object):
         return self.bad_counter > self.patience
 
 
-# The options of train_lstm. Their defaults are in its signature.
+# The options of train_lstm: name, default, values, meaning.
 OPTIONS = [opt.Option(*row) for row in (
-    ('dim_proj', opt.integer(1), 'units of the embedding and of the LSTM'),
-    ('patience', opt.integer(0), 'validations in a row without a new lowest '
-     'error; after more, training stops'),
-    ('max_epochs', opt.integer(0), 'maximum passes through the training set'),
-    ('dispFreq', opt.integer(1), 'updates between two lines of progress'),
-    ('decay_c', opt.number(0), 'weight of (U ** 2).sum() in the cost'),
-    ('lrate', opt.number(above=0), 'learning rate of sgd, rmsprop and adam; '
-     'adadelta has none'),
-    ('n_words', opt.integer(3), 'words in the vocabulary, with padding and '
-     'unknown'),
-    ('optimizer', opt.function(adadelta, rmsprop, sgd, adam),
-     'rule that moves the parameters'),
-    ('encoder', opt.text('a key of lstm.layers', lambda v: v in layers),
-     'layer over the embedded words'),
-    ('saveto', opt.path('the path of a .npz file, or None', '.npz'),
+    ('dim_proj', 128, opt.integer(1), 'units of the embedding and the layer'),
+    ('patience', 10, opt.integer(0), 'validations in a row without a new '
+     'lowest error; after more, training stops'),
+    ('max_epochs', 5000, opt.integer(0), 'maximum passes through the training '
+     'set'),
+    ('dispFreq', 10, opt.integer(1), 'updates between two lines of progress'),
+    ('decay_c', 0., opt.number(0), 'weight of (U ** 2).sum() in the cost'),
+    ('lrate', 0.0001, opt.number(above=0), 'learning rate of sgd, rmsprop and '
+     'adam; adadelta has none'),
+    ('n_words', 10000, opt.integer(3), 'words in the vocabulary, with padding '
+     'and unknown'),
+    ('optimizer', adadelta, opt.function(optimizers), 'rule that moves the '
+     'parameters'),
+    ('encoder', 'lstm', opt.key(layers, 'lstm.layers'), 'layer over the '
+     'embedded words'),
+    ('saveto', 'lstm_model.npz', opt.path('the path of a .npz file, or None',
+                                          '.npz'),
      'file to save the model to; None: none'),
-    ('validFreq', opt.integer(1, also=(-1, 'once per epoch')),
+    ('validFreq', 370, opt.integer(1, also=(-1, 'once per epoch')),
      'updates between two validations'),
-    ('saveFreq', opt.integer(1, also=(-1, 'once per epoch')),
+    ('saveFreq', 1110, opt.integer(1, also=(-1, 'once per epoch')),
      'updates between two saves'),
-    ('maxlen', opt.integer(2, also=(None, 'reviews of any length')),
+    ('maxlen', 100, opt.integer(2, also=(None, 'reviews of any length')),
      'train on reviews of fewer words than this'),
-    ('batch_size', opt.integer(1), 'reviews per minibatch in training'),
-    ('valid_batch_size', opt.integer(1), 'reviews per minibatch in '
+    ('batch_size', 16, opt.integer(1), 'reviews per minibatch in training'),
+    ('valid_batch_size', 64, opt.integer(1), 'reviews per minibatch in '
      'evaluation'),
-    ('dataset', opt.path("'imdb', 'sample', a data file or a key of "
-                         'lstm.datasets', none=False), 'data set to train on'),
-    ('noise_std', opt.number(0), 'no effect, as in 2014'),
-    ('use_dropout', opt.boolean, "drop half of the classifier's inputs"),
-    ('reload_model', opt.path('the path of a .npz file, or None'),
-     'model to start from; rows of Wemb go by word, where words are known'),
-    ('test_size', opt.integer(0, also=(-1, 'all')),
+    ('dataset', 'imdb', opt.path("'imdb', 'sample', a data file or a key of "
+                                 'lstm.datasets', none=False),
+     'data set to train on'),
+    ('noise_std', 0., opt.number(0), 'no effect, as in 2014'),
+    ('use_dropout', True, opt.boolean, "drop half of the classifier's inputs"),
+    ('reload_model', None, opt.path('the path of a .npz file, or None'),
+     'model whose parameters initialize this run; embedding rows are matched '
+     'by word if both have a dictionary'),
+    ('test_size', -1, opt.integer(0, also=(-1, 'all')),
      'test reviews to use, chosen at random; 0: all'),
-    ('seed', opt.integer(1, 2147462578),  # bounds of MRG_RandomStreams
+    ('seed', SEED, opt.integer(1, 2147462578),  # bounds of MRG_RandomStreams
      'same seed, flags, CPU and NumPy: same numbers'),
-    ('pool_lengths', opt.boolean, 'length bucketing, for little padding'),
-    ('word_dropout', opt.number(0, below=1), "rate at which a review's words "
-     'become unknown in training'),
-    ('clip_c', opt.number(1e-30, 1e30, also=(0, 'no clipping')), 'maximum L2 '
-     'norm of the gradient'),
-    ('class_weight', opt.text("'balanced', or None",
-                              lambda v: v == 'balanced', also=(None,)),
-     'balanced: weigh a review in the cost by N / (C N_k), where N_k of the N '
-     'training reviews have its class'),
-    ('vectors', opt.path('the path of a text file, or None'),
-     'word vectors to start from, of GloVe or word2vec'),
-    ('pooling', opt.choice(*sorted(poolings)), 'what the classifier sees of '
-     'the outputs for the words of a review'),
-    ('average', opt.number(0, below=1), 'decay of a moving average of the '
+    ('pool_lengths', True, opt.boolean, 'length bucketing, for little '
+     'padding'),
+    ('word_dropout', 0., opt.number(0, below=1), "rate at which a review's "
+     'words become unknown in training'),
+    ('clip_c', 0., opt.number(1e-30, 1e30, also=(0, 'no clipping')),
+     'maximum L2 norm of the gradient'),
+    ('class_weight', None, opt.choice('balanced', None), 'balanced: weigh a '
+     'review in the cost by N / (C N_k), where N_k of the N training reviews '
+     'have its class'),
+    ('vectors', None, opt.path('the path of a text file, or None'), 'word '
+     'vectors to start from, of GloVe or word2vec'),
+    ('pooling', 'mean', opt.key(poolings, 'lstm.poolings'), 'what the '
+     'classifier sees of the outputs for the words of a review'),
+    ('average', 0., opt.number(0, below=1), 'decay of a moving average of the '
      'parameters, which is evaluated and saved; 0: no average'),
-    ('schedule', opt.choice('constant', 'linear'),
+    ('schedule', 'constant', opt.choice('constant', 'linear'),
      'linear: lrate falls to 0 at the end of max_epochs'),
-    ('split', opt.choice('group', 'random'), 'group: where films are known, '
-     'none is in training and validation; random: as in 2014'),
-    ('valid_portion', opt.number(above=0, below=1),
-     'share of the training reviews to validate on'),
-    ('train_eval_size', opt.integer(1, also=(-1, 'all')),
-     'training reviews, chosen at random, that a validation evaluates'),
-    ('resume', opt.boolean, 'continue the training that wrote saveto'))]
+    ('split', 'group', opt.choice('group', 'random'), 'group: no film appears '
+     'in both training and validation, if films are known; random: as in '
+     '2014'),
+    ('valid_portion', 0.05, opt.number(above=0, below=1), 'share of the '
+     'training reviews to validate on'),
+    ('train_eval_size', -1, opt.integer(1, also=(-1, 'all')), 'training '
+     'reviews, chosen at random, that a validation evaluates'),
+    ('resume', False, opt.boolean, 'continue the training that wrote saveto'))]
+
+# What a training adds to its options. train_lstm ignores them, so that
+# train_lstm(**load_options('lstm_model.npz')) trains in the same way again.
+FACTS = ('ydim', 'n_train', 'classes', 'class_weights', 'tokenizer',
+         'fingerprint')
 
 
-@opt.documented(OPTIONS)
-def train_lstm(
-        dim_proj=128, patience=10, max_epochs=5000, dispFreq=10, decay_c=0.,
-        lrate=0.0001, n_words=10000, optimizer=adadelta, encoder='lstm',
-        saveto='lstm_model.npz', validFreq=370, saveFreq=1110, maxlen=100,
-        batch_size=16, valid_batch_size=64, dataset='imdb', noise_std=0.,
-        use_dropout=True, reload_model=None, test_size=-1, seed=SEED,
-        pool_lengths=True, word_dropout=0., clip_c=0., class_weight=None,
-        vectors=None, pooling='mean', average=0., schedule='constant',
-        split='group', valid_portion=0.05, train_eval_size=-1, resume=False,
-        **unknown):
+@opt.takes(OPTIONS, FACTS)
+def train_lstm(options):
     """Train the model, keep its best parameters and save them.
 
     Parameters
@@ -625,77 +660,72 @@ def train_lstm(
         After SIGINT (Ctrl-C), SIGTERM or SIGHUP, when everything is saved and
         reported. Its code is 128 plus the number of the signal.
     """
-    options = dict(locals())
-    options.update(options.pop('unknown'))
-    options = opt.check(OPTIONS, options, 'train_lstm')
     if options['resume'] and not options['saveto']:
         raise ValueError('resume=True needs the saveto of the training to '
                          'continue')
-    with parallel.processes() as group, (
-            checkpoint.sole_writer(group.first and options['saveto'])):
-        training = Training(options, group)
-        fault = None
-        with report.Signals() as signals:
-            try:
-                training.run(signals)
-            except (FloatingPointError, MemoryError) as error:
-                fault = group.common(error)
-            errors = training.finish(fault)
-        group.exit_after(signals)
-    return errors
+    # With mpiexec, all processes train together.
+    return parallel.run(Training, options)
 
 
 class Training(object):
-    """The data, compiled functions and state of a training run."""
+    """The data, compiled functions and state of a training run.
+
+    :func:`parallel.run` calls compile, restore, run and finish, in this order.
+    `group` are the processes that train together; without mpiexec, one.
+    """
 
     def __init__(self, options, group):
         self.options, self.group = options, group
-        optimizer = options['optimizer']
-        options['optimizer'] = opt.name_of(optimizer)
+        # Files have the name of the optimizer, since JSON has no functions.
+        self.optimizer = options['optimizer']
+        options['optimizer'] = opt.name_of(self.optimizer)
         log.info('Options: ' + ', '.join('%s=%s' % item
                                          for item in options.items()))
+        # Shuffles the minibatches. Dropout has random numbers of its own.
         self.rng = numpy.random.RandomState(options['seed'])
-        with group.agreed():
-            self.load_data()
-            data = checkpoint.fingerprint([self.train, self.valid, self.test])
-            # The run configuration; resuming compares it with the saved one.
-            config = dict(options, floatX=theano.config.floatX, data=data)
-            self.saver = checkpoint.Saver(group.first and options['saveto'],
-                                          options['resume'], config)
-            params = init_params(options)
-            if group.first and not self.saver.resumed:
-                self.initialize(params)
-            memory.check_update(self.train[0], options['batch_size'],
-                                n_units(options) * params['Wemb'].itemsize)
-        group.check_equal(data=[data], options=sorted(config.items()))
-        with group.first_compiles():
-            self.compile(init_tparams(params), optimizer)
-        self.saver.restore(self.state, group)
+        self.load_data()
+        # A run is resumed only if these agree with the saved ones.
+        self.config = dict(options, floatX=theano.config.floatX, **dict(
+            checkpoint.fingerprints([self.train, self.valid, self.test],
+                                    self.dictionary)))
+        self.saver = checkpoint.Saver(group.first and options['saveto'],
+                                      options['resume'], self.config)
+        params = init_params(options)
+        # The other processes get the parameters of the first.
+        if group.first and not self.saver.resumed:
+            self.initialize(params)
+        memory.check_update(
+            self.train[0], options['batch_size'],
+            params['U'].shape[0] * params['Wemb'].itemsize)
+        self.tparams = init_tparams(params)
 
     def load_data(self):
         """Load the data sets; store their properties in the options."""
         log.info('Reading the data set')
         options, name = self.options, self.options['dataset']
         load, self.prepare_data = get_dataset(name)
+        # A loader of your own gets those of these options that it has.
         self.train, self.valid, self.test = sets = opt.call(
-            load, verbose=True, **dict((key, options[key]) for key in (
-                'n_words', 'valid_portion', 'maxlen', 'seed', 'split')))
-        known = dataset_words(name)
+            load, n_words=options['n_words'], maxlen=options['maxlen'],
+            valid_portion=options['valid_portion'], split=options['split'],
+            seed=options['seed'], verbose=True)
+        about = dataset_words(name)
         options['ydim'] = imdb.check_sets(sets, name, options['maxlen'],
-                                          known.classes)
+                                          about.classes)
         options['n_train'] = len(self.train[0])
+        options['classes'] = imdb.class_names(about.classes, options['ydim'],
+                                              name)
         if options['class_weight']:
             options['class_weights'] = metrics.balanced(self.train[1])
         self.test = metrics.sample(self.test, options['test_size'], self.rng)
+        # What validations evaluate; the same reviews each time.
         self.train_sample = metrics.sample(
             self.train, options['train_eval_size'],
             numpy.random.RandomState(options['seed']))
-        options['classes'] = imdb.class_names(known.classes, options['ydim'],
-                                              name)
-        if known.tokenizer:
+        if about.tokenizer:
             options['dataset'] = imdb.dataset_name(name)
-        self.dictionary = known.dictionary
-        self.words = checkpoint.known_words(known, options)
+        self.dictionary = about.dictionary
+        self.words = checkpoint.known_words(about, options)
 
     def initialize(self, params):
         """Replace random parameters by word vectors or a saved model."""
@@ -707,34 +737,33 @@ class Training(object):
             checkpoint.start_from(options['reload_model'], params,
                                   self.dictionary, options)
 
-    def compile(self, tparams, optimizer):
+    def compile(self):
         """Build the graph, compile its functions and make the state."""
-        options = self.options
+        options, tparams = self.options, self.tparams
         log.info('Building and compiling the model')
         start = time.time()
-        self.use_noise, x, mask, y, _, self.f_pred, cost = build_model(
+        self.use_noise, x, mask, y, _, f_pred, cost = model = build_model(
             tparams, options)
         if options['decay_c'] > 0.:
             cost += numpy_floatX(options['decay_c']) * (
-                tparams['U'] ** 2).sum()
+                model.weights ** 2).sum()
         grads = tensor.grad(cost, wrt=list(tparams.values()))
-        cost, grads = self.group.summed([x, mask, y], tparams, cost, grads)
+        optimizer = self.optimizer
         if options['clip_c'] > 0.:
-            grads = sparse.clip_gradients(grads, options['clip_c'])
+            optimizer = sparse.clipped(optimizer, options['clip_c'])
+        # Several processes sum their gradients first, then clip and update.
+        optimizer, self.f_pred = self.group.divided(optimizer, f_pred)
         self.f_grad_shared, self.f_update = optimizer(
             tensor.scalar('lr'), tparams, grads, x, mask, y, cost)
-        self.f_grad_shared = self.group.divided(self.f_grad_shared)
-        self.f_pred = self.group.prediction(self.f_pred)
+        functions = [self.f_grad_shared, self.f_update]
+        self.average = options['average'] and averages.Average(
+            tparams, options['average'], self.f_update)
+        if self.average:
+            functions.append(self.average.add)
         log.info('Compiled in %.1f s' % (time.time() - start))
-        self.average = options['average'] and sparse.Average(
-            tparams, grads, [x, mask, y], options['average'],
-            every_row=optimizer not in (adadelta, adam, sgd))
-        self.tparams = tparams
         self.stopping = EarlyStopping(options['patience'])
-        self.state = checkpoint.Progress(
-            tparams, [self.f_grad_shared, self.f_update] + (
-                self.average.functions if self.average else []),
-            self.rng, self.stopping)
+        self.state = checkpoint.Progress(tparams, functions, self.rng,
+                                         self.stopping)
         self.epoch_size = -(-len(self.train[0]) // options['batch_size'])
 
     def minibatches(self):
@@ -747,18 +776,22 @@ class Training(object):
             batches = get_minibatches_idx(
                 len(reviews), options['batch_size'], shuffle=True,
                 rng=self.rng, lengths=lengths)
+            # A resumed run shuffles its epoch again, and skips what was done.
             for _, index in batches[state.batch:]:
                 x, mask, y = self.prepare_data([reviews[n] for n in index],
                                                [labels[n] for n in index])
                 if options['word_dropout']:
+                    # The update is part of the seed: a resumed run drops
+                    # the same words.
                     x = imdb.drop_words(x, mask, options['word_dropout'],
                                         [options['seed'], state.update])
                 yield x, mask, y
             state.next_epoch()
 
-    def run(self, signals):
+    def run(self, stopped):
         """Update, validate and save until the training ends.
 
+        `stopped()` returns whether it should end after the current update.
         Raises a FloatingPointError if a number is not finite.
         """
         options, state = self.options, self.state
@@ -766,21 +799,22 @@ class Training(object):
             self.epoch_size if options[name] == -1 else options[name]
             for name in ('validFreq', 'saveFreq')]
         log.info('%d training, %d validation and %d test reviews' % (
-               len(self.train[0]), len(self.valid[0]), len(self.test[0])))
+            len(self.train[0]), len(self.valid[0]), len(self.test[0])))
         self.status = report.Status(self.epoch_size, options['dispFreq'],
-                                      state.update)
+                                    state.update)
+        self.use_noise.set_value(numpy_floatX(1.))
         for x, mask, y in self.minibatches():
-            if self.stopping.done or self.group.stops(signals):
+            if self.stopping.done or stopped():
                 break
-            self.use_noise.set_value(numpy_floatX(1.))
             cost = self.f_grad_shared(x, mask, y)
             state.update += 1
             state.batch += 1
             if not numpy.isfinite(cost):
                 raise FloatingPointError('the cost is %s' % cost)
-            if self.average:
-                self.average.add(x, mask, y, state.update - 1)
+            if self.average:  # before the rows of this minibatch move
+                self.average.add(state.update - 1)
             self.f_update(self.rate())
+            # Sum and number of the costs since the last validation.
             state.costs = [state.costs[0] + float(cost), state.costs[1] + 1]
             self.status.show(state.epoch, state.batch, state.update, cost,
                              self.stopping.best_err)
@@ -807,8 +841,8 @@ class Training(object):
 
     def errors(self, train):
         """Return the error rates on `train` and the other two sets."""
-        self.use_noise.set_value(numpy_floatX(0.))
         sets = train, self.valid, self.test
+        # Reviews of similar length together, long ones in small minibatches.
         iterators = [get_minibatches_idx(
             len(reviews), self.options['valid_batch_size'],
             lengths=[len(review) for review in reviews], max_words=MAX_WORDS)
@@ -823,10 +857,12 @@ class Training(object):
         state = self.state
         current, averaged = unzip(self.tparams), self.averaged()
         self.group.check_equal(parameters=current.values())
+        # The average is evaluated; training goes on with the parameters.
         zipp(averaged, self.tparams)
         train_err, valid_err, test_err = self.errors(self.train_sample)
         zipp(current, self.tparams)
         mean_cost, state.costs = state.costs[0] / state.costs[1], [0., 0]
+        # A row of load_history.
         state.history.append([state.update, mean_cost, train_err, valid_err,
                               test_err])
         self.status.clear()
@@ -835,11 +871,14 @@ class Training(object):
         if self.stopping.is_best(valid_err):
             state.best_params = averaged
         if self.stopping.done:
-            log.info('Stopping early: %d validations without a new lowest error'
-                     % self.stopping.bad_counter)
+            log.info('Stopping early: %d validations without a new lowest '
+                     'error' % self.stopping.bad_counter)
 
     def model(self, **errors):
-        """Return the contents of a model file, for :func:`save_model`."""
+        """Return the contents of a model file, for :func:`save_model`.
+
+        Before the first validation, the current parameters are the best.
+        """
         history = self.state.history_array()
         return dict(self.words, history=history, history_errs=history[:, 3:],
                     options=self.options,
@@ -858,10 +897,12 @@ class Training(object):
         self.status.close()
         state = self.state
         if fault and state.best_params is None:
-            raise opt.failure(fault, self.options, state.update,
-                              'before the first validation')
+            raise report.failure(fault, self.options, state.update,
+                                 'before the first validation')
+        # Computing the errors may take long, and a second signal ends it. So
+        # save first, unless the state has the numbers that are not finite.
         if not fault:
-            self.save()  # first: computing the errors may take long
+            self.save()
         state.best_params = state.best_params or self.averaged()
         zipp(state.best_params, self.tparams)
         errors = self.errors(self.train)
@@ -870,11 +911,13 @@ class Training(object):
             log.info(line)
         log.info('Errors of the best parameters: train %.4f  valid %.4f  test '
                  '%.4f' % errors)
-        saved = self.saver.save_final(self.model(**dict(
-            zip(('train_err', 'valid_err', 'test_err'), errors))))
+        model = self.model(train_err=errors[0], valid_err=errors[1],
+                           test_err=errors[2])
+        with self.group.agreed():
+            saved = self.saver.save_final(model)
         self.status.summarize(state.update)
         if fault:
-            raise opt.failure(
+            raise report.failure(
                 fault, self.options, state.update, 'training stopped' + (
                     ', and the best model so far is in %s' % saved if saved
                     else ''))
@@ -884,9 +927,9 @@ class Training(object):
 def command_line(**changed):
     """Return options: defaults, then `changed`, then the command line."""
     return opt.from_command_line(
-        OPTIONS, dict(opt.defaults(train_lstm), **changed),
-        'Train an LSTM to classify reviews.', commands={
-            'python classify.py': ('predict', 'evaluate', 'plot')})
+        OPTIONS, dict(opt.defaults(OPTIONS), **changed),
+        'Train an LSTM to classify reviews.',
+        {'python classify.py': ('predict', 'evaluate', 'plot')})
 
 
 if __name__ == '__main__':

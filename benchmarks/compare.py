@@ -210,9 +210,9 @@ def ours(sets, settings, path):
     class Timed(lstm.Training):
         """Records the seconds of training, without those of evaluation."""
 
-        def run(self, signals):
+        def run(self, stopped):
             self.began = time.process_time()
-            super().run(signals)
+            super().run(stopped)
 
         def validate(self):
             start = time.process_time()

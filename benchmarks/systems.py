@@ -64,11 +64,10 @@ def theano_system(sizes, kind):
     grads = tensor.grad(cost, list(tparams.values()))
     if kind == 'plain':  # as products, gradients are dense to the optimizers
         grads = [1. * grad for grad in grads]
-    cost, grads = GROUP.summed([x, mask, y], tparams, cost, grads)
-    f_grad_shared, f_update = lstm.adadelta(
+    adadelta, f_pred = GROUP.divided(
+        lstm.adadelta, f_pred_prob if GROUP.size == 1 else f_pred)
+    f_grad_shared, f_update = adadelta(
         tensor.scalar(), tparams, grads, x, mask, y, cost)
-    f_grad_shared = GROUP.divided(f_grad_shared)
-    f_pred = GROUP.prediction(f_pred_prob if GROUP.size == 1 else f_pred)
 
     def train(batch):
         f_grad_shared(*batch)

@@ -1605,11 +1605,7 @@ SECOND_PARAMS = (
     "    params['U'] = numpy_floatX(",
     "    params = param_init_lstm(options, params, 'lstm2', rng)\n"
     "    params['U'] = numpy_floatX(")
-POOLED = (
-    'proj = h if h.ndim == 2 else tensor.concatenate(        # (n, F)\n'
-    "        [pool(h, mask) for pool in poolings[options.get('pooling', 'mean'"
-    ')]],\n'
-    '        axis=1)')
+POOLED = 'proj = h if h.ndim == 2 else pool(tparams, h, options, mask)'
 SECOND_LAYER = (
     POOLED, "h = lstm_layer(tparams, h, options, 'lstm2', mask)\n"
     '    ' + POOLED)

@@ -161,21 +161,22 @@ def test_all_functions_of_a_training_run_layers_in_c(dataset, monkeypatch,
 
     real = lstm.build_model
     monkeypatch.setattr(lstm, 'build_model', build_model)
-    options = dict(lstm.opt.defaults(lstm.train_lstm), **dict(
+    options = dict(lstm.opt.defaults(lstm.OPTIONS), **dict(
         TINY, dataset=dataset, encoder='bilstm', optimizer=lstm.adam,
         saveto=None, **options))
     training = lstm.Training(lstm.opt.check(lstm.OPTIONS, options, ''),
                              lstm.parallel.Alone())
+    training.compile()
     in_use, in_training = models[0].f_pred_prob, training.f_grad_shared
     assert nodes_of(in_use, LSTM) == [LSTM(keep_state=False)] * 2
     assert nodes_of(in_training, LSTM) == [LSTM(keep_state=True)] * 2
     assert len(nodes_of(in_training, LSTMGradient)) == 2
     for f in [in_use, in_training, training.f_update] + (
-            training.average.functions if options['average'] else []):
+            [training.average.add] if options['average'] else []):
         assert not nodes_of(f, Scan)
-        # What random numbers there are, dropout draws.
+        # What random numbers there are, dropout draws in training.
         assert len(nodes_of(f, mrg_uniform)) == (
-            options['use_dropout'] and f in (in_use, in_training))
+            options['use_dropout'] and f is in_training)
     assert capsys.readouterr().err == ''
 
 
@@ -220,7 +221,7 @@ def test_parameters_are_drawn_by_the_recipe(kind):
 
 
 def test_the_defaults_are_one_direction_and_the_mean():
-    defaults = lstm.opt.defaults(lstm.train_lstm)
+    defaults = lstm.opt.defaults(lstm.OPTIONS)
     assert (defaults['encoder'], defaults['pooling']) == ('lstm', 'mean')
     for name, value in lstm.init_params(SIZES).items():
         numpy.testing.assert_array_equal(value, lstm.init_params(

@@ -18,9 +18,8 @@ import imdb
 import lstm
 import reference
 from conftest import TINY
-from graphs import EXACT, assert_close, in_float64, nodes_of
-from lstm_support.training import report, rows as sparse
-from lstm_support.kernel import LSTM
+from graphs import EXACT, assert_close, in_float64
+from lstm_support.training import average as averages, report, rows as sparse
 
 SMALL = dict(TINY, patience=100)  # 19 updates per epoch, 57 in all
 
@@ -79,24 +78,54 @@ class Words(object):
             tensor.scalar(), self.tparams, self.grads, x, mask, y, cost)
         self.n_updates = 0
 
-    def average(self, decay, every_row):
-        return sparse.Average(self.tparams, self.grads, self.inputs, decay,
-                              every_row)
+    def average(self, decay):
+        return averages.Average(self.tparams, decay, self.f_update)
 
     def update(self, averages, words):
         """Update as a training does; return the parameters."""
         batch = [words], lstm.numpy_floatX([[0.1]]), [0]
         self.f_grad_shared(*batch)
         for average in averages:
-            average.add(*(batch + (self.n_updates,)))
+            average.add(self.n_updates)
         self.f_update(0.05)
         self.n_updates += 1
         return lstm.unzip(self.tparams)
 
 
+def momentum(lr, tparams, grads, x, mask, y, cost):
+    """sgd with momentum, in the idiom of lstm.py: all rows move."""
+    moved, updates = sparse.rows_of(tparams, grads), []
+    for rows in moved:
+        v = rows.zeros('velocity')
+        v_new = 0.9 * v - lr * rows.dense()
+        updates += [(v, v_new), (rows.p, rows.p + v_new)]
+    return lstm._compile(lr, [x, mask, y], cost, moved, updates)
+
+
+def momentum_of_rows(lr, tparams, grads, x, mask, y, cost):
+    """The same for the rows of a minibatch alone."""
+    moved, updates = sparse.rows_of(tparams, grads), []
+    for rows in moved:
+        v = rows.zeros('velocity')
+        v_new = 0.9 * rows.of(v) - lr * rows.g
+        updates += [rows.set(v, v_new),
+                    rows.set(rows.p, rows.of(rows.p) + v_new)]
+    return lstm._compile(lr, [x, mask, y], cost, moved, updates)
+
+
+def wrapped(*arguments):
+    """An optimizer whose functions are not Theano's: any row may move."""
+    f_grad_shared, f_update = lstm.sgd(*arguments)
+    return f_grad_shared, lambda lr: f_update(lr)
+
+
+# Optimizers, and whether their updates may move all rows of the embedding.
 OPTIMIZERS = {'sgd': (lstm.sgd, False), 'adadelta': (lstm.adadelta, False),
               'adam': (lstm.adam, False), 'rmsprop': (lstm.rmsprop, True),
-              'one of its own': (shrinking, True)}
+              'clipped': (sparse.clipped(lstm.sgd, 0.1), False),
+              'shrinking': (shrinking, True), 'momentum': (momentum, True),
+              'momentum of rows': (momentum_of_rows, False),
+              'wrapped': (wrapped, True)}
 
 
 @pytest.mark.parametrize('name', sorted(OPTIMIZERS))
@@ -105,8 +134,10 @@ def test_the_average_is_that_of_its_definition(name):
     optimizer, every_row = OPTIMIZERS[name]
     words = Words(optimizer)
     assert sparse.sparse_gradient(words.grads[0]) is not None
-    averages = [words.average(decay, every_row) for decay in (0.9, 0.999)]
-    asked = words.average(0.9, every_row)
+    assert (averages.moved_rows(words.f_update, words.tparams['Wemb'])
+            is None) == every_row
+    means = [words.average(decay) for decay in (0.9, 0.999)]
+    asked = words.average(0.9)
     rng = numpy.random.RandomState(5)
     params, present = [], set()
     for n in range(1, 41):
@@ -115,30 +146,30 @@ def test_the_average_is_that_of_its_definition(name):
         if n in (4, 33):
             ids[0] = 7
         present.update(ids.tolist())
-        params.append(words.update(averages + [asked], ids))
+        params.append(words.update(means + [asked], ids))
         if n in (1, 2, 20, 30):
             assert_all_close(asked.values(n), mean_of(params, 0.9))
     assert present == set(range(8))
-    for average, decay in zip(averages, (0.9, 0.999)):
+    for average, decay in zip(means, (0.9, 0.999)):
         assert_all_close(average.values(40), mean_of(params, decay))
     # Earlier evaluations change nothing beyond rounding.
     rounding = 1e-12 if in_float64 else 1e-5
-    for key, value in averages[0].values(40).items():
+    for key, value in means[0].values(40).items():
         assert_close(asked.values(40)[key], value, rounding)
     # It is neither the last parameters nor a mean of equal weights.
     for other in (params[-1], mean_of(params, 1.)):
-        for key, value in averages[0].values(40).items():
+        for key, value in means[0].values(40).items():
             assert abs(value - other[key]).max() > 1e-3
     # A word that never came has its first row, unless all rows move.
-    assert (name == 'one of its own') == (
-        abs(averages[0].values(40)['Wemb'][8] - params[0]['Wemb'][8]).max()
+    assert (name == 'shrinking') == (
+        abs(means[0].values(40)['Wemb'][8] - params[0]['Wemb'][8]).max()
         > 1e-6)
 
 
 def test_a_dense_gradient_of_the_words_averages_all_rows():
     words = Words(lstm.sgd, decay_of_words=0.1)
     assert sparse.sparse_gradient(words.grads[0]) is None
-    average = words.average(0.9, False)
+    average = words.average(0.9)
     params = [words.update([average], [n % 3, 5]) for n in range(12)]
     assert abs(params[-1]['Wemb'][8] - params[0]['Wemb'][8]).max() > 1e-3
     assert_all_close(average.values(12), mean_of(params, 0.9))
@@ -147,7 +178,7 @@ def test_a_dense_gradient_of_the_words_averages_all_rows():
 @pytest.mark.parametrize('decay', [0.5, 0.9999])
 def test_the_average_of_one_update_is_the_parameters(decay):
     words = Words(lstm.sgd)
-    average = words.average(decay, False)
+    average = words.average(decay)
     params = words.update([average], [1, 2])
     assert_all_close(average.values(1), params,
                      1e-12 if in_float64 else 1e-6)
@@ -155,8 +186,8 @@ def test_the_average_of_one_update_is_the_parameters(decay):
 
 def test_an_average_touches_the_rows_of_the_minibatch_alone():
     words = Words(lstm.adam)
-    average = words.average(0.9, False)
-    f_average = average.functions[0]
+    average = words.average(0.9)
+    f_average = average.add
     sums, seen = [
         next(shared for shared in f_average.get_shared()
              if shared.name == 'Wemb_' + name)
@@ -171,7 +202,8 @@ def test_an_average_touches_the_rows_of_the_minibatch_alone():
         value[rest] = poison
         shared.set_value(value)
     before = sums.get_value()
-    average.add([[4, 2, 4]], lstm.numpy_floatX([[0.1]]), [0], 2)
+    words.f_grad_shared([[4, 2, 4]], lstm.numpy_floatX([[0.1]]), [0])
+    average.add(2)
     value, place = sums.get_value(), seen.get_value()
     assert numpy.isnan(value[rest]).all() and (place[rest] == 77).all()
     assert numpy.isfinite(value[[2, 4]]).all()
@@ -295,7 +327,7 @@ def test_averaging_moves_no_parameter(train, monkeypatch):
 
     options = dict(optimizer=lstm.adam, lrate=0.03, word_dropout=0.2)
     averaged = train(average=0.99, saveto='averaged.npz', **options)
-    monkeypatch.setattr(sparse, 'Average', no_average)
+    monkeypatch.setattr(averages, 'Average', no_average)
     plain = train(average=0., saveto='plain.npz', **options)
     assert len(set(plain.costs)) > 50 and plain.costs == averaged.costs
     for one, other in zip(plain.params, averaged.params):
@@ -315,24 +347,6 @@ def test_averaging_moves_no_parameter(train, monkeypatch):
             assert value.tobytes() == evaluated[name].tobytes(), name
     json_options = json.loads(str(contents('plain.npz')['options']))
     assert json_options['average'] == 0
-
-
-def test_all_rows_are_averaged_where_all_may_move(train, monkeypatch):
-    """And only those of the minibatch, where the optimizer is known."""
-    made = []
-
-    class Average(sparse.Average):
-        def __init__(self, *args, **kwargs):
-            made.append(kwargs['every_row'])
-            super(Average, self).__init__(*args, **kwargs)
-            assert not nodes_of(self.functions[0], LSTM)
-
-    monkeypatch.setattr(sparse, 'Average', Average)
-    for optimizer, every_row in (
-            (lstm.adam, False), (lstm.adadelta, False), (lstm.sgd, False),
-            (lstm.rmsprop, True), (shrinking, True)):
-        train(optimizer=optimizer, average=0.9, max_epochs=0, saveto=None)
-        assert made.pop() == every_row and not made
 
 
 # --------------------------------------------------------------------------

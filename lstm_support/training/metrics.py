@@ -9,10 +9,13 @@ from lstm_support.terminal import log
 def balanced(labels):
     """Return a weight for each class: N / (C N_k), as a list of float.
 
-    N_k of the N labels are of class k, and there are C classes.
+    N_k of the N labels are of class k, and C classes have labels. A class
+    without any has the weight 0.
     """
-    counts = numpy.bincount(labels)
-    return (counts.sum() / (len(counts) * counts.astype('float64'))).tolist()
+    counts = numpy.bincount(labels).astype('float64')
+    present = numpy.maximum(counts, 1)
+    return ((counts > 0) * counts.sum() / (
+        (counts > 0).sum() * present)).tolist()
 
 
 def sample(data, size, rng):

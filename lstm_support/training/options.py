@@ -1,15 +1,17 @@
-"""Options of a function: one table checks, documents and parses them.
+"""Options of a function: one table names, checks, documents and parses them.
 
-The table has a row for each option: its name, its meaning and its values. The
-defaults are those of the function's signature.
+The table has a row for each option: its name, its default, its values and its
+meaning. The function itself takes the checked options as one dict.
 """
 from __future__ import absolute_import, division, print_function
 
 import argparse
 import collections
 import difflib
+import functools
 import inspect
 import numbers
+import operator
 import os
 import sys
 import textwrap
@@ -17,47 +19,133 @@ import textwrap
 import numpy
 import six
 
-from lstm_support.storage import files
+from lstm_support import storage
 
-Option = collections.namedtuple('Option', 'name values meaning')
+Option = collections.namedtuple('Option', 'name default values meaning')
+
+# The values that an option may have: words that complete "it must be ..."; a
+# function that returns the final form of a valid value and raises for another;
+# a function that turns a word of the command line into a value.
+Values = collections.namedtuple('Values', 'words clean parse')
+
+BAD_VALUE = TypeError, ValueError, OverflowError
 
 
-class Values(object):
-    """The values that an option may have.
+# ---- Kinds of values --------------------------------------------------------
 
-    Parameters
-    ----------
-    words : str
-        A description that completes "it must be ...".
-    allows : function
-        ``allows(value)`` returns whether a value is valid.
-    parse : function
-        Turns a text from the command line into a value, or raises a
-        ValueError.
-    clean : function, optional
-        Converts a valid value to its final form.
+def _numbers(kind, number_type, parse, also, low, high, above, below):
+    """Return the values of :func:`integer` or :func:`number`."""
+    limits = [(compare, limit) for compare, limit in (
+        (operator.ge, low), (operator.le, high), (operator.gt, above),
+        (operator.lt, below)) if limit is not None]
+    if low is not None and high is not None:
+        words = '%s from %s to %s' % (kind, low, high)
+    else:
+        words = kind + ' ' + ' and '.join(form % limit for form, limit in (
+            ('of %s or more', low), ('above %s', above), ('below %s', below))
+            if limit is not None)
+    if also:
+        words += ', or %s: %s' % also
+
+    def clean(value):
+        if value is None and also and also[0] is None:
+            return None
+        if not isinstance(value, number_type) or isinstance(
+                value, (bool, numpy.bool_)) or not numpy.isfinite(value):
+            raise ValueError(value)
+        if not all(compare(value, limit) for compare, limit in limits) and (
+                not also or value != also[0]):
+            raise ValueError(value)
+        return value
+    return Values(words, clean, parse)
+
+
+def integer(low, high=None, also=None):
+    """Integers from `low` to `high`.
+
+    `also` is a pair: another value, which may be None, and its meaning.
     """
-
-    def __init__(self, words, allows, parse, clean=lambda value: value):
-        self.words, self.allows, self.parse = words, allows, parse
-        self.clean = clean
+    return _numbers('an integer', numbers.Integral, int, also, low, high, None,
+                    None)
 
 
-def _signature(function):
-    """Return the argument specification of a function, in any Python."""
-    read = inspect.getargspec if six.PY2 else inspect.getfullargspec
-    return read(getattr(function, 'func', function))  # of a functools.partial
+def number(low=None, high=None, above=None, below=None, also=None):
+    """Finite numbers in an interval; see :func:`integer` for `also`."""
+    return _numbers('a number', numbers.Real, float, also, low, high, above,
+                    below)
 
 
-def call(function, *args, **kwargs):
-    """Call a function with those keyword arguments that it accepts."""
-    signature = _signature(function)
-    # Python 2 calls it keywords, Python 3 varkw.
-    if signature[2] is None:
-        accepted = signature.args + list(getattr(signature, 'kwonlyargs', ()))
-        kwargs = dict((name, value) for name, value in kwargs.items()
-                      if name in accepted)
-    return function(*args, **kwargs)
+def _clean_boolean(value):
+    if not isinstance(value, (numbers.Integral, numpy.bool_)) or (
+            value not in (0, 1)):
+        raise ValueError(value)
+    return bool(value)
+
+
+boolean = Values('True or False', _clean_boolean,
+                 lambda word: {'true': True, 'false': False}[word.lower()])
+
+
+def choice(*names):
+    """One of the given names, the last of which may be None."""
+    shown = [repr(name) for name in names]
+    comma = ',' * (names[-1] is None)
+
+    def clean(value):
+        if value is not None and not isinstance(value, six.string_types) or (
+                value not in names):
+            raise ValueError(value)
+        return value
+    return Values('%s%s or %s' % (', '.join(shown[:-1]), comma, shown[-1]),
+                  clean, str)
+
+
+def key(registry, name):
+    """A key of a dict, to which users may add."""
+    def clean(value):
+        if not isinstance(value, six.string_types) or value not in registry:
+            raise ValueError(value)
+        return value
+    return Values('%s or another key of %s' % (
+        ', '.join(repr(each) for each in sorted(registry)), name), clean, str)
+
+
+def function(registry):
+    """A function, or the name that it has in a dict."""
+    def clean(value):
+        if isinstance(value, six.string_types):
+            return registry[value]
+        if not callable(value):
+            raise ValueError(value)
+        return value
+    return Values('%s or a function like them' % ', '.join(
+        repr(each) for each in sorted(registry)), clean, str)
+
+
+def path(words, ending='', none=True):
+    """Paths, as text or as path objects; '' is None, if None is allowed.
+
+    `ending` is added where it is missing, as numpy.savez does.
+    """
+    def clean(value):
+        value = storage.as_path(value) or None
+        if value is None and not none:
+            raise ValueError(value)
+        if value is None or value.endswith(ending):
+            return value
+        # The name of a folder, a device or a FIFO cannot get an ending.
+        if not os.path.basename(value) or (
+                os.path.exists(value) and not os.path.isfile(value)):
+            raise ValueError(value)
+        return value + ending
+    return Values(words, clean, str)
+
+
+# ---- Uses of a table --------------------------------------------------------
+
+def defaults(table):
+    """Return the default of each option, in order."""
+    return collections.OrderedDict((row.name, row.default) for row in table)
 
 
 def name_of(function):
@@ -66,179 +154,41 @@ def name_of(function):
     return getattr(function, '__name__', type(function).__name__)
 
 
-def defaults(function):
-    """Return the default of each argument of a function that has one."""
-    signature = _signature(function)
-    values = signature.defaults or ()
-    return collections.OrderedDict(
-        zip(signature.args[len(signature.args) - len(values):], values))
+def call(function, *args, **kwargs):
+    """Call a user's function with those keyword arguments that it has."""
+    read = inspect.getargspec if six.PY2 else inspect.getfullargspec
+    signature = read(getattr(function, 'func', function))
+    # Python 2 calls it keywords, Python 3 varkw.
+    if signature[2] is None:
+        accepted = signature.args + list(getattr(signature, 'kwonlyargs', ()))
+        kwargs = dict((name, value) for name, value in kwargs.items()
+                      if name in accepted)
+    return function(*args, **kwargs)
 
 
-# ---- Kinds of values --------------------------------------------------------
+def check(table, given, caller):
+    """Return all options, in the order of the table and in their final form.
 
-def _is_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_finite(value):
-    return isinstance(value, numbers.Real) and not isinstance(
-        value, (bool, numpy.bool_)) and bool(numpy.isfinite(value))
-
-
-def _or_none(parse):
-    return lambda text: None if text == 'None' else parse(text)
-
-
-def _range(kind, low, high, above, below):
-    """Return a test for an interval, and its description."""
-    limits = [(low, lambda v: v >= low), (high, lambda v: v <= high),
-              (above, lambda v: v > above), (below, lambda v: v < below)]
-    tests = [test for limit, test in limits if limit is not None]
-    if low is not None and high is not None:
-        words = '%s' % low if low == high else '%s from %s to %s' % (
-            kind, low, high)
-    else:
-        words = kind + ' ' + ' and '.join(
-            form % limit for form, limit in (
-                ('of %s or more', low), ('above %s', above),
-                ('below %s', below)) if limit is not None)
-    return lambda value: all(test(value) for test in tests), words
-
-
-def _numbers(is_kind, kind, parse, also, *limits):
-    """Return the values of :func:`integer` or :func:`number`."""
-    inside, words = _range(kind, *limits)
-    if also:
-        words += ', or %s: %s' % also
-
-    def allows(value):
-        if also and also[0] is None and value is None:
-            return True
-        return is_kind(value) and bool(
-            inside(value) or also and value == also[0])
-    return Values(words, allows, _or_none(parse))
-
-
-def integer(low, high=None, also=None):
-    """Integers from `low` to `high`.
-
-    `also` is a pair: another value, which may be None, and its meaning.
+    Raises a TypeError for a name that is not in the table, with the most
+    similar one. Raises a ValueError for a value that is not allowed, with
+    those that are.
     """
-    return _numbers(_is_integer, 'an integer', int, also, low, high, None,
-                    None)
-
-
-def number(low=None, high=None, above=None, below=None, also=None):
-    """Finite numbers in an interval; see :func:`integer` for `also`."""
-    return _numbers(_is_finite, 'a number', float, also, low, high, above,
-                    below)
-
-
-def _truth(text):
-    if text.lower() not in ('true', 'false'):
-        raise ValueError(text)
-    return text.lower() == 'true'
-
-
-boolean = Values(
-    'True or False',
-    lambda value: isinstance(value, (bool, numpy.bool_)) or (
-        _is_integer(value) and value in (0, 1)), _truth)
-
-
-def choice(*names):
-    """One of the given names."""
-    shown = [repr(str(name)) for name in names]
-    return text('%s or %s' % (', '.join(shown[:-1]), shown[-1]),
-                lambda value: value in names)
-
-
-def text(words, allows=len, also=()):
-    """Non-empty texts that pass a test, and other values such as None."""
-    def allowed(value):
-        if any(value is other or isinstance(value, six.string_types)
-               and value == other for other in also):
-            return True
-        return isinstance(value, six.string_types) and bool(
-            len(value) and allows(value))
-    return Values(words, allowed,
-                  _or_none(str) if None in also else str)
-
-
-def path(words, ending='', none=True):
-    """Paths, as text or as path objects; '' is None, if None is allowed.
-
-    `ending` is added where it is missing, as numpy.savez does.
-    """
-    def allows(value):
-        try:
-            value = files.as_path(value)
-        except TypeError:
-            return False
-        if not value:
-            return none
-        # The name of a device or a FIFO cannot get an ending.
-        return not ending or value.endswith(ending) or bool(
-            os.path.basename(value) and (os.path.isfile(value)
-                                         or not os.path.exists(value)))
-
-    def clean(value):
-        value = files.as_path(value) or None
-        return value and value + ending * (not value.endswith(ending))
-    return Values(words, allows, _or_none(str) if none else str, clean)
-
-
-def function(*functions):
-    """Functions like the given ones; on the command line, by their names."""
-    named = collections.OrderedDict((f.__name__, f) for f in functions)
-
-    def parse(text):
-        if text not in named:
-            raise ValueError(text)
-        return named[text]
-    return Values(', '.join(named) + ' or a function like them, not its name',
-                  callable, parse)
-
-
-# ---- Uses of a table --------------------------------------------------------
-
-def check(table, values, caller):
-    """Check options before they are used.
-
-    Parameters
-    ----------
-    table : list of Option
-    values : dict
-        Value of every option in the table, and of no other one.
-    caller : str
-        The function's name.
-
-    Returns
-    -------
-    OrderedDict
-        The values in the order of the table. NumPy's numbers become Python's,
-        since JSON cannot store NumPy's.
-
-    Raises
-    ------
-    TypeError
-        If an option does not exist. The message has the most similar name.
-    ValueError
-        If a value is not allowed. The message describes the allowed ones.
-    """
-    for name in sorted(set(values).difference(row.name for row in table)):
+    for name in sorted(set(given).difference(row.name for row in table)):
         raise TypeError('%s has no option %s; the nearest name is %s'
                         % (caller, name, nearest(table, name)))
-    checked = collections.OrderedDict()
+    options = defaults(table)
+    options.update(given)
     for row in table:
-        value = values[row.name]
-        if not row.values.allows(value):
-            raise ValueError('%s=%r: it must be %s'
-                             % (row.name, value, row.values.words))
-        value = row.values.clean(value)
-        checked[row.name] = (value.item() if isinstance(value, numpy.generic)
-                             else value)
-    return checked
+        value = options[row.name]
+        try:
+            clean = row.values.clean(value)
+        except (KeyError,) + BAD_VALUE:
+            six.raise_from(ValueError('%s=%r: it must be %s' % (
+                row.name, value, row.values.words)), None)
+        # JSON cannot store NumPy's numbers.
+        options[row.name] = (clean.item() if isinstance(clean, numpy.generic)
+                             else clean)
+    return options
 
 
 def nearest(table, name):
@@ -247,49 +197,69 @@ def nearest(table, name):
         name, [row.name for row in table], 1, 0.)[0]
 
 
-def documented(table):
-    """Return a decorator that lists the options in a docstring.
+def takes(table, ignored=()):
+    """Return a decorator: the function's options are those of a table.
 
-    They replace the line ``<options>``.
+    The function gets them checked, as one dict. Its signature and the line
+    ``<options>`` of its docstring list them. Names in `ignored` are left out.
     """
+    names = [row.name for row in table]
+
     def decorate(function):
-        lines = []
-        for row in table:
-            lines += textwrap.wrap(
-                '%s : %s' % (row.name, row.values.words), 75,
-                subsequent_indent='    ')
-            lines += textwrap.wrap(
-                row.meaning[0].upper() + row.meaning[1:] + '.', 75,
-                initial_indent='    ', subsequent_indent='    ')
+        @functools.wraps(function)
+        def with_options(*args, **kwargs):
+            given = dict(zip(names, args))
+            if len(args) > len(names) or set(given).intersection(kwargs):
+                raise TypeError('%s got %d options by position, and %s by name'
+                                % (function.__name__, len(args),
+                                   ', '.join(sorted(kwargs)) or 'none'))
+            given.update((name, value) for name, value in kwargs.items()
+                         if name not in ignored)
+            return function(check(table, given, function.__name__))
+
         # Python 3.13 removes the indentation of docstrings, older ones do not.
-        function.__doc__ = inspect.cleandoc(function.__doc__ or '').replace(
-            '<options>', '\n'.join(lines))
-        return function
+        with_options.__doc__ = inspect.cleandoc(function.__doc__).replace(
+            '<options>', _described(table))
+        if hasattr(inspect, 'Signature'):  # not in Python 2
+            with_options.__signature__ = inspect.Signature([
+                inspect.Parameter(
+                    row.name, inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                    default=row.default) for row in table])
+        return with_options
     return decorate
 
 
-def from_command_line(table, values, description, arguments=None,
-                      commands=None):
-    """Read options of the form ``--NAME VALUE``.
+def _described(table):
+    """Return the description of each option, for a docstring."""
+    lines = []
+    for row in table:
+        lines += textwrap.wrap('%s : %s' % (row.name, row.values.words), 75,
+                               subsequent_indent='    ')
+        lines += textwrap.wrap(
+            row.meaning[0].upper() + row.meaning[1:] + '.', 75,
+            initial_indent='    ', subsequent_indent='    ')
+    return '\n'.join(lines)
 
-    Parameters
-    ----------
-    table : list of Option
-    values : dict
-        Values of the options that are not given.
-    description : str
-    arguments : list of str, optional
-        Those of the command line by default.
-    commands : dict of str to sequence of str, optional
-        Commands of other scripts, which users may type here by mistake.
 
-    Returns
-    -------
-    dict
-        `values`, updated from the command line. A bad option ends the program
-        with a message.
+def _type_of(row):
+    """Return the function with which argparse reads an option."""
+    def read(word):
+        try:
+            return row.values.clean(
+                None if word == 'None' else row.values.parse(word))
+        except (KeyError,) + BAD_VALUE:
+            raise argparse.ArgumentTypeError(
+                '%s: it must be %s' % (word, row.values.words))
+    return read
+
+
+def from_command_line(table, values, description, commands):
+    """Return `values`, updated from options of the form ``--NAME VALUE``.
+
+    A bad option ends the program with a message. `commands` are those of
+    other scripts, which users may type here by mistake.
     """
-    _point_to(commands or {}, sys.argv[1:] if arguments is None else arguments)
+    _point_to(commands)
     # Python 2 cannot be told to refuse abbreviated names.
     parser = argparse.ArgumentParser(
         description=description, usage='%(prog)s [--NAME VALUE ...]',
@@ -297,11 +267,11 @@ def from_command_line(table, values, description, arguments=None,
     for row in table:
         value = values[row.name]
         parser.add_argument(
-            '--' + row.name, metavar='VALUE', default=argparse.SUPPRESS,
-            help=('%s; %s (default: %s)' % (
+            '--' + row.name, metavar='VALUE', type=_type_of(row),
+            default=value, help=('%s; %s (default: %s)' % (
                 row.meaning, row.values.words,
                 getattr(value, '__name__', value))).replace('%', '%%'))
-    given, unknown = parser.parse_known_args(arguments)
+    given, unknown = parser.parse_known_args()
     for word in unknown:
         name = word.lstrip('-').split('=')[0]
         if not word.startswith('--'):
@@ -309,23 +279,12 @@ def from_command_line(table, values, description, arguments=None,
                          'VALUE' % word)
         parser.error('there is no option --%s; the nearest name is --%s'
                      % (name, nearest(table, name)))
-    values = dict(values)
-    for row in table:
-        if hasattr(given, row.name):
-            word = getattr(given, row.name)
-            try:
-                value = row.values.parse(word)
-                if not row.values.allows(value):
-                    raise ValueError(word)
-            except ValueError:
-                parser.error('--%s %s: it must be %s'
-                             % (row.name, word, row.values.words))
-            values[row.name] = value
-    return values
+    return vars(given)
 
 
-def _point_to(commands, words):
+def _point_to(commands):
     """End the program if a command of another script was typed."""
+    words = sys.argv[1:]
     for script, names in commands.items():
         if words and words[0] in names:
             model = [' --model ' + six.moves.shlex_quote(word)
@@ -333,29 +292,3 @@ def _point_to(commands, words):
             sys.exit('%s only trains; type: %s %s%s%s' % (
                 os.path.basename(sys.argv[0]), script, words[0],
                 ''.join(model), ' "TEXT"' * (words[0] == 'predict')))
-
-
-def failure(fault, options, update, outcome):
-    """Return the error to raise when a training run cannot go on.
-
-    Parameters
-    ----------
-    fault : FloatingPointError or MemoryError
-    options : dict
-        Options of the run; the error names the one to change.
-    update : int
-        Number of updates so far.
-    outcome : str
-        State of the training and of its files, for the message.
-    """
-    if isinstance(fault, MemoryError):
-        remedy = 'lower batch_size or maxlen'
-    elif options['optimizer'] != 'adadelta':
-        remedy = 'lower lrate, which is %s' % options['lrate']
-    elif options['decay_c'] > 0:
-        remedy = 'lower decay_c, which is %s' % options['decay_c']
-    else:
-        remedy = ('adadelta has no learning rate; use rmsprop or sgd with a '
-                  'low lrate')
-    return type(fault)('at update %d %s; %s; %s' % (
-        update, fault, outcome, remedy))

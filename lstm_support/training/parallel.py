@@ -27,13 +27,51 @@ import theano
 from theano import tensor
 
 from lstm_support import terminal
-from lstm_support.training import rows as sparse
-from lstm_support.training.random_streams import MRG_RandomStreams
 from lstm_support.terminal import log
+from lstm_support.training import report, state
+from lstm_support.training.random_streams import MRG_RandomStreams
+from lstm_support.training.rows import sparse_gradient
 
 PATIENCE = 5.  # seconds until a process that failed ends the others
 EXPECTED = (IOError, OSError, TypeError, ValueError, FloatingPointError,
             MemoryError)
+
+
+def run(make, options):
+    """Train in this process or, in an MPI job, in all of its processes.
+
+    Parameters
+    ----------
+    make : function
+        ``make(options, group)`` reads the data and returns the training, such
+        as :class:`lstm.Training`. This function calls its methods in turn.
+    options : dict
+
+    Returns
+    -------
+    tuple of float
+        The errors of the best parameters.
+    """
+    with processes() as group, state.sole_writer(
+            group.first and options['saveto']):
+        with group.agreed():
+            training = make(options, group)
+        group.check_equal(data=[training.config['data']],
+                          options=sorted(training.config.items()))
+        with group.first_compiles():
+            training.compile()
+        with group.agreed():
+            training.saver.restore(training.state)
+        group.share(training.state, 'contents')
+        fault = None
+        with report.Signals() as signals:
+            try:
+                training.run(lambda: group.stops(signals))
+            except (FloatingPointError, MemoryError) as error:
+                fault = group.common(error)
+            errors = training.finish(fault)
+        group.exit_after(signals)
+    return errors
 
 
 def processes():
@@ -86,7 +124,7 @@ def deal(lengths, n_processes):
 
 
 class Alone(object):
-    """The only process of a training run: it computes complete minibatches.
+    """The only process of a training: it computes complete minibatches.
 
     Attributes
     ----------
@@ -109,51 +147,68 @@ class Alone(object):
         """Let an error of one process in this block be raised by all."""
         yield
 
-    def common(self, error):
-        """Return an error if all processes have it; otherwise raise it."""
-        return error
-
     @contextlib.contextmanager
     def first_compiles(self):
         """Compile on one process per machine; the others load the result."""
         yield
 
+    def check_equal(self, **values):
+        """Raise a ValueError if a value, named in the plural, differs."""
+
     def share(self, holder, name):
         """Give the first process's value of an attribute to all."""
 
-    def summed(self, inputs, tparams, cost, grads):
-        """Return a cost and its gradients, summed over the processes."""
-        return cost, grads
-
-    def divided(self, f_grad_shared):
-        """Let f_grad_shared compute with all processes."""
-        return f_grad_shared
-
-    def prediction(self, f_pred):
-        """Let f_pred compute with all processes."""
-        return f_pred
+    def divided(self, optimizer, f_pred):
+        """Let an optimizer and a prediction compute with all processes."""
+        return optimizer, f_pred
 
     def stops(self, signals):
         """Return whether a process has received a signal."""
         return signals.received
+
+    def common(self, error):
+        """Return `error` once every process has reported one.
+
+        Raises it if some process has not after PATIENCE seconds.
+        """
+        return error
 
     def exit_after(self, signals):
         """Raise a SystemExit if a process has received a signal."""
         if signals.received:
             raise SystemExit(128 + signals.received)
 
-    def check_equal(self, **values):
-        """Raise a ValueError if a value differs between processes.
 
-        The names are plural nouns, as in "parameters".
-        """
+class Message(object):
+    """One array that an update sums over the processes, and its parts.
+
+    Attributes
+    ----------
+    array : floatX vector
+    cost, signals, no_memory : floatX vectors of length 1
+        The cost, and how many processes have a signal or lack memory.
+    n_rows : floatX matrix, shape (number of sparse gradients, processes)
+    dense : list of floatX tensor
+        The dense gradients.
+    """
+
+    def __init__(self, shapes, n_sparse, n_processes):
+        sizes = [1, 1, 1, n_sparse * n_processes] + [
+            int(numpy.prod(shape)) for shape in shapes]
+        self.array = numpy.zeros(sum(sizes), theano.config.floatX)
+        parts = numpy.split(self.array, numpy.cumsum(sizes)[:-1])
+        self.cost, self.signals, self.no_memory, n_rows = parts[:4]
+        self.n_rows = n_rows.reshape(n_sparse, n_processes)
+        self.dense = [part.reshape(shape)
+                      for part, shape in zip(parts[4:], shapes)]
 
 
 class Group(Alone):
     """The processes of an MPI job; this is one of them.
 
-    A context manager: a process that fails ends the others, which would wait
-    for it, after PATIENCE seconds.
+    A context manager with one rule for errors: those that all processes have
+    leave it. An error of one process alone is printed and ends all of them,
+    since the others would wait for it.
     """
 
     def __init__(self, mpi):
@@ -179,22 +234,21 @@ class Group(Alone):
         MRG_RandomStreams.order = None
         sys.stdout, sys.stderr = self.streams
         if kind is not None and not self.exiting:
-            second_signal = isinstance(error, SystemExit)
-            if second_signal or not self.meet(self.exit_comm, PATIENCE):
-                if not second_signal:
-                    self._tell(kind, error, trace)
+            at_once = isinstance(error, SystemExit)  # after a second signal
+            if at_once or not self.meet(self.exit_comm, PATIENCE):
+                if not at_once:
+                    self._print(kind, error, trace)
                 self.comm.Abort(getattr(error, 'code', None) or 1)
         for comm in self.fault_comm, self.exit_comm:
             comm.Free()
 
-    def _tell(self, kind, error, trace):
+    def _print(self, kind, error, trace):
         """Print an error that only this process has."""
         lines = traceback.format_exception(kind, error, trace)
         if issubclass(kind, EXPECTED):
             lines = lines[-1:]
-        sys.__stderr__.write('Process %d of %d ends the training: %s\n' % (
+        log.warning('Process %d of %d ends the training: %s' % (
             self.rank + 1, self.size, ''.join(lines).strip()))
-        sys.__stderr__.flush()
         time.sleep(.5)  # mpiexec may drop what comes just before an Abort
 
     def meet(self, comm, seconds=numpy.inf):
@@ -205,6 +259,8 @@ class Group(Alone):
                 return False
             time.sleep(.02)
         return True
+
+    # ---- Stages of a training
 
     @contextlib.contextmanager
     def agreed(self):
@@ -228,10 +284,21 @@ class Group(Alone):
             self.meet(machine)
         machine.Free()
 
-    def common(self, error):
-        if not self.meet(self.fault_comm, PATIENCE):
-            raise error
-        return error
+    def check_equal(self, **values):
+        checksums = {}
+        for name, arrays in values.items():
+            checksums[name] = 0
+            for each in arrays:
+                checksums[name] = zlib.crc32(
+                    numpy.ascontiguousarray(each) if hasattr(each, 'dtype')
+                    else repr(each).encode('utf-8'), checksums[name])
+        of_all = self.comm.allgather(checksums)
+        for name in sorted(values):
+            if len(set(sums[name] for sums in of_all)) > 1:
+                raise ValueError(
+                    'the %s of the %d processes differ; use the same command, '
+                    'data, packages and kind of CPU on all machines'
+                    % (name, self.size))
 
     def share(self, holder, name):
         value = self.comm.bcast(getattr(holder, name) if self.first else None)
@@ -242,27 +309,26 @@ class Group(Alone):
         self.signals = signals
         return self.signalled  # all processes learned it in the last update
 
+    def common(self, error):
+        if not self.meet(self.fault_comm, PATIENCE):
+            raise error
+        return error
+
     def exit_after(self, signals):
         number = self.comm.allreduce(signals.received or 0, self.mpi.MAX)
         if number:
             self.exiting = True
             raise SystemExit(128 + number)
 
-    def check_equal(self, **values):
-        checksums = {}
-        for name, parts in values.items():
-            checksums[name] = 0
-            for part in parts:
-                checksums[name] = zlib.crc32(
-                    numpy.ascontiguousarray(part) if hasattr(part, 'dtype')
-                    else repr(part).encode('utf-8'), checksums[name])
-        of_all = self.comm.allgather(checksums)
-        for name in sorted(values):
-            if len(set(sums[name] for sums in of_all)) > 1:
-                raise ValueError(
-                    'the %s of the %d processes differ; use the same command, '
-                    'data, packages and kind of CPU on all machines'
-                    % (name, self.size))
+    # ---- Computing together
+
+    def divided(self, optimizer, f_pred):
+        def of_all(lr, tparams, grads, x, mask, y, cost):
+            cost, grads = self.summed([x, mask, y], tparams, cost, grads)
+            f_grad_shared, f_update = optimizer(lr, tparams, grads, x, mask, y,
+                                                cost)
+            return _Divided(self, f_grad_shared), f_update
+        return of_all, self.prediction(f_pred)
 
     def _part(self, mask):
         """Deal a minibatch: return the columns of this process and its share.
@@ -270,55 +336,45 @@ class Group(Alone):
         Theano needs at least one review. If there are more processes than
         reviews, some processes compute the first review with a share of 0.
         """
-        parts = deal(mask.sum(axis=0), self.size)
-        own = parts.pop(self.rank)
-        self.order.set_value(numpy.concatenate([own] + parts) if len(own) else
+        dealt = deal(mask.sum(axis=0), self.size)
+        own = dealt.pop(self.rank)
+        self.order.set_value(numpy.concatenate([own] + dealt) if len(own) else
                              numpy.arange(mask.shape[1]))
         return (own if len(own) else numpy.zeros(1, 'int64'),
                 len(own) / float(mask.shape[1]))
 
     def summed(self, inputs, tparams, cost, grads):
-        floats = theano.config.floatX
-        rows = [sparse.sparse_gradient(grad) for grad in grads]
-        n_sparse = sum(part is not None for part in rows)
-        # Layout of the message: cost, signals, faults, number of rows of each
-        # process for each sparse gradient, dense gradients.
-        shapes = [p.get_value(borrow=True).shape for p, part
-                  in zip(tparams.values(), rows) if part is None]
-        sizes = [int(numpy.prod(shape)) for shape in shapes]
-        self.header_size = 3 + n_sparse * self.size
-        ends = self.header_size + numpy.cumsum([0] + sizes)
-        self.message = numpy.zeros(ends[-1], floats)
-        self.slots = [self.message[end - size:end].reshape(shape) for
-                      end, size, shape in zip(ends[1:], sizes, shapes)]
+        """Return a cost and its gradients, summed over the processes.
+
+        They are made of shared variables, which sum_gradients sets.
+        """
+        floats, dense, sparse, summed = theano.config.floatX, [], [], []
         self.cost = theano.shared(numpy.zeros(0, floats), name='costs')
-        self.dense, self.sparse, summed = [], [], []
-        for (name, p), part in zip(tparams.items(), rows):
+        self.totals, self.row_totals, shapes = [], [], []
+        for (name, p), grad in zip(tparams.items(), grads):
+            rows = sparse_gradient(grad)
             total = theano.shared(numpy.zeros((0,) * p.ndim, floats),
                                   name=name + '_sum')
-            if part is None:
-                self.dense.append(total)
+            if rows is None:
+                dense.append(grad)
+                shapes.append(p.get_value(borrow=True).shape)
+                self.totals.append(total)
             else:  # the rows of all processes, one after the other
+                sparse += [rows.index, rows.values]
                 index = theano.shared(numpy.zeros(0, 'int64'),
                                       name=name + '_index')
-                self.sparse.append((index, total))
+                self.row_totals.append((index, total))
                 total = tensor.inc_subtensor(tensor.zeros_like(p)[index],
                                              total)
             summed.append(total)
+        self.message = Message(shapes, len(self.row_totals), self.size)
         self.f_part = theano.function(
-            inputs, [theano.Out(output, borrow=True) for output in
-                     [cost] + [grad for grad, part in zip(grads, rows)
-                               if part is None]
-                     + [value for part in rows if part is not None
-                        for value in (part.index, part.values)]],
-            name='f_part')
+            inputs, [theano.Out(output, borrow=True)
+                     for output in [cost] + dense + sparse], name='f_part')
         # An optimizer compiles f_grad_shared with these inputs. Theano refuses
         # inputs that a graph does not use, so the cost uses them.
         zero = 0 * sum(tensor.cast(each.sum(), floats) for each in inputs)
         return self.cost.sum() + zero, summed
-
-    def divided(self, f_grad_shared):
-        return _Divided(self, f_grad_shared)
 
     def sum_gradients(self, x, mask, y):
         """Compute this process's part, and store the sums of all parts.
@@ -326,33 +382,32 @@ class Group(Alone):
         Raises a MemoryError in all processes if one of them does.
         """
         columns, share = self._part(mask)
-        message, n_dense = self.message, len(self.dense)
-        message[:] = 0
+        message = self.message
+        message.array[:] = 0
         try:
-            parts = self.f_part(x[:, columns], mask[:, columns],
-                                numpy.asarray(y)[columns])
-            message[0] = share * parts[0]
-            for slot, grad in zip(self.slots, parts[1:]):
-                numpy.multiply(grad, share, out=slot)
-            parts = parts[n_dense + 1:]
-            message[3 + self.rank:self.header_size:self.size] = list(
-                map(len, parts[::2]))
+            results = self.f_part(x[:, columns], mask[:, columns],
+                                  numpy.asarray(y)[columns])
+            message.cost[:] = share * results[0]
+            for total, grad in zip(message.dense, results[1:]):
+                numpy.multiply(grad, share, out=total)
+            rows = results[1 + len(message.dense):]
+            message.n_rows[:, self.rank] = list(map(len, rows[::2]))
         except MemoryError:
-            message[2] = 1
-        message[1] = bool(self.signals and self.signals.received)
-        self.comm.Allreduce(self.mpi.IN_PLACE, message)
-        if message[2]:
-            raise MemoryError('%d of %d processes' % (message[2], self.size))
-        self.signalled = message[1] > 0
-        self.cost.set_value(message[:1], borrow=True)
-        for total, slot in zip(self.dense, self.slots):
-            total.set_value(slot, borrow=True)
-        for k, (index, values) in enumerate(self.sparse):
-            start = 3 + k * self.size
-            counts = message[start:start + self.size].astype('int64')
-            index.set_value(self._gather(parts[2 * k], counts), borrow=True)
-            values.set_value(self._gather(parts[2 * k + 1] * share, counts),
-                             borrow=True)
+            message.no_memory[:] = 1
+        message.signals[:] = bool(self.signals and self.signals.received)
+        self.comm.Allreduce(self.mpi.IN_PLACE, message.array)
+        if message.no_memory[0]:
+            raise MemoryError('%d of %d processes' % (
+                message.no_memory[0], self.size))
+        self.signalled = message.signals[0] > 0
+        self.cost.set_value(message.cost, borrow=True)
+        for total, value in zip(self.totals, message.dense):
+            total.set_value(value, borrow=True)
+        for k, (index, total) in enumerate(self.row_totals):
+            counts = message.n_rows[k].astype('int64')
+            index.set_value(self._gather(rows[2 * k], counts), borrow=True)
+            total.set_value(self._gather(rows[2 * k + 1] * share, counts),
+                            borrow=True)
 
     def _gather(self, rows, counts):
         """Return the rows of all processes, in the order of processes."""
@@ -363,6 +418,7 @@ class Group(Alone):
         return everyone
 
     def prediction(self, f_pred):
+        """Let the processes share the reviews of each prediction."""
         def predict(x, mask):
             columns, share = self._part(mask)
             labels = numpy.zeros(mask.shape[1] + 1, 'int64')

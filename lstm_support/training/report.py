@@ -111,3 +111,29 @@ class Signals(object):
         for number, handler in self._before.items():
             if handler is not None:  # None: one that C installed stays away
                 signal.signal(number, handler)
+
+
+def failure(fault, options, update, outcome):
+    """Return the error to raise when a training run cannot go on.
+
+    Parameters
+    ----------
+    fault : FloatingPointError or MemoryError
+    options : dict
+        Options of the run; the error names the one to change.
+    update : int
+        Number of updates so far.
+    outcome : str
+        State of the training and of its files, for the message.
+    """
+    if isinstance(fault, MemoryError):
+        remedy = 'lower batch_size or maxlen'
+    elif options['optimizer'] != 'adadelta':
+        remedy = 'lower lrate, which is %s' % options['lrate']
+    elif options['decay_c'] > 0:
+        remedy = 'lower decay_c, which is %s' % options['decay_c']
+    else:
+        remedy = ('adadelta has no learning rate; use rmsprop or sgd with a '
+                  'low lrate')
+    return type(fault)('at update %d %s; %s; %s' % (
+        update, fault, outcome, remedy))

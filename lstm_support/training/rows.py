@@ -92,18 +92,51 @@ def clip_gradients(grads, max_norm):
     return [_scaled(grad, scale) for grad in grads]
 
 
+def clipped(optimizer, max_norm):
+    """Return an optimizer whose gradients are clipped together."""
+    def of_clipped(lr, tparams, grads, x, mask, y, cost):
+        return optimizer(lr, tparams, clip_gradients(grads, max_norm), x, mask,
+                         y, cost)
+    return of_clipped
+
+
 class Rows(object):
+    """Some rows of a parameter, and of variables that have a row for each.
+
+    `index` is a shared vector of their distinct numbers; None: all rows.
+    """
+
+    def __init__(self, name, p, index):
+        self.name, self.p, self.index = name, p, index
+
+    def zeros(self, suffix):
+        """Return a shared variable of zeros in the shape of the parameter."""
+        return theano.shared(numpy.zeros_like(self.p.get_value()),
+                             name=self.name + '_' + suffix)
+
+    def counter(self, suffix):
+        """Return shared int64 zeros: one per row, or one for all rows."""
+        shape = () if self.index is None else (
+            self.p.get_value(borrow=True).shape[0], 1)
+        return theano.shared(
+            numpy.zeros(shape, 'int64'), name=self.name + '_' + suffix,
+            broadcastable=(False, True)[:len(shape)])
+
+    def of(self, shared):
+        """Return these rows of a shared variable."""
+        return shared if self.index is None else shared[self.index]
+
+    def set(self, shared, values):
+        """Return the update that sets these rows of a shared variable."""
+        if self.index is None:
+            return shared, values
+        return shared, tensor.set_subtensor(shared[self.index], values)
+
+
+class GradientRows(Rows):
     """The rows of a parameter that an update moves, and their gradient.
 
     These are the rows of a sparse gradient, and all rows of a dense one.
-
-    Parameters
-    ----------
-    name : str
-    p : shared variable
-        The parameter.
-    grad : floatX tensor
-        Its gradient.
 
     Attributes
     ----------
@@ -114,29 +147,14 @@ class Rows(object):
     """
 
     def __init__(self, name, p, grad):
-        self.name, self.p = name, p
+        sparse, index = sparse_gradient(grad), None
         self.g = theano.shared(numpy.zeros((0,) * p.ndim, p.dtype),
                                name=name + '_grad')
-        sparse = sparse_gradient(grad)
-        if sparse is None:
-            self.index, self.stores = None, [(self.g, grad)]
-        else:
-            self.index = theano.shared(numpy.zeros(0, 'int64'),
-                                       name=name + '_rows')
-            self.stores = [(self.index, sparse.index), (self.g, sparse.values)]
-
-    def zeros(self, suffix):
-        """Return a shared variable of zeros in the shape of the parameter."""
-        return theano.shared(numpy.zeros_like(self.p.get_value()),
-                             name=self.name + '_' + suffix)
-
-    def counter(self, suffix):
-        """Return shared int64 zeros: one per row if the gradient is sparse."""
-        shape = () if self.index is None else (
-            self.p.get_value(borrow=True).shape[0], 1)
-        return theano.shared(
-            numpy.zeros(shape, 'int64'), name=self.name + '_' + suffix,
-            broadcastable=(False, True)[:len(shape)])
+        self.stores = [(self.g, grad)]
+        if sparse is not None:
+            index = theano.shared(numpy.zeros(0, 'int64'), name=name + '_rows')
+            self.stores = [(index, sparse.index), (self.g, sparse.values)]
+        super(GradientRows, self).__init__(name, p, index)
 
     def missed(self, n_updates):
         """Count the updates since the last one that moved these rows.
@@ -159,16 +177,6 @@ class Rows(object):
         return (tensor.cast(n_updates - self.of(seen), self.p.dtype),
                 [self.set(seen, n_updates + 1)])
 
-    def of(self, shared):
-        """Return these rows of a shared variable."""
-        return shared if self.index is None else shared[self.index]
-
-    def set(self, shared, values):
-        """Return the update that sets these rows of a shared variable."""
-        if self.index is None:
-            return shared, values
-        return shared, tensor.set_subtensor(shared[self.index], values)
-
     def dense(self):
         """Return the gradient of all rows."""
         if self.index is None:
@@ -178,74 +186,6 @@ class Rows(object):
 
 
 def rows_of(tparams, grads):
-    """Return the :class:`Rows` of every parameter, in order."""
-    return [Rows(name, p, grad)
+    """Return the :class:`GradientRows` of every parameter, in order."""
+    return [GradientRows(name, p, grad)
             for (name, p), grad in zip(tparams.items(), grads)]
-
-
-class Average(object):
-    """A moving average of the parameters, which weighs recent updates more.
-
-    After N updates it is the mean of p_1, ..., p_N, the parameters after each
-    update, with weights proportional to ``decay ** (N - n)``. B. T. Polyak
-    and A. B. Juditsky, "Acceleration of Stochastic Approximation by
-    Averaging", SIAM J. Control Optim. 30(4), 1992, use equal weights.
-
-    A row of a sparse gradient stays the same between the updates that move
-    it. So its sum is only brought up to date before the row moves. This adds
-    k equal terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
-
-    Parameters
-    ----------
-    tparams : OrderedDict of str to shared variable
-    grads : list of floatX tensor
-        Their gradients.
-    inputs : list of variables
-        Inputs of the gradients.
-    decay : float
-    every_row : bool
-        Whether an update moves rows whose gradient is zero, too.
-    """
-
-    def __init__(self, tparams, grads, inputs, decay, every_row):
-        n = tensor.lscalar('n')
-        # decay is near 1, where float32 is too coarse for high powers.
-        log_decay = numpy.log(numpy.float64(decay))
-        self.log_decay, self.names = log_decay, list(tparams)
-        updates, sums = [], []
-        for rows, grad in zip(rows_of(tparams, grads), grads):
-            part = None if every_row else sparse_gradient(grad)
-            z, seen = rows.zeros('average'), rows.counter('averaged')
-
-            def up_to_date(z, seen, p):
-                # 1 - decay ** (n - seen), in float64 without cancellation.
-                gain = -tensor.expm1(log_decay * (n - seen))
-                return (z + (p - z) * tensor.cast(gain, z.dtype),
-                        tensor.zeros_like(seen) + n)
-
-            new = up_to_date(z, seen, rows.p)
-            sums.append(new[0])
-            if part is not None:
-                new = [tensor.set_subtensor(shared[part.index], values)
-                       for shared, values in zip((z, seen), up_to_date(
-                           *[shared[part.index]
-                             for shared in (z, seen, rows.p)]))]
-            updates += zip((z, seen), new)
-        self._add = theano.function(inputs + [n], [], updates=updates,
-                                    name='f_average', on_unused_input='ignore')
-        self._sums = theano.function([n], sums)
-        self.functions = [self._add]
-
-    def add(self, x, mask, y, n_updates):
-        """Add the rows that the next update, of this minibatch, will move.
-
-        `n_updates` is the number of updates so far.
-        """
-        self._add(x, mask, y, n_updates)
-
-    def values(self, n_updates):
-        """Return the average after `n_updates`, as a dict of arrays."""
-        weight = -numpy.expm1(self.log_decay * n_updates)
-        return collections.OrderedDict(
-            (name, z / numpy.asarray(weight, z.dtype))
-            for name, z in zip(self.names, self._sums(n_updates)))

@@ -11,6 +11,7 @@ import contextlib
 import json
 import numbers
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -20,7 +21,7 @@ import numpy
 
 from lstm_support import storage
 from lstm_support.storage import (
-    files, load_options, load_params, load_words, save_model, words_array)
+    load_options, load_params, load_words, save_model, words_array)
 from lstm_support.terminal import log
 
 
@@ -55,8 +56,8 @@ def start_from(path, params, dictionary, options):
         pooling or size.
     """
     words, classes = load_words(path), options['classes']
-    with files.open_npz(path, 'model file') as archive:
-        shapes = files.member_shapes(archive)
+    with storage.open_npz(path, 'model file') as archive:
+        shapes = storage.member_shapes(archive)
         saved = load_options(path) if storage.has_array(
             archive, 'options') else {}
     names = saved.get('classes')
@@ -126,8 +127,8 @@ def known_words(known, options):
         Options of the training run; ``tokenizer`` is added.
     """
     if known.dictionary is None:
-        log.info('There is no dictionary of %s, so the model will know words by '
-                 'id only' % options['dataset'])
+        log.info('There is no dictionary of %s, so the model will know words '
+                 'by id only' % options['dataset'])
         return {}
     options['tokenizer'] = known.tokenizer
     return {'words': words_array(known.dictionary, options['n_words'])}
@@ -141,35 +142,18 @@ def path_of(saveto):
 
 
 def keep_previous(saveto):
-    """Give the files of an earlier training a second, numbered name."""
-    old, new = [saveto, path_of(saveto)], []
-    number = 0
-    while not new or any(map(os.path.exists, new)):
-        number += 1
-        other = '%s.%d.npz' % (saveto[:-len('.npz')], number)
-        new = [other, path_of(other)]
-    for before, after in zip(old, new):
-        if os.path.exists(before):
+    """Keep the files of an earlier training, under names with .bak."""
+    kept = saveto[:-len('.npz')] + '.bak.npz'
+    for path, copy in (saveto, kept), (path_of(saveto), path_of(kept)):
+        if os.path.exists(copy):
+            os.remove(copy)
+        if os.path.exists(path):
             try:
                 # Keep the target of a link: the link will get a new target.
-                os.link(os.path.realpath(before), after)
+                os.link(os.path.realpath(path), copy)
             except (AttributeError, OSError):
-                shutil.copy2(before, after)
-            log.info('%s of an earlier training is kept as %s' % (before, after))
-
-
-def check_space(saveto, size):
-    """Raise an IOError if files of `size` bytes do not fit on the disk."""
-    if hasattr(os, 'statvfs'):
-        disk = os.statvfs(os.path.dirname(saveto) or '.')
-        free = disk.f_bavail * disk.f_frsize
-        # The old and the new file exist side by side for a moment.
-        if disk.f_blocks and free < 2 * size:
-            raise IOError('saving needs %.0f MB, but there are only %.0f MB '
-                          'free in the folder of saveto, %s; free some space, '
-                          'or name another folder' % (
-                              2e-6 * size, 1e-6 * free,
-                              os.path.dirname(saveto) or '.'))
+                shutil.copy2(path, copy)
+            log.info('%s of an earlier training is kept as %s' % (path, copy))
 
 
 # ---- State ------------------------------------------------------------------
@@ -179,16 +163,18 @@ def check_space(saveto, size):
 FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
          'pooling', 'average', 'split', 'valid_portion', 'class_weight',
-         'classes', 'floatX', 'data')
+         'classes', 'floatX', 'data', 'words')
 
 
-def fingerprint(sets):
-    """Return a number that identifies data sets."""
-    value = 0
+def fingerprints(sets, dictionary):
+    """Return numbers that identify data sets and a dictionary, as a dict."""
+    data = words = 0
     for reviews, labels in sets:
         for ids in list(reviews) + [labels]:
-            value = zlib.crc32(numpy.array(ids, 'int64').tobytes(), value)
-    return value & 0xffffffff
+            data = zlib.crc32(numpy.array(ids, 'int64').tobytes(), data)
+    for n, word in sorted((n, word) for word, n in (dictionary or {}).items()):
+        words = zlib.crc32((u'%d %s' % (n, word)).encode('utf-8'), words)
+    return {'data': data & 0xffffffff, 'words': words & 0xffffffff}
 
 
 def _is_count(value):
@@ -218,25 +204,12 @@ def _parse_progress(text):
 def read_progress(path, config):
     """Read the counters of a state, and compare its run configuration.
 
-    Parameters
-    ----------
-    path : str
-    config : dict
-        The options of this run, its floatX and the fingerprint of its data.
-
-    Returns
-    -------
-    dict
-        For :meth:`Progress.load`.
-
-    Raises
-    ------
-    IOError, ValueError
-        If the file cannot be read, or if the run cannot be continued with
-        this configuration. Says which options differ.
+    `config` are the options of this run, its floatX and the fingerprints of
+    its data. Returns a dict for :meth:`Progress.load`. Raises a ValueError,
+    which names the options that differ, if the run cannot be continued.
     """
-    with files.open_npz(path, 'checkpoint') as archive:
-        text = files.read_text(archive, 'progress')
+    with storage.open_npz(path, 'checkpoint') as archive:
+        text = storage.read_text(archive, 'progress')
     try:
         progress = _parse_progress(text)
     except Exception as error:  # damaged text can raise anything
@@ -302,19 +275,15 @@ class Progress(object):
             # Empty variables only carry gradients within an update.
             if variable not in self.shared.values() and variable.get_value(
                     borrow=True).size:
-                self.shared['state/%d %s' % (
-                    len(self.shared), variable.name)] = variable
+                name = 'state/%s' % variable.name
+                while name in self.shared:
+                    name += '+'
+                self.shared[name] = variable
 
     def next_epoch(self):
         """Count a complete epoch."""
         self.epoch, self.batch = self.epoch + 1, 0
         self.epoch_rng = self.rng.get_state()
-
-    def nbytes(self):
-        """Return the size of the files that will be written, in bytes."""
-        return sum(each.get_value(borrow=True).nbytes for each in
-                   list(self.shared.values()) + 2 * list(
-                       self.tparams.values()))
 
     def check_finite(self):
         """Raise a FloatingPointError if a parameter is not finite."""
@@ -324,6 +293,10 @@ class Progress(object):
             raise FloatingPointError('there are infinite values or NaN in %s'
                                      % ', '.join(names))
 
+    def history_array(self):
+        """Return the history as a float64 array, see :func:`load_history`."""
+        return numpy.array(self.history, 'float64').reshape(-1, 5)
+
     def save(self, path, config):
         """Write the state and the run configuration to a file."""
         arrays = dict((name, variable.get_value())
@@ -332,33 +305,21 @@ class Progress(object):
             arrays['best/' + name] = value
         _, arrays['shuffle'], place, has_gauss, gauss = self.epoch_rng
         arrays['history'] = self.history_array()
-        arrays['progress'] = files.text_array({
+        arrays['progress'] = storage.text_array({
             'counters': [self.update, self.epoch, self.batch,
                          self.stopping.bad_counter],
             'costs': self.costs, 'best_err': self.stopping.best_err,
             'shuffle': [place, has_gauss, gauss],
             'options': config})
-        files.write_npz(path, arrays)
-
-    def history_array(self):
-        """Return the history as a float64 array, see :func:`load_history`."""
-        return numpy.array(self.history, 'float64').reshape(-1, 5)
+        storage.write_npz(path, arrays)
 
     def load(self, path, progress):
-        """Take the state from a file.
+        """Take the state from a file, whose :func:`read_progress` is given.
 
-        Parameters
-        ----------
-        path : str
-        progress : dict
-            Result of :func:`read_progress` for the same file.
-
-        Raises
-        ------
-        IOError, ValueError
-            If the file does not fit. Then nothing has changed.
+        Raises an IOError or a ValueError if the file does not fit. Then
+        nothing has changed.
         """
-        with files.open_npz(path, 'checkpoint') as archive:
+        with storage.open_npz(path, 'checkpoint') as archive:
             values = [_read_like(archive, name, variable.get_value())
                       for name, variable in self.shared.items()]
             best = None
@@ -368,7 +329,7 @@ class Progress(object):
                                       variable.get_value()))
                     for name, variable in self.tparams.items())
             keys = _read_like(archive, 'shuffle', numpy.zeros(624, 'uint32'))
-            history = files.read_array(archive, 'history')
+            history = storage.read_array(archive, 'history')
         if history.ndim != 2 or history.shape[1] != 5 or (
                 history.dtype != 'float64'
                 or len(history) > progress['counters'][0]):
@@ -402,9 +363,13 @@ def _read_like(archive, name, wanted):
     message = ('%s was saved by another version of this script (%%s); '
                'resume=False starts again, and reload_model starts from a '
                'saved model' % archive.filename)
-    if not storage.has_array(archive, name):
+    # Version 1.1 also numbered the variables: "state/12 Wemb_average".
+    names = [each[:-len('.npy')] for each in archive.namelist()]
+    named = dict((re.sub(r'^(state/)\d+ ', r'\1', each), each)
+                 for each in names)
+    if name not in named:
         raise ValueError(message % ('it lacks %s' % name))
-    value = files.read_array(archive, name)
+    value = storage.read_array(archive, named[name])
     if value.shape != wanted.shape or value.dtype != wanted.dtype:
         raise ValueError(message % (
             'its %s has shape %s and type %s, not %s and %s' % (
@@ -420,7 +385,7 @@ def sole_writer(saveto):
     if not saveto:
         yield
         return
-    with files.sole_writer(saveto):
+    with storage.sole_writer(saveto):
         yield
 
 
@@ -450,23 +415,15 @@ class Saver(object):
         if self.resumed:
             self.progress = read_progress(self.path, config)
         elif resume:
-            log.info('There is no %s to continue from: training starts from the '
-                     'beginning' % self.path)
+            log.info('There is no %s to continue from: training starts from '
+                     'the beginning' % self.path)
 
-    def restore(self, state, group):
-        """Load the state to continue from, and check the space to save.
-
-        Then all processes of `group` have the state of the first.
-        """
-        self.group = group
-        with group.agreed():
-            if self.resumed:
-                state.load(self.path, self.progress)
-                log.info('Continuing %s after update %d' % (
-                       self.path, state.update))
-            if self.saveto:
-                check_space(self.saveto, state.nbytes())
-        group.share(state, 'contents')
+    def restore(self, state):
+        """Load the state to continue from, if there is one."""
+        if self.resumed:
+            state.load(self.path, self.progress)
+            log.info('Continuing %s after update %d' % (
+                self.path, state.update))
 
     def save(self, state, model):
         """Save the state, and the arguments of :func:`save_model`.
@@ -483,8 +440,8 @@ class Saver(object):
             save_model(self.saveto, **model)
             log.info('Saved %s' % self.saveto)
         except (IOError, OSError) as error:
-            log.info('NOT saved (%s); each file is complete, from this save or '
-                     'from an earlier one' % error)
+            log.info('NOT saved (%s); each file is complete, from this save '
+                     'or from an earlier one' % error)
 
     def save_final(self, model):
         """Save a model, in a temporary folder if `saveto` cannot be written.
@@ -492,14 +449,12 @@ class Saver(object):
         Returns its path, or None if nothing is saved.
         """
         path = self.saveto or None
-        with self.group.agreed():
-            if path:
-                try:
-                    save_model(path, **model)
-                except (IOError, OSError) as error:
-                    log.info('%s cannot be saved (%s)' % (path, error))
-                    path = os.path.join(tempfile.mkdtemp(),
-                                        os.path.basename(path))
-                    save_model(path, **model)
-                log.info('Saved %s' % path)
+        if path:
+            try:
+                save_model(path, **model)
+            except (IOError, OSError) as error:
+                log.info('%s cannot be saved (%s)' % (path, error))
+                path = os.path.join(tempfile.mkdtemp(), os.path.basename(path))
+                save_model(path, **model)
+            log.info('Saved %s' % path)
         return path

@@ -1,0 +1,84 @@
+"""A moving average of the parameters, to be evaluated and saved."""
+from __future__ import absolute_import, division, print_function
+
+import collections
+
+from lstm_support import theano_fixes  # noqa: F401  before Theano
+import numpy
+import theano
+from theano import tensor
+from theano.tensor import subtensor
+
+from lstm_support.training.rows import Rows
+
+
+def moved_rows(f_update, p):
+    """Return the shared index of the rows of p that an update moves, or None.
+
+    The update of p must be ``set_subtensor(p[index], ...)`` or an increment.
+    None means that any row may move.
+    """
+    if not hasattr(f_update, 'maker'):  # no function of Theano
+        return None
+    graph = f_update.maker.fgraph
+    shared = [each.variable for each in f_update.maker.expanded_inputs]
+    for output, place in graph.update_mapping.items():
+        node = graph.outputs[output].owner
+        if shared[place] is p and node and isinstance(
+                node.op, subtensor.AdvancedIncSubtensor1) and (
+                    node.inputs[0] is graph.inputs[place]):
+            index = node.inputs[2]
+            return dict(zip(graph.inputs, shared)).get(index)
+    return None
+
+
+class Average(object):
+    """A moving average of the parameters, which weighs recent updates more.
+
+    After N updates it is the mean of p_1, ..., p_N, the parameters after each
+    update, with weights proportional to ``decay ** (N - n)``. B. T. Polyak
+    and A. B. Juditsky, "Acceleration of Stochastic Approximation by
+    Averaging", SIAM J. Control Optim. 30(4), 1992, use equal weights.
+
+    An update that moves some rows leaves the others as they are. So the sum z
+    of a row is brought up to date only before the row moves. This adds k
+    equal terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
+
+    Parameters
+    ----------
+    tparams : OrderedDict of str to shared variable
+    decay : float
+    f_update : function
+        Moves the parameters. Its graph tells which rows.
+    """
+
+    def __init__(self, tparams, decay, f_update):
+        # decay is near 1, where float32 is too coarse for high powers.
+        self.log_decay = numpy.log(numpy.float64(decay))
+        self.names = list(tparams)
+        n, updates, sums = tensor.lscalar('n'), [], []
+
+        def up_to_date(z, seen, p):
+            # 1 - decay ** (n - seen), in float64 without cancellation.
+            gain = -tensor.expm1(self.log_decay * (n - seen))
+            return z + (p - z) * tensor.cast(gain, z.dtype)
+
+        for name, p in tparams.items():
+            rows = Rows(name, p, moved_rows(f_update, p))
+            z, seen = rows.zeros('average'), rows.counter('averaged')
+            z_new = up_to_date(rows.of(z), rows.of(seen), rows.of(p))
+            updates += [rows.set(z, z_new),
+                        rows.set(seen, tensor.zeros_like(rows.of(seen)) + n)]
+            sums.append(up_to_date(z, seen, p))
+        #: Adds the rows that the next update will move, given the number of
+        #: updates so far. f_grad_shared must have stored their index.
+        self.add = theano.function([n], [], updates=updates, name='f_average',
+                                   on_unused_input='ignore')
+        self._sums = theano.function([n], sums, on_unused_input='ignore')
+
+    def values(self, n_updates):
+        """Return the average after `n_updates`, as a dict of arrays."""
+        weight = -numpy.expm1(self.log_decay * n_updates)
+        return collections.OrderedDict(
+            (name, z / numpy.asarray(weight, z.dtype))
+            for name, z in zip(self.names, self._sums(n_updates)))
