@@ -431,7 +431,7 @@ def test_a_killed_training_with_everything_resumes_bit_for_bit(
     assert last.errors == complete.errors
     assert last.costs == complete.costs[35:]
     assert_same_files('complete', 'killed')
-    names = set(name.split(' ')[-1] for name in contents('killed.resume.npz'))
+    names = set(name.split('/')[-1] for name in contents('killed.resume.npz'))
     assert {'Wemb_average', 'Wemb_averaged', 'bilstm_backward_U_average',
             'U_averaged'} <= names
 
