@@ -53,7 +53,7 @@ from lstm_support.training import (
 from lstm_support.training.random_streams import MRG_RandomStreams
 # Names that users of this module expect here, as in 2014.
 from lstm_support.training.metrics import (  # noqa: F401
-    missing, pred_error, pred_probs, scores)
+    missing, pred_error, pred_probs)
 from lstm_support.storage import (  # noqa: F401
     load_history, load_options, load_params, load_words, save_model)
 
