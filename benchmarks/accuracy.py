@@ -2,11 +2,11 @@
 
     export THEANO_FLAGS="floatX=float32"
     uv run benchmarks/accuracy.py defaults   # lstm.py as in 2014, five seeds
-    uv run benchmarks/accuracy.py labelled   # the best settings, five seeds
-    uv run benchmarks/accuracy.py unlabelled
-    uv run benchmarks/accuracy.py model
     uv run benchmarks/accuracy.py few
-    uv run benchmarks/accuracy.py batches
+    uv run --extra vectors benchmarks/accuracy.py labelled  # the best settings
+    uv run --extra vectors benchmarks/accuracy.py unlabelled
+    uv run --extra vectors benchmarks/accuracy.py model
+    uv run --extra vectors benchmarks/accuracy.py batches
 
 ``labelled`` learns from the labelled training reviews alone. ``unlabelled``
 also uses the unlabelled reviews of the archive: for word vectors, and with the

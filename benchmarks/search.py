@@ -1,10 +1,11 @@
 """Search for settings, with validation on films that are held back.
 
     export THEANO_FLAGS="floatX=float32"
-    uv run benchmarks/search.py labelled --trials 20
-    uv run benchmarks/search.py unlabelled --trials 20
-    uv run benchmarks/search.py labelled --trials 0     # the table so far
-    uv run benchmarks/search.py student
+    alias search="uv run --group benchmarks --extra vectors benchmarks/search.py"
+    search labelled --trials 20
+    search unlabelled --trials 20
+    search labelled --trials 0  # the table so far
+    search student
 
 ``student`` lets the first model of ``unlabelled`` label more reviews, and
 trains on them, as ``accuracy.py unlabelled`` does.

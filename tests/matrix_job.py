@@ -9,6 +9,7 @@ from __future__ import absolute_import, division, print_function
 
 import os
 import pickle
+import shutil
 import sys
 
 import numpy
@@ -25,6 +26,8 @@ CORPUS = storage.Corpus(
     dictionary=WORDS, classes=[u'bad', u'caf\xe9'],
     tokenizer=u'Moses (fr), text rule 2', groups=[0, 1])
 PREDICTED = [[2, 3, 4], [5], []]
+OPTIONS = dict(dim_proj=8, n_words=30, batch_size=4, dispFreq=1000,
+               validFreq=10, clip_c=1.)
 
 
 def predict(path):
@@ -50,15 +53,22 @@ def train(name):
     with open(name + '.dict.pkl', 'wb') as f:
         pickle.dump(WORDS, f, 2)
     storage.write_data_file(name + '.new.pkl', CORPUS)
-    options = dict(dim_proj=8, n_words=30, batch_size=4, dispFreq=1000,
-                   validFreq=10, dataset=name + '.pkl', saveto=name + '.npz',
-                   clip_c=1.)
+    options = dict(OPTIONS, dataset=name + '.pkl', saveto=name + '.npz')
     lstm.train_lstm(max_epochs=1, **options)
     sys.argv = ['lstm.py', '--max_epochs', '2', '--resume=True',
                 '--optimizer', 'adadelta', '--maxlen', '100']
     lstm.train_lstm(**lstm.command_line(**options))
     numpy.save(name + '.npy', predict(name + '.npz'))
     assert lstm.load_history(name + '.npz')[-1, 0] == 30  # updates
+
+
+def resume(name):
+    """Train a copy for a third epoch, perhaps after another Python."""
+    for ending in '.npz', '.resume.npz':
+        shutil.copy(name + ending, 'copy' + ending)
+    lstm.train_lstm(max_epochs=3, dataset=name + '.pkl', saveto='copy.npz',
+                    resume=True, **OPTIONS)
+    assert lstm.load_history('copy.npz')[-1, 0] == 45  # updates
 
 
 def load(names):
@@ -68,12 +78,11 @@ def load(names):
             names[0] + '.pkl')
         assert imdb.dataset_words(name + '.pkl').dictionary == WORDS
         assert storage.read_data_file(name + '.new.pkl') == CORPUS
-        with storage.open_npz(name + '.resume.npz') as archive:
-            assert storage.has_array(archive, 'lstm_U')
         probabilities = numpy.load(name + '.npy')
-        if name == names[0] or sys.version_info[0] == 2:
+        if name == names[0]:
             numpy.testing.assert_allclose(predict(name + '.npz'),
                                           probabilities, 1e-5)
+            resume(name)
         if sys.version_info[0] > 2:
             model = classify.Classifier(name + '.npz')
             assert model.dictionary == WORDS
@@ -90,12 +99,12 @@ def load(names):
 if __name__ == '__main__':
     print('Python %s, NumPy %s' % (sys.version.split()[0], numpy.__version__))
     sys.stdout.flush()
-    if sys.argv[1] == 'train':
-        log = os.dup(1)
-        with open(os.devnull, 'w') as null:
-            os.dup2(null.fileno(), 1)
+    log = os.dup(1)
+    with open(os.devnull, 'w') as null:
+        os.dup2(null.fileno(), 1)
+        if sys.argv[1] == 'train':
             train(sys.argv[2])
-            sys.stdout.flush()
-            os.dup2(log, 1)
-    else:
-        load(sys.argv[2:])
+        else:
+            load(sys.argv[2:])
+        sys.stdout.flush()
+        os.dup2(log, 1)
