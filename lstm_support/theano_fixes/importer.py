@@ -18,8 +18,8 @@ def _read(name):
         return text.read()
 
 
-def _checksum(text):
-    return '%08x' % zlib.crc32(text.encode('utf-8'))
+def _checksum(value):
+    return zlib.crc32(repr(value).encode('utf-8'))
 
 
 # {path: [(index of the first line, old lines, new lines), ...]}
@@ -34,17 +34,11 @@ _MODULES = {path[:-len('.py')].replace('/', '.'): path for path in _HUNKS}
 _HEADER, ROWS = _read('numpy_2.h'), _read('rows.h')
 
 # Names the folder of compiled code. A changed comment does not change it.
-VERSION = _checksum(repr(_HUNKS) + re.sub(r' *//.*', '', _HEADER + ROWS))
+VERSION = '%08x' % _checksum((_HUNKS, re.sub(' *//.*', '', _HEADER + ROWS)))
 
 
 def patched(text, path):
-    """Return the text of a file of Theano with its hunks.
-
-    Raises
-    ------
-    ImportError
-        If a hunk does not match the lines at its place.
-    """
+    """Return the text of a file of Theano with its hunks, if they match."""
     lines, result, end = text.split('\n'), [], 0
     for start, old, new in _HUNKS[path]:
         if lines[start:start + len(old)] != old:
@@ -68,31 +62,25 @@ def c_code(name, code):
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Loads a module of Theano; its bytecode has a name of its own."""
-
-    def _bytecode(self, path):
-        root, extension = os.path.splitext(path)
-        return '%s.%s%s' % (
-            root, _checksum(repr(_HUNKS[_MODULES[self.name]])), extension)
-
-    def path_stats(self, path):  # the size is not that of the file
-        return dict(super().path_stats(path), size=None)
+    """Loads a module of Theano with its hunks."""
 
     def get_data(self, path):
+        data = super().get_data(path)
         if path != self.path:
-            return super().get_data(self._bytecode(path))
-        text = importlib.util.decode_source(super().get_data(path))
-        return patched(text, _MODULES[self.name]).encode('utf-8')
+            return data  # bytecode
+        return patched(importlib.util.decode_source(data),
+                       _MODULES[self.name]).encode('utf-8')
 
-    def set_data(self, path, data, **kwargs):
-        super().set_data(self._bytecode(path), data, **kwargs)
+    def path_stats(self, path):
+        """Tell the bytecode of this text from that of Theano's own."""
+        key = _HUNKS[_MODULES[self.name]], super().path_stats(path)
+        return {'mtime': _checksum(key), 'size': None}
 
     def exec_module(self, module):
         super().exec_module(module)
-        # Tracebacks show this text, at whatever time the file was changed.
-        text = self.get_source(self.name)
-        linecache.cache[self.path] = (
-            len(text), None, text.splitlines(True), self.path)
+        # Tracebacks show this text.
+        lines = self.get_source(self.name).splitlines(True)
+        linecache.cache[self.path] = 0, None, lines, self.path
 
 
 class _Finder:
@@ -109,13 +97,7 @@ class _Finder:
 
 
 def install():
-    """Patch Theano when it is imported.
-
-    Raises
-    ------
-    ImportError
-        If Theano was imported before, on a Python that needs the patch.
-    """
+    """Patch Theano when it is imported; raise an error if it has been."""
     if _Finder in sys.meta_path:
         return
     if 'theano' in sys.modules:

@@ -1,5 +1,6 @@
 """NumPy, for Theano: with the names that 1.24, 2.0 or Python 3.12 dropped."""
 import builtins
+import types
 
 import numpy
 from numpy import *  # noqa: F401,F403
@@ -12,17 +13,6 @@ class _Cast:
         return lambda x: numpy.asarray(x, dtype)
 
 
-class _NoRecord:
-    """NumPy's record of its BLAS: empty, so that Theano looks for one."""
-
-    class __config__:
-        blas_opt_info = {}
-
-
-def sctype2char(dtype):
-    return numpy.dtype(dtype).char
-
-
 bool, complex = builtins.bool, builtins.complex
 cast = _Cast()
 product = numpy.prod
@@ -32,11 +22,14 @@ core = getattr(numpy, '_core', None) or numpy.core
 MAXDIMS = -2 ** 31 if numpy.__version__.startswith('2') else 32
 
 
+# NumPy's record of its BLAS; if it is empty, Theano looks for one.
+distutils = types.SimpleNamespace(__config__=types.SimpleNamespace(
+    blas_opt_info=getattr(numpy.__config__, 'blas_opt_info', {})))
+
+
+def sctype2char(dtype):
+    return numpy.dtype(dtype).char
+
+
 def __getattr__(name):
-    if name == 'distutils':
-        try:
-            from numpy.distutils import __config__ as record
-            record.blas_opt_info
-        except (ImportError, AttributeError):
-            return _NoRecord
     return getattr(numpy, name)

@@ -15,37 +15,22 @@ import sys
 import sysconfig
 import warnings
 
-try:
-    import configparser
-    from shutil import which
-except ImportError:  # Python 2; six may not be installed yet
-    import ConfigParser as configparser
-    from distutils.spawn import find_executable as which
-
 from lstm_support import terminal
-from lstm_support.terminal import log
 
 
 class SetupError(ImportError):
     """A reason why Theano cannot run, in one sentence."""
 
     def __init__(self, sentence):  # it may name files and flags
-        ImportError.__init__(self, sentence if isinstance(
-            sentence, bytes) else terminal.printable(sentence))
+        ImportError.__init__(self, terminal.printable(sentence))
 
 
 class CompilerError(EnvironmentError):
     """The C++ compiler failed; says so in one sentence."""
 
-    def __init__(self, sentence):
-        EnvironmentError.__init__(self, sentence)
-        self.sentence = sentence
-
     def __str__(self):  # Theano adds more arguments
-        return self.sentence
+        return self.args[0]
 
-
-# ---- Requirements -----------------------------------------------------------
 
 def _check_packages():
     """Raise an error if the version of Python or of NumPy does not fit."""
@@ -69,6 +54,7 @@ def _check_packages():
 
 def compiler():
     """Return the path of a C++ compiler, Theano's default for its flag cxx."""
+    from shutil import which  # Python 3, as the patch that calls this
     names = ['g++', 'clang++']
     if sys.platform == 'darwin':
         names.reverse()
@@ -87,65 +73,28 @@ def compiler():
     return paths[0]
 
 
-def is_clang():
-    """Return whether the compiler is clang, which macOS also calls g++."""
-    import theano
-    return sys.platform == 'darwin' or (
-        'clang' in os.path.basename(theano.config.cxx))
-
-
-def _check_config():
+def _check_config(theano):
     """Raise an error for settings that Theano accepts but cannot use."""
-    from theano import config
+    config = theano.config
     if config.floatX == 'float16':
-        raise SetupError('floatX=float16 is too coarse for this training; '
-                         'set floatX=float32')
-    if config.cxx and not which(config.cxx):
+        raise SetupError('floatX=float16 is too coarse; set floatX=float32')
+    if config.cxx and theano.configdefaults.gcc_version_str == 'GCC_NOT_FOUND':
         raise SetupError('the compiler of cxx=%s does not exist; name '
                          'another, or leave cxx out' % config.cxx)
-    devices = [name for name in (config.device, config.init_gpu_device,
-                                 config.contexts) if name not in ('cpu', '')]
-    if devices and not sys.modules['theano.gpuarray'].pygpu_activated:
+    device = ''.join([config.device.replace('cpu', ''),
+                      config.init_gpu_device, config.contexts])
+    if device and not theano.gpuarray.pygpu_activated:
+        try:
+            importlib.import_module('pygpu.gpuarray')
+            reason = 'Theano could not start it'
+        except Exception as error:  # a library that it needs may be missing
+            reason = _one_line(error)
         raise SetupError(
             'the device %s cannot be used (%s); it needs CUDA, libgpuarray '
-            'and pygpu; install them, or set device=cpu'
-            % (devices[0], _gpu_problem()))
+            'and pygpu; install them, or set device=cpu' % (device, reason))
 
 
-def _gpu_problem():
-    """Return why Theano uses no GPU."""
-    try:
-        importlib.import_module('pygpu.gpuarray')
-    except Exception as error:  # a library that it needs may be missing
-        return _one_line(error)
-    return _gpu_errors[-1] if _gpu_errors else 'it was not started'
-
-
-_gpu_errors = []
-
-
-class _Filter(object):
-    """A filter of log records; Python 2 takes no function."""
-
-    def __init__(self, function):
-        self.filter = function
-
-
-def _note_gpu_error(record):
-    """Keep an error in place of logging it with its traceback."""
-    error = record.exc_info and record.exc_info[1]
-    _gpu_errors.append(_one_line(error) if error else record.getMessage())
-    return False
-
-
-# ---- Errors of Theano -------------------------------------------------------
-
-_COMPILED_CODE = (
-    'Theano cannot keep its compiled code (%s); set THEANO_FLAGS='
-    'base_compiledir=/tmp/theano, or name another folder where files can be '
-    'written and run')
-
-# Patterns of Theano's errors, and the sentences to print instead.
+# Patterns of Theano's errors and of their types, and the sentences to print.
 _SENTENCES = [
     ('old GPU back-end',
      'Theano 1.0.5 has no device=gpu any more; set device=cuda, which needs '
@@ -153,42 +102,38 @@ _SENTENCES = [
     ('Compilation failed',
      "the C++ compiler cannot compile Theano's code (%s); correct cxx, "
      'gcc.cxxflags or blas.ldflags in THEANO_FLAGS or .theanorc'),
-    ('compiledir|failed to map segment|No usable temporary directory',
-     _COMPILED_CODE),
+    ('compiledir|failed to map segment|No usable temporary directory|'
+     '^(IOError|OSError|FileNotFound|FileExists|Permission|NotADirectory)',
+     'Theano cannot keep its compiled code (%s); set THEANO_FLAGS='
+     'base_compiledir=/tmp/theano, or name another folder where files can be '
+     'written and run'),
     ('Invalid value|Valid options|Expected one of',
      'Theano refuses a setting in THEANO_FLAGS or .theanorc: %s'),
-    ('lstm or classify before theano|install theano==1.0.5', '%s')]
+    ('lstm or classify before theano|install theano==1.0.5', '%s'),
+    ('^(MissingSection|Duplicate|Parsing|Unicode)',
+     "Theano's settings in .theanorc cannot be read (%s); correct that file, "
+     'or set THEANORC=' + os.devnull),
+    ('^(ImportError|ModuleNotFound)',
+     'Theano cannot be imported (%s); "pip install -r requirements.txt" '
+     'installs all that is needed'),
+    ('', 'Theano cannot start (%s); look at THEANO_FLAGS and .theanorc')]
 
 
 def _one_line(error):
     """Return the message of an error, in one line."""
-    message = getattr(error, 'strerror', None)
-    texts = [part for part in error.args if isinstance(part, str)]
-    if not message and texts and not isinstance(
-            error, (configparser.Error, UnicodeError)):
-        message = texts[0]
-    message = message or str(error) or type(error).__name__
+    texts = [text for text in error.args if isinstance(text, str)]
+    message = getattr(error, 'strerror', None) or (
+        str(error) if isinstance(error, UnicodeError) or not texts
+        else texts[0]) or type(error).__name__
     return ' '.join(message.replace('Check the permissions.', '').split())
 
 
 def _sentence(error):
     """Return one sentence for an error of Theano or of its compiler."""
     message = _one_line(error)
-    for pattern, sentence in _SENTENCES:
-        if re.search(pattern, str(error)):
-            break
-    else:
-        if isinstance(error, ImportError):
-            sentence = ('Theano cannot be imported (%s); "pip install -r '
-                        'requirements.txt" installs all that is needed')
-        elif isinstance(error, EnvironmentError):
-            sentence = _COMPILED_CODE
-        elif isinstance(error, (configparser.Error, UnicodeError)):
-            sentence = ("Theano's settings in .theanorc cannot be read (%s); "
-                        'correct that file, or set THEANORC=' + os.devnull)
-        else:
-            sentence = ('Theano cannot start (%s); look at THEANO_FLAGS and '
-                        '.theanorc')
+    text = '%s: %s' % (type(error).__name__, error)
+    sentence = next(sentence for pattern, sentence in _SENTENCES
+                    if re.search(pattern, text))
     if 'Compilation failed' in message:  # the first error is the cause
         message = re.sub(r'.*?return status=.*?\): *', '', message)
         first = re.search(r'(?<!\S)(?!collect2)\S+ error: .*', message)
@@ -210,22 +155,16 @@ def announcing(name):
 
 
 def _wrap_compiler(header_flags):
-    """Make Theano's compiler announce itself and raise a CompilerError.
-
-    ``header_flags(code, flags)`` returns flags to add.
-    """
+    """Let Theano's compiler announce itself and raise a CompilerError."""
     from theano import config
     from theano.gof.cmodule import GCC_compiler
-    # Theano would also log the sentence, before the error is caught.
-    logging.getLogger('theano.gof.cmodule').addFilter(_Filter(
-        lambda record: not isinstance(record.msg, CompilerError)))
     compile_str = GCC_compiler.compile_str
 
     def wrapped(module_name, src_code, *args, **kwargs):
         if _announcements:
-            log.warning('Compiling %s for this machine, which is done once; '
-                        'the code is kept in %s' % (_announcements.pop(),
-                                                    config.compiledir))
+            terminal.log.warning(
+                'Compiling %s for this machine, which is done once; the code '
+                'is kept in %s' % (_announcements.pop(), config.compiledir))
         flags = list(kwargs.get('preargs') or ())
         kwargs['preargs'] = flags + header_flags(src_code, flags)
         try:
@@ -235,13 +174,6 @@ def _wrap_compiler(header_flags):
     GCC_compiler.compile_str = staticmethod(wrapped)
 
 
-# ---- BLAS -------------------------------------------------------------------
-
-# The functions of BLAS that Theano calls.
-_BLAS_NAMES = ['sgemm_', 'dgemm_', 'sgemv_', 'dgemv_', 'sger_', 'dger_',
-               'sdot_', 'ddot_']
-
-
 def _wheel_blas():
     """Return the path of the OpenBLAS in the wheel of NumPy or SciPy, or None.
 
@@ -249,18 +181,13 @@ def _wheel_blas():
     """
     for name in 'numpy', 'scipy':
         try:
-            package = os.path.dirname(os.path.abspath(
-                importlib.import_module(name).__file__))
+            package = importlib.import_module(name)
         except ImportError:
             continue
-        for folder in (package + '.libs',
-                       os.path.join(package, '.libs')):  # in NumPy 1.16
-            libraries = [
-                library for library in (
-                    os.listdir(folder) if os.path.isdir(folder) else ())
-                if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', library)]
-            if len(libraries) == 1:
-                return os.path.join(folder, libraries[0])
+        folder = os.path.dirname(os.path.abspath(package.__file__)) + '.libs'
+        for library in os.listdir(folder) if os.path.isdir(folder) else ():
+            if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', library):
+                return os.path.join(folder, library)
     return None
 
 
@@ -280,13 +207,15 @@ def blas_flags():
         return ''
     # The functions of SciPy's OpenBLAS have other names.
     prefix = 'scipy_' if hasattr(library, 'scipy_sgemm_') else ''
-    if not any(name in os.environ for name in (
-            'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS', 'OMP_NUM_THREADS')):
-        name = prefix + 'openblas_set_num_threads'
-        if hasattr(library, name):  # some builds have none
-            getattr(library, name)(1)
-    names = ''.join(' -D%s=scipy_%s' % (name, name)
-                    for name in _BLAS_NAMES) if prefix else ''
+    names = ''.join(' -D%s=%s%s' % (name, prefix, name) for name in (
+        'sgemm_', 'dgemm_', 'sgemv_', 'dgemv_', 'sger_', 'dger_', 'sdot_',
+        'ddot_') if prefix)  # those that Theano calls
+    set_threads = prefix + 'openblas_set_num_threads'
+    if hasattr(library, set_threads) and not any(
+            name in os.environ for name in (
+                'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS',
+                'OMP_NUM_THREADS')):
+        getattr(library, set_threads)(1)
     if re.match(r'[A-Za-z0-9_./+@:~-]+$', path):
         # The loader finds the library by its name. We do not write -L,
         # because Theano would then look for a file whose name begins with
@@ -299,31 +228,26 @@ def blas_flags():
     return '-lm' + names  # if there were no flags, Theano would use no BLAS
 
 
-# ---- Importing Theano -------------------------------------------------------
-
 def set_up():
     """Import Theano, mended; raise a :class:`SetupError` if it cannot run."""
     terminal.open_descriptors()
     _check_packages()
+    # Theano would log a traceback where it finds no GPU.
+    logging.getLogger('theano.gpuarray').setLevel(logging.CRITICAL)
     try:
         if sys.version_info >= (3,):
             from lstm_support.theano_fixes import importer
             importer.install()
-        logging.getLogger('theano.gpuarray').addFilter(
-            _Filter(_note_gpu_error))
         with warnings.catch_warnings():
-            # layer.py defines this flag after Theano has read all others.
+            # layer.py defines this flag later.
             warnings.filterwarnings(
                 'ignore', 'Theano does not recognise this flag: fused_lstm')
             import theano
-            if not theano.config.blas.ldflags and not hasattr(
-                    theano.configdefaults, 'setup'):  # without the patch
-                theano.config.blas.ldflags = blas_flags()
-        _check_config()
+        if not hasattr(theano.configdefaults, 'setup'):  # it has no patch
+            theano.config.blas.ldflags = (
+                theano.config.blas.ldflags or blas_flags())
+        _check_config(theano)
         from lstm_support.theano_fixes import speed
-        speed.reuse_memory()
-        speed.set_compiler_flags()
-        speed.keep_cpu_flags()
         _wrap_compiler(speed.header_flags)
     except SetupError:
         raise
