@@ -1,7 +1,8 @@
 """Search for settings, with validation on films that are held back.
 
     export THEANO_FLAGS="floatX=float32"
-    alias search="uv run --group benchmarks --extra vectors benchmarks/search.py"
+    uv sync --group benchmarks --extra vectors
+    alias search="uv run --no-sync benchmarks/search.py"
     search labelled --trials 20
     search unlabelled --trials 20
     search labelled --trials 0  # the table so far
