@@ -1,0 +1,297 @@
+"""What theano-1.0.5.patch changes in Theano, and how it is applied."""
+import inspect
+import linecache
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+
+import numpy
+import pytest
+
+import lstm  # noqa: F401  before Theano
+import theano
+from conftest import ROOT
+from lstm_support.theano_fixes import importer
+from theano import tensor
+from theano.tensor.shared_randomstreams import RandomStreams
+
+FOLDER = os.path.join(ROOT, 'lstm_support', 'theano_fixes')
+SITE = os.path.dirname(os.path.dirname(theano.__file__))
+NEEDS_PATCH = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason='Theano runs here without the patch')
+
+
+def run(code, *path, **env):
+    """Run code in a new process; return its exit code and its output."""
+    process = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, text=True, env=dict(
+            os.environ, PYTHONPATH=os.pathsep.join(map(str, path)), **env),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return process.returncode, process.stdout
+
+
+# --------------------------------------------------------------------------
+# Importing
+# --------------------------------------------------------------------------
+
+IMPORT = ('try:\n    import lstm\nexcept ImportError as error:\n'
+          '    print(error)\n')
+
+
+@NEEDS_PATCH
+def test_theano_imported_first_is_one_sentence():
+    code, out = run('import sys\nsys.modules["theano"] = sys\n' + IMPORT)
+    assert code == 0 and out.count('\n') == 1
+    assert 'import lstm or classify before theano' in out
+
+
+def test_another_theano_is_one_sentence(tmp_path):
+    (tmp_path / 'theano' / 'gof').mkdir(parents=True)
+    (tmp_path / 'theano' / '__init__.py').write_text(
+        'from theano import configdefaults')
+    (tmp_path / 'theano' / 'configdefaults.py').write_text(
+        '\n\n\n\n\n\nimport numpy as np\n')
+    code, out = run(IMPORT, tmp_path)
+    assert code == 0 and out.count('\n') == 1
+    assert 'theano/configdefaults.py' in out and 'theano==1.0.5' in out
+
+
+@pytest.mark.parametrize('number', [5, 20])
+def test_a_hunk_matches_at_its_place_only(monkeypatch, number):
+    path = 'theano/configdefaults.py'
+    with open(os.path.join(SITE, path)) as original:
+        lines = original.read().split('\n')
+    importer.patched('\n'.join(lines), path)
+    lines.insert(number, '')  # all hunks that follow are a line further down
+    with pytest.raises(ImportError, match=path):
+        importer.patched('\n'.join(lines), path)
+
+
+def test_the_patch_gives_what_the_program_patch_gives(tmp_path):
+    if not shutil.which('patch'):
+        pytest.skip('there is no program named patch')
+    for path in importer._HUNKS:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(os.path.join(SITE, path), str(tmp_path / path))
+    subprocess.check_call(
+        ['patch', '-s', '-p1', '-F0', '-i', os.path.join(
+            FOLDER, 'theano-1.0.5.patch')], cwd=str(tmp_path))
+    for path in importer._HUNKS:
+        with open(os.path.join(SITE, path)) as original:
+            before = original.read()
+        after = importer.patched(before, path)
+        assert (tmp_path / path).read_text() == after != before
+        if path.endswith('.py'):  # line numbers are those of Theano's file
+            assert after.count('\n') == before.count('\n')
+
+
+def test_tracebacks_and_inspect_show_the_patched_text():
+    op = theano.tensor.raw_random.RandomFunction
+    lines, first = inspect.getsourcelines(op.perform)
+    number = next(i for i, line in enumerate(lines) if 'copy(r)' in line)
+    for text in (lines[number], linecache.getline(
+            inspect.getsourcefile(op), first + number)):
+        assert text.strip() == 'r = deepcopy(r)'
+    linecache.checkcache()
+    assert 'deepcopy' in linecache.getline(inspect.getsourcefile(op),
+                                           first + number)
+
+
+def test_a_start_is_silent_and_leaves_theano_as_it_is(tmp_path):
+    """Also where Python has not compiled Theano's modules before."""
+    folder = os.path.dirname(theano.__file__)
+    before = {name: os.path.getmtime(os.path.join(folder, name))
+              for name in os.listdir(folder) if name.endswith('.py')}
+    for _ in range(2):  # the second one reads bytecode
+        assert run(
+            'import sys\nsys.dont_write_bytecode = False\n'
+            'import lstm, theano.tensor.slinalg',
+            PYTHONPYCACHEPREFIX=str(tmp_path)) == (0, '')
+    assert before == {name: os.path.getmtime(os.path.join(folder, name))
+                      for name in before}
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 11), reason='Theano runs patched')
+def test_bytecode_of_theano_and_of_patched_theano_are_told_apart(tmp_path):
+    start = 'import sys\nsys.dont_write_bytecode = False\n'
+    show = ('import inspect, theano\n'
+            'print("deepcopy" in theano.tensor.raw_random.__dict__)')
+    for code, patched in (('', False), ('import lstm\n', True)) * 2:
+        assert run(start + code + show, PYTHONPYCACHEPREFIX=str(
+            tmp_path))[1].split()[-1] == str(patched)
+
+
+def test_modules_that_nobody_uses_at_a_start_are_not_imported():
+    code, out = run(
+        'import sys, lstm, theano\n'
+        'theano.scan(lambda x: x, theano.tensor.vector())\n'
+        'print([name for name in ("scipy.stats", "scipy.signal", "mpi4py",'
+        ' "theano.gpuarray") if name in sys.modules])')
+    assert (code, out.splitlines()[-1]) == (0, '[]')
+
+
+def test_comments_do_not_change_the_folder_of_compiled_code(tmp_path):
+    assert theano.config.compiledir.endswith('-numpy%s-patch%s' % (
+        numpy.__version__, importer.VERSION))
+
+    def version(name, old, new):
+        for each in ('importer.py', 'theano-1.0.5.patch', 'numpy_2.h',
+                     'rows.h'):
+            shutil.copy(os.path.join(FOLDER, each), str(tmp_path / each))
+        text = (tmp_path / name).read_text()
+        assert old in text
+        (tmp_path / name).write_text(text.replace(old, new, 1))
+        return runpy.run_path(str(tmp_path / 'importer.py'))['VERSION']
+    for name, old, new in (
+            ('theano-1.0.5.patch', '# ', '# Nota bene: '),
+            ('numpy_2.h', '// ', '// Nota bene: '),
+            ('rows.h', '// ', '// Nota bene: '),
+            ('importer.py', '# ', '# Nota bene: ')):
+        assert version(name, old, new) == importer.VERSION
+    for name, old, new in (
+            ('theano-1.0.5.patch', '\n+', '\n+ '), ('numpy_2.h', '{', '{ '),
+            ('rows.h', '{', '{ ')):
+        assert version(name, old, new) != importer.VERSION
+
+
+# --------------------------------------------------------------------------
+# Numbers
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('number, dtype', [
+    (1, 'int8'), (127, 'int8'), (128, 'int16'), (-129, 'int16'),
+    (2 ** 15, 'int32'), (2 ** 31, 'int64'), (2 ** 63, 'uint64'),
+    (True, 'int8')])
+def test_an_integer_gets_the_smallest_type_that_holds_it(number, dtype):
+    constant = theano.scalar.constant(number)
+    assert (constant.data, constant.dtype) == (number, dtype)
+
+
+@pytest.mark.parametrize('number', [0.9, 1e-300, 1. / 3])
+def test_a_number_keeps_the_bits_of_float64_in_a_graph_of_float64(number):
+    x = tensor.dscalar()
+    with theano.configparser.change_flags(floatX='float64'):
+        product = theano.function([x], x * number)
+    assert product(1.) == number and product(1.).dtype == 'float64'
+    assert theano.scalar.constant(0.5).dtype in ('float32', 'float64')
+
+
+def test_constants_are_known_as_such():
+    """Otherwise rows of zeros are not seen to be zero."""
+    assert tensor.get_scalar_constant_value(tensor.zeros((2, 3))) == 0
+    with pytest.raises(tensor.NotScalarConstantError):
+        tensor.get_scalar_constant_value(tensor.dscalar())
+
+
+@pytest.mark.parametrize('shapes', [
+    ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((2, 3), (3, 0)), ((0, 0), (0, 0))])
+def test_products_of_empty_matrices(shapes):
+    x, y = tensor.matrices('xy')
+    u = tensor.vector()
+    a, b = [numpy.zeros(shape, theano.config.floatX) for shape in shapes]
+    c = numpy.zeros(shapes[0][1], theano.config.floatX)
+    function = theano.function(
+        [x, y, u], [tensor.dot(x, y), tensor.dot(x, y) * 2 + 1,
+                    tensor.dot(x, u), tensor.outer(u, u)])
+    for got, wanted in zip(function(a, b, c), (
+            a.dot(b), a.dot(b) * 2 + 1, a.dot(c), numpy.outer(c, c))):
+        numpy.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_random_numbers_in_python_are_those_in_c(dtype):
+    from theano.sandbox.rng_mrg import MRG_RandomStreams
+    drawn = [theano.function([], MRG_RandomStreams(5).uniform(
+        (40, 50), dtype=dtype), mode=theano.Mode(linker))()
+        for linker in ('c|py', 'py')]
+    numpy.testing.assert_allclose(*drawn, rtol=2e-7, atol=0)
+    assert abs(drawn[0].mean() - 0.5) < 0.03 and drawn[0].std() > 0.25
+
+
+def test_places_of_a_matrix_are_a_vector():
+    from theano.tensor.extra_ops import Unique
+    x = tensor.dmatrix()
+    values, places = theano.function([x], Unique(return_inverse=True)(x))(
+        [[3., 1.], [1., 2.]])
+    assert values.tolist() == [1, 2, 3] and places.tolist() == [2, 0, 0, 1]
+
+
+def test_reductions_over_all_axes():
+    x = tensor.dtensor3()
+    v = numpy.arange(24.).reshape(2, 3, 4)[::-1]
+    function = theano.function([x], [
+        x.sum(), x.max(), x.argmax(), tensor.cumsum(x), x.mean((0, 2)),
+        x.argmax(axis=1)])
+    for got, wanted in zip(function(v), (
+            v.sum(), v.max(), v.argmax(), v.cumsum(), v.mean((0, 2)),
+            v.argmax(axis=1))):
+        numpy.testing.assert_allclose(got, wanted)
+
+
+def test_a_function_without_updates_draws_the_same_numbers_at_each_call():
+    streams = RandomStreams(7)
+    for draw in (streams.uniform, streams.normal, streams.permutation):
+        with_updates = draw((3,)) if draw != streams.permutation else draw(n=9)
+        same = theano.function([], with_updates, no_default_updates=True)
+        moving = theano.function([], with_updates)
+        first = same()
+        assert (same() == first).all()
+        assert (moving() == first).all() and (moving() != first).any()
+
+
+def test_complex_numbers_compile_and_compute():
+    z, c = tensor.zvector(), tensor.cvector()
+    function = theano.function([z, c], [
+        z * z + c, z / c, -z - c, abs(z), z.real, c.imag, tensor.eq(z, c),
+        c * 2])
+    a = numpy.array([1 + 2j, 3, -1j])
+    b = numpy.array([2j, 3, 1], 'complex64')
+    for got, wanted in zip(function(a, b), (
+            a * a + b, a / b, -a - b, abs(a), a.real, b.imag, a == b, b * 2)):
+        numpy.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+def test_an_op_without_properties_and_a_cop_have_a_version():
+    """Otherwise they are compiled again at every start."""
+    x = tensor.dmatrix()
+    for y in tensor.blas.Dot22()(x, x), tensor.nnet.softmax(x):
+        graph = theano.gof.FunctionGraph([x], [y])
+        assert theano.gof.CLinker().accept(graph).cmodule_key()[0]
+    code, out = zip(*[run(
+        'import lstm, theano\nfrom theano.gof import COp\n'
+        'op = COp.__new__(COp)\nop.func_codes = ["int x;"]\n'
+        'print(COp.c_code_cache_version(op))', PYTHONHASHSEED=seed)
+        for seed in '12'])
+    assert code == (0, 0) and out[0] == out[1]
+
+
+def test_scan_runs_in_c():
+    from theano.scan_module import scan_perform_ext
+    assert 'built-in' in repr(scan_perform_ext.perform)
+
+
+def test_an_error_in_scan_is_raised():
+    """Scan's C code makes tracebacks in another way since Python 3.11."""
+    x = tensor.dvector()
+    y, _ = theano.scan(
+        lambda each: tensor.opt.Assert('not this')(each, each > 0), x)
+    function = theano.function([x], y)
+    assert function([1., 2.]).tolist() == [1, 2]
+    for _ in range(3):
+        with pytest.raises(AssertionError, match='not this'):
+            function([1., -2.])
+
+
+def test_names_that_numpy_dropped_work_in_other_modules():
+    import theano.tensor.nnet.bn
+    assert len(theano.printing.hex_digest(numpy.ones(2))) > 32
+    gamma, beta, mean, std = [tensor.vector(name) for name in 'gbms']
+    x = tensor.matrix()
+    assert theano.tensor.nnet.bn.batch_normalization_train(
+        x, gamma, beta)[0].ndim == 2
+    k = tensor.dscalar()
+    from theano.scalar.basic_scipy import Chi2SF
+    assert abs(Chi2SF.st_impl(2., 2.) - numpy.exp(-1)) < 1e-12
+    assert theano.function([k], tensor.erf(k))(0.) == 0
