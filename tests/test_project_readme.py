@@ -210,7 +210,7 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
         with path.open('a', encoding='utf-8') as f:
             f.write(' '.join(text.split()) + '\n')
     imdb.preprocess(str(tmp_path / 'few'), str(tmp_path / 'data' / 'imdb.pkl'))
-    env = dict(os.environ, THEANO_FLAGS='floatX=float32',
+    env = dict(os.environ, THEANO_FLAGS='floatX=' + theano.config.floatX,
                PATH=os.path.dirname(sys.executable) + os.pathsep
                + os.environ['PATH'])
     subprocess.check_call(
