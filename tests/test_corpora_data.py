@@ -418,7 +418,7 @@ def test_files_are_found_here_in_data_and_gzipped(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('train, words', [
     (([[2]], [1, 0]), '1 training reviews but 2 labels'),
-    (([[2], 5], [1, 0]), 'review 1 is not a list'),
+    (([[2], 5], [1, 0]), 'training review 1: a int in place'),
     (([[2, 2.5]], [1]), 'review 0 is not a list of word ids'),
     (([[2, None]], [1]), 'review 0 is not a list of word ids'),
     (([[2, -4]], [1]), 'negative number'),
@@ -426,7 +426,7 @@ def test_files_are_found_here_in_data_and_gzipped(tmp_path, monkeypatch):
     (([[2]],), 'not a pair'),
     ({'x': 1}, 'not a pair'),
     ([[[2]], [1], []], 'not a pair'),
-    ((3, 4), 'not a list'),
+    ((3, 4), 'in place of a list'),
 ])
 def test_what_is_no_data_set_is_refused(tmp_path, train, words):
     path = write_pickles(tmp_path / 'd.pkl', train, TEST)

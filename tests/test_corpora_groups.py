@@ -349,8 +349,8 @@ def test_groups_of_a_data_file_are_read(tmp_path):
 
 
 @pytest.mark.parametrize('groups, words', [
-    (7, 'its groups are not a list'),
-    (u'abcd', 'its groups are not a list'),
+    (7, 'groups: a .* in place of a list'),
+    (u'abcd', 'groups: a .* in place of a list'),
     ([0, 1, 2], 'it has 4 training reviews but groups of 3'),
     ([0, 1, 2, 3, 4], 'it has 4 training reviews but groups of 5'),
     ([], 'it has 4 training reviews but groups of 0'),

@@ -3,12 +3,12 @@ from lstm_support.storage.arrays import (  # noqa: F401  the door
     has_array, lines_array, member_shapes, open_npz, read_array, read_lines,
     read_text, text_array, write_npz)
 from lstm_support.storage.data_file import (  # noqa: F401
-    FIRST_WORD, OLD_TOKENIZER, Corpus, read_data_file, read_dictionary,
+    OLD_TOKENIZER, Corpus, read_data_file, read_dictionary,
     write_data_file)
 from lstm_support.storage.memory import bounded_memory  # noqa: F401
 from lstm_support.storage.model_file import (  # noqa: F401
-    has_words, load_history, load_options, load_params, load_words,
+    load_history, load_options, load_params, load_words,
     read_parameter, save_model, words_array, words_of_model)
 from lstm_support.storage.paths import (  # noqa: F401
-    as_path, atomic_write, check_readable, message_of, open_gzipped_or_not,
+    as_path, atomic_write, check_readable, one_error, open_gzipped_or_not,
     sole_writer)

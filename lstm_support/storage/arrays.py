@@ -12,7 +12,7 @@ import six
 
 from lstm_support.storage.memory import bounded_memory
 from lstm_support.storage.paths import (
-    as_path, atomic_write, check_readable, message_of)
+    as_path, atomic_write, check_readable, one_error)
 
 # numpy.savez writes headers of about 120 bytes. NumPy parses a header as a
 # Python expression: deep nesting in a long one can crash the interpreter.
@@ -31,35 +31,15 @@ def write_npz(path, arrays):
 
 @contextlib.contextmanager
 def open_npz(path, kind='model file'):
-    """Open an untrusted ``.npz`` file, within :func:`bounded_memory`.
+    """Open an untrusted ``.npz`` file as a zipfile.ZipFile, to read arrays of.
 
-    Parameters
-    ----------
-    path : str
-    kind : str
-        The kind of file, for the error: 'model file', for example.
-
-    Yields
-    ------
-    zipfile.ZipFile
-
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If it is not a zip archive, or holds two arrays of one name.
+    It is read within :func:`bounded_memory`. `kind` is what it is, for errors.
     """
     path = as_path(path)
     check_readable(path, kind)
     with bounded_memory(path):
-        try:
+        with one_error('%s is not a .npz file, or is damaged' % path):
             archive = zipfile.ZipFile(path)
-        except MemoryError:
-            raise
-        except Exception as error:  # a damaged file can raise anything
-            raise ValueError('%s is not a .npz file, or is damaged (%s)'
-                             % (path, message_of(error)))
         with archive:
             names = archive.namelist()
             if len(names) > len(set(names)):
@@ -76,15 +56,10 @@ def has_array(archive, name):
 @contextlib.contextmanager
 def _member(archive, name):
     """Open a member; any error of reading it becomes a ValueError."""
-    try:
+    with one_error('%s is not a .npz file of plain arrays, or %s is damaged'
+                   % (archive.filename, name)):
         with contextlib.closing(archive.open(name + '.npy')) as f:
             yield f
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged file can raise anything
-        raise ValueError('%s is not a .npz file of plain arrays, or is '
-                         'damaged (%s: %s)'
-                         % (archive.filename, name, message_of(error)))
 
 
 def _read_header(archive, name):
@@ -109,21 +84,9 @@ def _read_header(archive, name):
 
 
 def member_shapes(archive):
-    """Read the shapes and dtypes of all arrays, without the arrays.
+    """Return the shape and dtype of each array by name, without the arrays.
 
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-        See :func:`open_npz`.
-
-    Returns
-    -------
-    dict of str to (tuple of int, dtype)
-
-    Raises
-    ------
-    ValueError
-        If a header is damaged, or an array holds objects.
+    A ValueError says if a header is damaged, or an array holds objects.
     """
     return dict((name[:-len('.npy')],
                  _read_header(archive, name[:-len('.npy')])[:2])
@@ -131,23 +94,9 @@ def member_shapes(archive):
 
 
 def read_array(archive, name):
-    """Read an array of an untrusted ``.npz`` file.
+    """Read an array, of any shape and type, of what :func:`open_npz` yields.
 
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-        See :func:`open_npz`.
-    name : str
-
-    Returns
-    -------
-    ndarray
-        In C order, of any shape and of any dtype but objects and records.
-
-    Raises
-    ------
-    ValueError
-        If the array is missing or damaged, or holds objects.
+    A ValueError says if it is missing or damaged, or holds objects.
     """
     _, _, size = _read_header(archive, name)
     with _member(archive, name) as f:
@@ -158,15 +107,13 @@ def read_array(archive, name):
         return numpy.asarray(array, order='C')
 
 
-# ---- Texts in arrays --------------------------------------------------------
-
 def text_array(values):
     """Return values as JSON text in an array, the same in every Python."""
     return numpy.array(six.text_type(json.dumps(values, sort_keys=True)))
 
 
 def read_text(archive, name):
-    """Read the text of :func:`text_array`; errors are those of read_array."""
+    """Read a text; errors are those of :func:`read_array`."""
     text = read_array(archive, name)
     if text.shape != () or text.dtype.kind != 'U':
         raise ValueError('%s was not saved by this script: %s is not text'
@@ -177,19 +124,7 @@ def read_text(archive, name):
 def lines_array(lines):
     """Encode texts as an array of UTF-8 bytes, with line feeds between them.
 
-    Parameters
-    ----------
-    lines : list of str
-        One text or more, without line feeds.
-
-    Returns
-    -------
-    ndarray of uint8, one axis
-
-    Raises
-    ------
-    ValueError
-        If a text contains a line feed.
+    A ValueError says if a text has a line feed.
     """
     for line in lines:
         if '\n' in line:
@@ -199,15 +134,10 @@ def lines_array(lines):
 
 
 def read_lines(archive, name):
-    """Read the texts of :func:`lines_array`, as a list of str.
-
-    Raises a ValueError also if the array is not UTF-8 text.
-    """
+    """Read a list of texts; errors are those of :func:`read_array`."""
     lines = read_array(archive, name)
     if lines.ndim != 1 or lines.dtype != 'uint8':
         raise ValueError('%s holds no text in %s' % (archive.filename, name))
-    try:
+    with one_error('%s holds text in %s that is not UTF-8'
+                   % (archive.filename, name)):
         return lines.tobytes().decode('utf-8').split(u'\n')
-    except UnicodeDecodeError:
-        raise ValueError('%s holds text in %s that is not UTF-8'
-                         % (archive.filename, name))

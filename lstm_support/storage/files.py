@@ -8,7 +8,7 @@ from lstm_support.storage.arrays import (  # noqa: F401
     lines_array, member_shapes, open_npz, read_array, read_lines, read_text,
     text_array, write_npz)
 from lstm_support.storage.paths import (  # noqa: F401
-    as_path, atomic_write, check_readable, message_of, open_gzipped_or_not,
+    as_path, atomic_write, check_readable, one_error, open_gzipped_or_not,
     sole_writer)
 from lstm_support.storage.pickles import (  # noqa: F401
     read_pickles, write_pickles)
@@ -23,7 +23,7 @@ def read_bytes(path, gzipped=False):
 
 
 def read_all(path, f):
-    try:
+    with one_error('%s cannot be read' % path):
         data = bytearray()
         for piece in iter(lambda: f.read(2 ** 20), b''):
             data += piece
@@ -33,5 +33,3 @@ def read_all(path, f):
                     'lstm_support/storage/files.py if you trust it'
                     % MAX_BYTES)
         return bytes(data)
-    except Exception as error:  # a damaged one can raise anything
-        raise ValueError('%s cannot be read: %s' % (path, message_of(error)))

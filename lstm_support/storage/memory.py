@@ -10,52 +10,19 @@ try:
 except ImportError:  # Windows
     resource = None
 
-# How many bytes reading a file may take. Raise it for a larger corpus or
-# model.
+# Bytes that reading a file may take. Raise it for a larger corpus or model.
 BOUND = 4 * 2 ** 30
 
-
-class _Limit(object):
-    """The limit of this process's address space, while files are read."""
-
-    lock = threading.Lock()
-    readers = 0    # several threads, and nested readers, share the limit
-    before = None  # the limit to restore after the last reader
-
-    def lower(self):
-        """Lower the limit for the first reader."""
-        with self.lock:
-            self.readers += 1
-            if self.readers > 1 or not resource:
-                return
-            try:
-                with io.open('/proc/self/statm') as f:
-                    pages = int(f.read().split()[0])
-            except (IOError, OSError):
-                return  # this system neither tells nor limits the size
-            limit = pages * resource.getpagesize() + BOUND
-            self.before = soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-            if soft == resource.RLIM_INFINITY or limit < soft:
-                resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-
-    def restore(self):
-        """Restore the limit after the last reader."""
-        with self.lock:
-            self.readers -= 1
-            if not self.readers and self.before:
-                resource.setrlimit(resource.RLIMIT_AS, self.before)
-                self.before = None
-
-
-_limit = _Limit()
+_lock = threading.Lock()
+_limits = []  # for each reader, None; for the first, what to restore
 
 
 @contextlib.contextmanager
 def bounded_memory(path):
     """Bound the memory that is allocated while an untrusted file is read.
 
-    It holds for all threads of the process; so read in it, and do no more.
-    Readers can be nested. Windows and macOS have no such limit.
+    The limit holds for all threads; so read within it, and do no more. Within
+    another reader's limit it changes nothing. Windows and macOS have none.
 
     Parameters
     ----------
@@ -67,7 +34,8 @@ def bounded_memory(path):
     ValueError
         Instead of a MemoryError.
     """
-    _limit.lower()
+    with _lock:
+        _limits.append(None if _limits else _lower())
     try:
         yield
     except MemoryError:
@@ -76,4 +44,22 @@ def bounded_memory(path):
             'raise BOUND in lstm_support/storage/memory.py'
             % (path, BOUND // 2 ** 20))
     finally:
-        _limit.restore()
+        with _lock:
+            limit = _limits.pop()
+            if limit:  # this was the last reader
+                resource.setrlimit(resource.RLIMIT_AS, limit)
+
+
+def _lower():
+    """Lower the limit of the address space; return what it was, or None."""
+    try:
+        with io.open('/proc/self/statm') as f:
+            pages = int(f.read().split()[0])
+    except (IOError, OSError):
+        return None  # this system neither tells nor limits the size
+    new = pages * resource.getpagesize() + BOUND
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY and soft <= new:
+        return None
+    resource.setrlimit(resource.RLIMIT_AS, (new, hard))
+    return soft, hard

@@ -7,16 +7,14 @@ import numpy
 
 from lstm_support.storage import arrays
 from lstm_support.storage.data_file import OLD_TOKENIZER
+from lstm_support.storage.paths import one_error
 
 # Options that older models do not store, and their values then.
 _OLD_OPTIONS = (('encoder', 'lstm'), ('pooling', 'mean'))
 
 
 def save_model(path, params, history_errs, options, **others):
-    """Save parameters, error history and options as one ``.npz`` file.
-
-    It holds plain arrays only: ``numpy.load(path, allow_pickle=False)`` reads
-    all of them. An existing file stays until the new one is complete.
+    """Save a model as one ``.npz`` file of plain arrays, atomically.
 
     Parameters
     ----------
@@ -29,50 +27,10 @@ def save_model(path, params, history_errs, options, **others):
     **others : float or ndarray
         ``train_err``, ``valid_err``, ``test_err``, ``words`` (see
         :func:`words_array`), ``history`` (see :func:`load_history`).
-
-    Raises
-    ------
-    IOError, OSError
-        If it cannot be written.
     """
     arrays.write_npz(path, dict(
         params, history_errs=numpy.array(history_errs).reshape(-1, 2),
         options=arrays.text_array(options), **others))
-
-
-# ---- Parameters -------------------------------------------------------------
-
-def read_parameter(archive, name, dtype):
-    """Read one parameter of a model.
-
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-        See :func:`open_npz`.
-    name : str
-    dtype : str or dtype
-        The type of the result, which is Theano's floatX.
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    ValueError
-        If it is missing, or has values that are not finite numbers.
-    """
-    if not arrays.has_array(archive, name):
-        raise ValueError('%s lacks the parameter %s; it is not a model that '
-                         'this script saved' % (archive.filename, name))
-    value = arrays.read_array(archive, name)
-    if value.dtype.kind in 'fiu':
-        with numpy.errstate(over='ignore'):  # too large becomes infinite
-            value = numpy.asarray(value, dtype)
-        if numpy.isfinite(value).all():
-            return value
-    raise ValueError('%s holds values in %s that are not finite numbers'
-                     % (archive.filename, name))
 
 
 def load_params(path, params):
@@ -81,10 +39,9 @@ def load_params(path, params):
     Parameters
     ----------
     path : str
-        A ``.npz`` file that :func:`lstm.train_lstm` saved.
     params : dict of str to ndarray
-        Parameters of the expected shapes and types, as
-        :func:`lstm.init_params` makes them. The loaded ones replace them.
+        Parameters of the expected shapes and types, which the loaded ones
+        replace.
 
     Returns
     -------
@@ -96,12 +53,11 @@ def load_params(path, params):
     IOError
         If there is no such file.
     ValueError
-        If it is not a ``.npz`` file, lacks a parameter, or holds one of
-        another shape or with values that are not finite numbers. Then
-        `params` is unchanged. Nothing in the file is ever executed.
+        If it is damaged, lacks a parameter, or holds one of another shape or
+        with values that are not finite. Then `params` is unchanged.
     """
     loaded = {}
-    with arrays.open_npz(path, 'model file') as archive:
+    with arrays.open_npz(path) as archive:
         shapes = arrays.member_shapes(archive)
         for name, value in params.items():
             shape = shapes.get(name, (value.shape,))[0]
@@ -128,59 +84,65 @@ def _remedy(params, shapes):
     return 'it was made for other data or by another script'
 
 
-# ---- Options and history ----------------------------------------------------
+def read_parameter(archive, name, dtype):
+    """Read one parameter of a model, cast to `dtype`.
+
+    A ValueError says if it is missing, or has values that are not finite
+    numbers. For `archive`, see :func:`open_npz`.
+    """
+    if not arrays.has_array(archive, name):
+        raise ValueError('%s lacks the parameter %s; it is not a model that '
+                         'this script saved' % (archive.filename, name))
+    value = arrays.read_array(archive, name)
+    if value.dtype.kind in 'fiu':
+        with numpy.errstate(over='ignore'):  # too large becomes infinite
+            value = numpy.asarray(value, dtype)
+        if numpy.isfinite(value).all():
+            return value
+    raise ValueError('%s holds values in %s that are not finite numbers'
+                     % (archive.filename, name))
+
 
 def load_options(path):
-    """Load the options that a model was trained with.
+    """Load the options of a model's training, as a dict.
 
-    Parameters
-    ----------
-    path : str
-        A ``.npz`` file that :func:`lstm.train_lstm` saved.
-
-    Returns
-    -------
-    dict
-        Options for :func:`lstm.init_params` and :func:`lstm.build_model`.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`load_params`. Also if the file has no options, like files
-        of the tutorial of 2014.
+    Errors are those of :func:`load_params`. A ValueError also says if the
+    file has no options, like files of 2014.
     """
-    with arrays.open_npz(path, 'model file') as archive:
+    with arrays.open_npz(path) as archive:
         if not arrays.has_array(archive, 'options'):
             raise ValueError('%s was saved without its options; give '
                              'init_params the options of its training' % path)
-        try:
+        with one_error('%s holds options that cannot be read' % path):
             options = dict(_OLD_OPTIONS)
             options.update(json.loads(arrays.read_text(archive, 'options')))
             return options
-        except (TypeError, ValueError) as error:
-            raise ValueError('%s holds options that cannot be read (%s)'
-                             % (path, error))
 
 
 def load_history(path):
     """Load the training history of a model.
 
-    `path` and the errors are as for :func:`load_params`. Also raises a
-    ValueError if the file has no history.
+    Parameters
+    ----------
+    path : str
 
     Returns
     -------
     ndarray of float64, shape (number of validations, 5)
         Columns: update; mean cost, in nats, of the updates since the previous
         validation; error rates on the training, validation and test reviews.
+
+    Raises
+    ------
+    IOError, ValueError
+        See :func:`load_params`. Also if the file has no history.
     """
-    with arrays.open_npz(path, 'model file') as archive:
+    with arrays.open_npz(path) as archive:
         if not arrays.has_array(archive, 'history'):
             raise ValueError('%s was saved without the history of its '
                              'training, by another script' % path)
         history = arrays.read_array(archive, 'history')
-    if history.ndim != 2 or history.shape[1] != 5 or (
-            history.dtype != 'float64'):
+    if history.shape[1:] != (5,) or history.dtype != 'float64':
         raise ValueError('%s holds no history of a training' % path)
     return history
 
@@ -190,16 +152,8 @@ def load_history(path):
 def words_array(dictionary, n_words):
     """Encode the words with ids below `n_words` for :func:`save_model`.
 
-    Parameters
-    ----------
-    dictionary : dict
-        Word to id.
-    n_words : int
-
-    Returns
-    -------
-    ndarray of uint8, one axis
-        See :func:`lines_array`. Line k is the word of id k, or empty.
+    Line k of the array is the word of id k, or empty, see
+    :func:`lines_array`. `dictionary` has the id of each word.
     """
     words = [u''] * n_words
     for word, n in dictionary.items():
@@ -209,50 +163,21 @@ def words_array(dictionary, n_words):
 
 
 def load_words(path):
-    """Load the dictionary that a model was trained with.
+    """Load the dictionary of a model: word to id, or None if it has no words.
 
-    `path` and the errors are as for :func:`load_params`.
-
-    Returns
-    -------
-    dict or None
-        Word to id, for the vocabulary of the model. None if the file has no
-        words.
+    Errors are those of :func:`load_params`.
     """
-    with arrays.open_npz(path, 'model file') as archive:
+    with arrays.open_npz(path) as archive:
         if not arrays.has_array(archive, 'words'):
             return None
         words = arrays.read_lines(archive, 'words')
     return dict((word, n) for n, word in enumerate(words) if word)
 
 
-def has_words(words, dictionary, n_words):
-    """Return whether a model and a dictionary have the same words.
-
-    Parameters
-    ----------
-    words : dict
-        See :func:`load_words`.
-    dictionary : dict
-        Word to id.
-    n_words : int
-        Words with ids of `n_words` or more are ignored.
-    """
-    ids = set(n for word, n in dictionary.items()
-              if n < n_words and word and u'\n' not in word)
-    return len(ids) == len(words) and all(
-        dictionary.get(word) == n for word, n in words.items())
-
-
 def words_of_model(path, tokenizer):
-    """Return the words of a model file, the most frequent first.
+    """Return the words of a model, in the order of their ids.
 
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If it has no words, or was made with another tokenizer.
+    A ValueError says if it has none, or was not made with this tokenizer.
     """
     words = load_words(path)
     if words is None:

@@ -1,4 +1,4 @@
-"""Paths, the files that they name, and writing these without a half one."""
+"""Paths, and the files that they name: opened, replaced and locked."""
 from __future__ import absolute_import, division, print_function
 
 import contextlib
@@ -20,23 +20,13 @@ import six
 
 from lstm_support.terminal import one_line
 
+_PARTIAL = '.partial'  # suffix of the names of temporary files
+
 
 def as_path(path):
-    """Return a path as text, with ``~`` expanded.
+    """Return a path, a str or pathlib.Path, as text with ``~`` expanded.
 
-    Parameters
-    ----------
-    path : str or path object
-        A pathlib.Path, for example; None stays None.
-
-    Returns
-    -------
-    str or None
-
-    Raises
-    ------
-    TypeError
-        If it is neither a str nor a path object.
+    None stays None. A TypeError says if it is something else.
     """
     if path is None:
         return None
@@ -50,18 +40,28 @@ def as_path(path):
     return os.path.expanduser(path)
 
 
-def message_of(error):
-    """Return the message of an error, in one line."""
-    return one_line(str(error), None) or type(error).__name__
-
-
 # ---- Reading ----------------------------------------------------------------
+
+@contextlib.contextmanager
+def one_error(message):
+    """Raise a ValueError for any error, since a damaged file can raise any.
+
+    `message` is followed by the error's own in brackets, in one line. A
+    MemoryError passes, for :func:`bounded_memory`.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError('%s (%s)' % (message, one_line(
+            str(error), None) or type(error).__name__))
+
 
 def check_readable(path, kind):
     """Raise an IOError unless `path` is a regular file that can be read.
 
-    `kind` is the kind of file, for the error. A FIFO is refused, since it may
-    never end.
+    `kind` is what it is, for the error. A FIFO is refused: it may never end.
     """
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)
@@ -78,10 +78,7 @@ def check_readable(path, kind):
 
 
 def open_gzipped_or_not(path, kind):
-    """Open a file for reading, decompressed if it is gzipped.
-
-    Parameters and errors are as for :func:`check_readable`.
-    """
+    """Open a file for reading; errors are those of :func:`check_readable`."""
     check_readable(path, kind)
     with io.open(path, 'rb') as f:
         gzipped = f.read(2) == b'\x1f\x8b'
@@ -91,30 +88,24 @@ def open_gzipped_or_not(path, kind):
 
 # ---- Writing ----------------------------------------------------------------
 
-_PARTIAL = '.partial'  # suffix of the names of temporary files
-
-
 @contextlib.contextmanager
 def atomic_write(path):
     """Write a file that replaces the old one only when it is complete.
 
+    The bytes go to a temporary file next to it, which gets its name and its
+    mode at the end. After an error, the old file is unchanged and the
+    temporary one is removed.
+
     Parameters
     ----------
     path : str
-        The file to write. The bytes go to a temporary file next to it, which
-        gets its name and its mode at the end. After an error, the old file
-        is unchanged and the temporary one is removed. If `path` is a link,
-        its target is replaced. A FIFO or a device is written directly.
+        If it is a link, its target is replaced. A FIFO or a device is written
+        directly.
 
     Yields
     ------
     file object
         Takes the bytes.
-
-    Raises
-    ------
-    IOError, OSError
-        If the file cannot be written.
     """
     path = as_path(path)
     if os.path.isdir(path):
@@ -128,11 +119,11 @@ def atomic_write(path):
     if os.path.islink(path):
         raise IOError('%s is a link that leads to itself; name another file'
                       % path)
+    folder = os.path.dirname(path)
     try:
-        descriptor, partial = tempfile.mkstemp(
-            _PARTIAL, _prefix(path), os.path.dirname(path))
+        descriptor, partial = tempfile.mkstemp(_PARTIAL, _prefix(path), folder)
     except (IOError, OSError) as error:
-        raise _unwritable(path, error)
+        raise _unwritable(folder, error)
     try:
         with io.open(descriptor, 'wb') as f:
             yield f
@@ -144,13 +135,13 @@ def atomic_write(path):
         if os.path.exists(partial):
             os.remove(partial)
     if hasattr(os, 'O_DIRECTORY'):  # the new name must survive a crash, too
-        folder = os.open(os.path.dirname(path), os.O_DIRECTORY)
+        descriptor = os.open(folder, os.O_DIRECTORY)
         try:
-            os.fsync(folder)
+            os.fsync(descriptor)
         except OSError:
             pass  # some file systems cannot sync a folder
         finally:
-            os.close(folder)
+            os.close(descriptor)
 
 
 def _prefix(path):
@@ -173,58 +164,44 @@ def _mode(path):
         return 0o666 & ~mask
 
 
-def _unwritable(path, error):
+def _unwritable(folder, error):
     """Return the error to raise if a file cannot be made in its folder."""
     reason = {
         errno.ENOENT: 'the folder does not exist; make it first',
         errno.ENOTDIR: 'that is not a folder',
         errno.EACCES: 'permission denied; change its mode, or name a file in '
-                      'another folder',
-        errno.EPERM: 'permission denied',
-        errno.EROFS: 'its file system is read-only; name a file elsewhere',
-        errno.ENAMETOOLONG: 'the name is too long'}.get(
-            error.errno, error.strerror)
+                      'another folder'}.get(error.errno, error.strerror)
     return IOError('nothing can be written to the folder %s (%s)'
-                   % (os.path.dirname(path) or '.', reason))
+                   % (folder, reason))
 
 
 @contextlib.contextmanager
 def sole_writer(path):
-    """Hold a lock, so that only one training saves to a file.
+    """Hold a lock, so that only one training saves to the file `path`.
 
     The lock is on ``path + '.lock'``. This file stays after the lock is
     released: if it were removed, two processes could lock two files of the
-    same name. The system releases the lock when the process ends, however it
-    ends. Incomplete files of killed processes are removed.
-
-    Parameters
-    ----------
-    path : str
-        The file to save to, which is the option ``saveto`` of a training.
+    same name. Incomplete files of killed processes are removed.
 
     Raises
     ------
     ValueError
         If the folder does not exist, or `path` is not a regular file.
     IOError
-        If nothing can be written to the folder, or another process has the
-        lock.
+        If the folder cannot be written, or another process has the lock.
     """
     folder = os.path.dirname(path) or '.'
     if not os.path.isdir(folder):
         raise ValueError('the folder of saveto, %s, does not exist; make it '
                          'first' % folder)
-    if os.path.isdir(path):
-        raise ValueError('saveto=%r is a folder; name a file in it' % path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError('saveto=%r is a device or a FIFO, from which nothing '
-                         'can be loaded; name a file' % path)
+        raise ValueError('saveto=%r is a folder, a device or a FIFO; name a '
+                         'file' % path)
     try:
         # The real path, so that all names of one file share a lock.
         lock = io.open(os.path.realpath(path) + '.lock', 'wb')
     except (IOError, OSError) as error:
-        raise IOError('nothing can be written to the folder of saveto, %s '
-                      '(%s)' % (folder, error.strerror))
+        raise _unwritable(folder, error)
     with lock:
         try:
             if fcntl:

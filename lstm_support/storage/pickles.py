@@ -1,15 +1,17 @@
 """Pickles of plain data, written and read. Nothing in them is ever run."""
 from __future__ import absolute_import, division, print_function
 
+import io
 import pickle
 import re
+import threading
 
 import numpy
 import six
 
 from lstm_support.storage.memory import bounded_memory
 from lstm_support.storage.paths import (
-    atomic_write, message_of, open_gzipped_or_not)
+    atomic_write, one_error, open_gzipped_or_not)
 
 
 def write_pickles(path, objects):
@@ -20,40 +22,54 @@ def write_pickles(path, objects):
 
 
 def read_pickles(path, n):
-    """Read the first pickles of an untrusted file, which may be gzipped.
+    """Read one to `n` pickles of an untrusted file, which may be gzipped.
 
-    Parameters
-    ----------
-    path : str
-    n : int
-        Maximum number of pickles to read.
-
-    Returns
-    -------
-    list
-        Up to `n` objects, and at least one, of lists, tuples, dicts, numbers,
-        text and bytes. NumPy's arrays of integers become lists. One object
-        can occur many times.
-
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If the file is empty or damaged, or holds anything else.
+    They hold lists, tuples, dicts, numbers, text and bytes. NumPy's arrays of
+    integers become lists. One object can occur many times.
     """
+    with bounded_memory(path), open_gzipped_or_not(path, 'data file') as f:
+        with one_error('%s cannot be loaded' % path):
+            data = f.read()
+            # A tuple as a key of a dict is hashed recursively. It has one of
+            # these bytes per level, and a level takes about 80 bytes of stack.
+            depth = sum(data.count(code)
+                        for code in (b't', b'\x85', b'\x86', b'\x87'))
+            return _in_deep_stack(2 ** 20 + 256 * depth, _load, data, n)
+
+
+def _in_deep_stack(size, function, *arguments):
+    """Call a function in a thread that has a stack of `size` bytes."""
+    outcome = {}
+
+    def call():
+        try:
+            outcome['result'] = function(*arguments)
+        except Exception as error:
+            outcome['error'] = error
+
+    before = threading.stack_size(-(-size // 2 ** 20) * 2 ** 20)
+    try:
+        thread = threading.Thread(target=call)
+        thread.daemon = True
+        thread.start()
+    except RuntimeError:
+        raise MemoryError()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    if 'error' in outcome:
+        raise outcome['error']
+    return outcome['result']
+
+
+def _load(data, n):
+    """Unpickle up to `n` objects from bytes."""
+    # Without a buffered reader, every number would cost a call.
+    f, objects = io.BufferedReader(io.BytesIO(data)), []
     # Python 2 pickled text, and the data of arrays, as bytes: keep them.
     options = {} if six.PY2 else {'encoding': 'bytes'}
-    with bounded_memory(path), open_gzipped_or_not(path, 'data file') as f:
-        objects = []
-        try:
-            while len(objects) < n and not (objects and not f.peek(1)):
-                objects.append(_Unpickler(f, **options).load())
-        except MemoryError:
-            raise
-        except Exception as error:  # a damaged file can raise anything
-            raise ValueError('%s cannot be loaded: %s'
-                             % (path, message_of(error)))
+    while len(objects) < n and not (objects and not f.peek(1)):
+        objects.append(_Unpickler(f, **options).load())
     return objects
 
 
@@ -126,14 +142,9 @@ def _from_buffer(data, dtype, shape, *_):
     return values
 
 
-def _scalar(dtype, data):
-    return numpy.frombuffer(data, dtype.name).tolist()[0]
-
-
 def _encode(text, encoding):  # Python 3 pickles bytes as this call
     if encoding != 'latin1':
-        raise pickle.UnpicklingError('it holds text encoded as %r'
-                                     % (encoding,))
+        raise pickle.UnpicklingError('it holds text in another encoding')
     return text.encode('latin1')
 
 
@@ -144,5 +155,6 @@ _STAND_INS = {
 for _package in ('numpy.core.', 'numpy._core.'):
     _STAND_INS.update({
         _package + 'multiarray._reconstruct': _Array,
-        _package + 'multiarray.scalar': _Function(_scalar),
+        _package + 'multiarray.scalar': _Function(
+            lambda dtype, data: _from_buffer(data, dtype, (1,))[0]),
         _package + 'numeric._frombuffer': _Function(_from_buffer)})
