@@ -36,8 +36,7 @@ def specification(x, mask, U, dim, go_backwards=False):
     """Build the scan that the Op replaces; return its outputs h (T, n, D).
 
     The inputs x (T, n, 4D) are those of the gates i, f, o and of the
-    candidate. The mask (T, n) may be None, and U is (D, 4D). A layer that goes
-    backwards starts with the last time step.
+    candidate; the mask (T, n) may be None; U is (D, 4D).
     """
     def step(x_t, h, c, U):
         preact = x_t + tensor.dot(h, U)
@@ -66,8 +65,7 @@ def substitute(h, dim):
     Parameters
     ----------
     h : floatX tensor, shape (T, n, D)
-        Output of a scan over the inputs (T, n, 4D) of a layer and, perhaps,
-        its mask (T, n).
+        Output of a scan over a layer's inputs (T, n, 4D) and, maybe, its mask.
     dim : int
         D.
 
@@ -123,8 +121,6 @@ def _fused(x, mask, U, go_backwards):
     """Return the Op's h for the inputs x of a layer."""
     product, b = _without_bias(x)
     rows, index = _distinct(product)
-    if b is None:
-        b = tensor.zeros_like(U[0])
     if mask is None:
         mask = tensor.ones(index.shape, x.dtype)
     elif mask.dtype != x.dtype:
@@ -135,7 +131,7 @@ def _fused(x, mask, U, go_backwards):
 
 
 def _without_bias(x):
-    """Split ``product + b`` with a vector b; b is None for any other x.
+    """Split ``product + b`` with a vector b, which is 0 for any other x.
 
     The Op adds b faster than Theano, and its gradient is cheaper.
     """
@@ -145,7 +141,7 @@ def _without_bias(x):
                     and isinstance(bias.owner.op, tensor.DimShuffle)
                     and tuple(bias.owner.op.new_order) == ('x', 'x', 0)):
                 return product, bias.owner.inputs[0]
-    return x, None
+    return x, tensor.zeros((x.shape[2],), x.dtype)
 
 
 def _distinct(product):
@@ -160,10 +156,9 @@ def _distinct(product):
         table, words, index = _lookup(values)
     except (AttributeError, IndexError, TypeError, ValueError):
         # The inputs are not looked up, so each word has a row of its own.
-        rows = product.reshape((-1, product.shape[2]), ndim=2)
-        index = tensor.arange(product.shape[0] * product.shape[1],
-                              dtype='int64')
-        return rows, index.reshape(product.shape[:2], ndim=2)
+        T, n, width = product.shape
+        index = tensor.arange(T * n, dtype='int64').reshape((T, n))
+        return product.reshape((T * n, width)), index
     return tensor.dot(table[words], W), index
 
 
@@ -179,8 +174,7 @@ def _factors(product):
                 factor = factor.owner.inputs[0]
         factors.append(factor)
     A, W = factors
-    if (A.ndim, W.ndim) != (3, 2) or not _equal(product, tensor.dot(A, W),
-                                                [A, W]):
+    if A.ndim != 3 or not _equal(product, tensor.dot(A, W), [A, W]):
         raise ValueError('not a product of inputs and weights')
     return A, W
 
@@ -197,30 +191,18 @@ def _lookup(values):
         return table, rows, node.op(index, *node.inputs[1:])
     lookup = node.inputs[0].owner
     table, words = lookup.inputs
+    # A reshape can also join rows, or split them. One to the constant width of
+    # the table does not, nor does that of ``table[ids]``.
+    width = tensor.extract_constant(node.inputs[1][2])
+    keeps_rows = hasattr(table, 'get_value') and (
+        (width,) == table.get_value(borrow=True).shape[1:])
+    ids = words.owner.inputs[0] if words.owner else words
     if not (values.ndim == 3 and isinstance(node.op, tensor.Reshape)
             and isinstance(lookup.op, subtensor.AdvancedSubtensor1)
-            and _keeps_rows(values, table, words)):
+            and (keeps_rows or _equal(values, table[ids], [table, ids]))):
         raise ValueError('not rows of a table')
     rows, index = extra_ops.Unique(return_inverse=True)(words)
     return table, rows, index.reshape(values.shape[:2], ndim=2)
-
-
-def _keeps_rows(values, table, words):
-    """Return whether ``table[words]``, reshaped to values, keeps its rows.
-
-    A reshape can also join rows, or split them. That of ``table[ids]`` does
-    not, nor does one to the constant width of the table.
-    """
-    ids = words.owner and isinstance(words.owner.op, tensor.Reshape) and (
-        words.owner.inputs[0])
-    if ids and ids.ndim == 2 and _equal(values, table[ids], [table, ids]):
-        return True
-    try:
-        width = tensor.get_scalar_constant_value(values.owner.inputs[1][2])
-    except tensor.NotScalarConstantError:
-        return False
-    return hasattr(table, 'get_value') and (
-        (width,) == table.get_value(borrow=True).shape[1:])
 
 
 # ---- The Ops ----------------------------------------------------------------
@@ -278,9 +260,6 @@ class LSTM(_FusedOp):
     Outputs: h (T, n, D); and, if `keep_state`, the state that the gradient
     needs (N, 6D): for each word the gates i, f, o, the candidate, and c and h
     before it.
-
-    S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural
-    Computation 9(8), 1997.
     """
 
     __props__ = ('keep_state',)
@@ -288,10 +267,7 @@ class LSTM(_FusedOp):
 
     def __init__(self, keep_state=True):
         self.keep_state = keep_state
-
-    @property
-    def output_ndims(self):
-        return (3, 2) if self.keep_state else (3,)
+        self.output_ndims = (3, 2) if keep_state else (3,)
 
     def connection_pattern(self, node):
         """The cost depends on rows, U and b, through h only."""
@@ -320,10 +296,9 @@ class LSTMGradient(_FusedOp):
     """Backpropagation through time for :class:`LSTM`.
 
     Inputs: rows, index, U and mask of the layer; the state (N, 6D) that it
-    kept; the derivative of the cost with respect to h (T, n, D).
-
-    Outputs: the derivatives with respect to the inputs of the gates of each
-    word (N, 4D), and with respect to rows (M, 4D).
+    kept; the derivative of the cost with respect to h (T, n, D). Outputs: the
+    derivatives with respect to the inputs of the gates of each word (N, 4D),
+    and with respect to rows (M, 4D).
     """
 
     __props__ = ('function',)  # code is not cached if this is empty

@@ -30,9 +30,8 @@ def quick_mode():
 class _QuickLinker(VM_Linker):
     """Run all Ops in Python but the layer, or all in C if one needs it."""
 
-    def accept(self, fgraph, no_recycling=None, profile=None):
-        linker = super(_QuickLinker, self).accept(fgraph, no_recycling,
-                                                  profile)
+    def accept(self, fgraph, *args, **kwargs):
+        linker = super(_QuickLinker, self).accept(fgraph, *args, **kwargs)
         linker.c_thunks = any(_needs_c(node.op) for node in fgraph.apply_nodes)
         return linker
 
@@ -52,13 +51,12 @@ def fold_constants(node):
         return None
     storage = dict((each, [getattr(each, 'data', None)])
                    for each in node.inputs + node.outputs)
-    node.op.make_thunk(node, storage, dict((each, [True]) for each in storage),
-                       no_recycling=[], impl='py')()
+    computed = dict((each, [True]) for each in storage)
+    node.op.make_thunk(node, storage, computed, [], impl='py')()
     return [getattr(each.type, 'Constant', gof.Constant)(
         each.type, storage[each][0]) for each in node.outputs]
 
 
-for _name in ('canonicalize', 'stabilize', 'specialize'):
-    optdb[_name].register('fold_constants', theano.tensor.opt.in2out(
-        fold_constants, name='fold_constants', ignore_newtrees=True),
-        final_opt=True, use_db_name_as_tag=False)
+optdb['canonicalize'].register('fold_constants', theano.tensor.opt.in2out(
+    fold_constants, name='fold_constants', ignore_newtrees=True),
+    final_opt=True, use_db_name_as_tag=False)
