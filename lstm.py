@@ -45,13 +45,11 @@ from theano.configparser import change_flags
 
 import imdb
 from imdb import get_minibatches_idx
-from lstm_support import kernel
+from lstm_support import kernel, training
 from lstm_support.terminal import log
-from lstm_support.training import (
-    average as averages, memory, metrics, options as opt, parallel, report,
-    rows as sparse, state as checkpoint, vectors)
-from lstm_support.training.random_streams import MRG_RandomStreams
-# Names that users of this module expect here, as in 2014.
+from lstm_support.training import metrics, options as opt, parallel, rows_of
+# Names that users of this module find here, as in 2014.
+from lstm_support.training import MRG_RandomStreams
 from lstm_support.training.metrics import (  # noqa: F401
     missing, pred_error, pred_probs)
 from lstm_support.storage import (  # noqa: F401
@@ -104,9 +102,9 @@ def ortho_weight(ndim, rng=numpy.random):
 def param_init_lstm(options, params, prefix='lstm', rng=numpy.random):
     """Add the parameters of an LSTM layer to a dict and return the dict.
 
-    ``prefix_W`` (D, 4D) are input weights, ``prefix_U`` (D, 4D) recurrent
-    ones. Each has four orthogonal blocks side by side, for the input, forget
-    and output gates and for the candidate. ``prefix_b`` (4D,) is 0.
+    Input weights ``prefix_W`` (D, 4D) and recurrent ones ``prefix_U`` (D, 4D)
+    have four orthogonal blocks side by side: for the input, forget and output
+    gates and for the candidate. ``prefix_b`` (4D,) is 0.
     """
     dim = options['dim_proj']
     for name in 'WU':
@@ -139,20 +137,14 @@ def n_features(params, options):
 
 
 def init_params(options):
-    """Draw initial parameters.
+    """Draw initial parameters, as an OrderedDict of str to ndarray.
 
-    Parameters
-    ----------
-    options : dict
-        ``n_words``, ``dim_proj``, ``ydim`` and, optionally, ``encoder``,
-        ``pooling`` and ``seed``.
+    ``Wemb`` (V, D) is uniform in [0, 0.01). The layer has its own, see
+    :func:`param_init_lstm`, and so may the pooling. The classifier has ``U``
+    (F, C), 0.01 N(0, 1), and ``b`` (C,), 0.
 
-    Returns
-    -------
-    OrderedDict of str to ndarray
-        ``Wemb`` (V, D) embedding, uniform in [0, 0.01); parameters of the
-        layer, see :func:`param_init_lstm`, and of the pooling, if it has any;
-        classifier ``U`` (F, C), 0.01 N(0, 1), and ``b`` (C,), 0.
+    `options` has ``n_words``, ``dim_proj``, ``ydim`` and, optionally,
+    ``encoder``, ``pooling`` and ``seed``.
     """
     rng = numpy.random.RandomState(options.get('seed', SEED))
     dim, encoder = options['dim_proj'], options.get('encoder', 'lstm')
@@ -205,23 +197,10 @@ def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
         c_t = f_t * c_{t-1} + i_t * tanh(x_t W_c + h_{t-1} U_c + b_c)
         h_t = o_t * tanh(c_t)
 
-    Parameters
-    ----------
-    tparams : dict of str to shared variable
-        With ``prefix_W`` (K, 4D), ``prefix_U`` (D, 4D), ``prefix_b`` (4D,).
-    state_below : floatX tensor, shape (T, n, K)
-        The inputs x: embedded words, K = D, or the outputs of another layer.
-    options : dict
-        With ``dim_proj``, D.
-    prefix : str, optional
-        Prefix of the names of the parameters.
-    mask : floatX matrix, shape (T, n), optional
-        Where it is 0 the state is carried over.
-
-    Returns
-    -------
-    floatX tensor, shape (T, n, D)
-        The outputs h.
+    `tparams` has ``prefix_W`` (K, 4D), ``prefix_U`` (D, 4D) and ``prefix_b``
+    (4D,). `state_below` (T, n, K) are the inputs x: embedded words, K = D, or
+    the outputs of another layer. Where `mask` (T, n) is 0, the state is
+    carried over. The outputs h have the shape (T, n, D).
     """
     dim = options['dim_proj']
     # The inputs' part of all gates, for all time steps, in one product.
@@ -295,10 +274,10 @@ def dropout_layer(state_before, use_noise, trng):
 
 class Model(collections.namedtuple(
         'Model', 'use_noise x mask y f_pred_prob f_pred cost')):
-    """The seven values of :func:`build_model`.
+    """The seven values of :func:`build_model`; three more are attributes.
 
-    Three more are attributes: the outputs h (T, n, D) of the layer, the
-    probabilities prob (n, C), and the weights that ``decay_c`` shrinks.
+    They are the outputs h (T, n, D) of the layer, the probabilities prob
+    (n, C), and the weights that ``decay_c`` shrinks.
     """
 
     h = prob = weights = None
@@ -326,24 +305,22 @@ def build_model(tparams, options, mode=None):
     tparams : dict of str to shared variable
         See :func:`init_params`.
     options : dict
-        ``dim_proj`` and, optionally, ``encoder``, ``pooling``,
-        ``use_dropout``, ``seed`` and ``class_weights``, a list of C numbers
-        w.
+        ``dim_proj`` and, optionally, ``encoder``, ``pooling``, ``seed``,
+        ``use_dropout`` and ``class_weights``, a list of C numbers w.
     mode : theano.Mode, optional
-        Compilation mode of f_pred_prob.
+        That of f_pred_prob.
 
     Returns
     -------
     use_noise : shared floatX scalar
         1 turns dropout on in the cost, 0 off.
     x, mask, y : int64 matrix (T, n), floatX matrix (T, n), int64 vector (n,)
-        Symbolic word ids; 1 for words and 0 for padding; labels.
+        Word ids; 1 for words and 0 for padding; labels.
     f_pred_prob, f_pred : function
-        ``f_pred_prob(x, mask)`` gives the probabilities, (n, C) floatX, and
-        ``f_pred(x, mask)`` the most probable labels, (n,) int64.
+        Of x and mask: probabilities (n, C), and the most probable labels.
     cost : floatX scalar
-        Symbolic mean negative log likelihood, in nats. With class weights,
-        the mean of ``-w[y] log p[y]``.
+        Mean negative log likelihood, in nats; with class weights, the mean of
+        ``-w[y] log p[y]``.
     """
     trng = MRG_RandomStreams(options.get('seed', SEED))
     use_noise = theano.shared(numpy_floatX(0.), name='use_noise')
@@ -439,7 +416,7 @@ def _compile(lr, inputs, cost, moved, updates):
 
 def sgd(lr, tparams, grads, x, mask, y, cost):
     """Stochastic gradient descent: ``p <- p - lr * g``."""
-    moved = sparse.rows_of(tparams, grads)
+    moved = rows_of(tparams, grads)
     updates = [rows.set(rows.p, rows.of(rows.p) - lr * rows.g)
                for rows in moved]
     return _compile(lr, [x, mask, y], cost, moved, updates)
@@ -457,7 +434,7 @@ def rmsprop(lr, tparams, grads, x, mask, y, cost):
     Momentum also moves the rows of absent words. The time per update
     therefore grows with the vocabulary.
     """
-    moved, updates = sparse.rows_of(tparams, grads), []
+    moved, updates = rows_of(tparams, grads), []
     for rows in moved:
         p, g = rows.p, rows.dense()
         r, m, d = [rows.zeros(name) for name in ('rgrad2', 'rgrad', 'delta')]
@@ -483,7 +460,7 @@ def adadelta(lr, tparams, grads, x, mask, y, cost):
     0.95. We apply the missed decays, 0.95 ** (updates missed), when the word
     next occurs. The result equals the dense update.
     """
-    moved = sparse.rows_of(tparams, grads)
+    moved = rows_of(tparams, grads)
     n_updates = theano.shared(numpy.int64(0), name='n_updates')
     updates = [(n_updates, n_updates + 1)]
     for rows in moved:
@@ -512,7 +489,7 @@ def adam(lr, tparams, grads, x, mask, y, cost):
     global n the bias correction has faded, and a rare word's first step would
     be about 3 lr instead of lr.
     """
-    moved, updates = sparse.rows_of(tparams, grads), []
+    moved, updates = rows_of(tparams, grads), []
     for rows in moved:
         p, g = rows.p, rows.g
         m, v = rows.zeros('mean'), rows.zeros('square')
@@ -564,21 +541,15 @@ OPTIONS = [opt.Option(*row) for row in (
     ('dim_proj', 128, opt.integer(1), 'units of the embedding and the layer'),
     ('patience', 10, opt.integer(0), 'validations in a row without a new '
      'lowest error; after more, training stops'),
-    ('max_epochs', 5000, opt.integer(0), 'maximum passes through the training '
-     'set'),
+    ('max_epochs', 5000, opt.integer(0), 'maximum passes through the data'),
     ('dispFreq', 10, opt.integer(1), 'updates between two lines of progress'),
     ('decay_c', 0., opt.number(0), 'weight of (U ** 2).sum() in the cost'),
-    ('lrate', 0.0001, opt.number(above=0), 'learning rate of sgd, rmsprop and '
-     'adam; adadelta has none'),
-    ('n_words', 10000, opt.integer(3), 'words in the vocabulary, with padding '
-     'and unknown'),
-    ('optimizer', adadelta, opt.function(optimizers), 'rule that moves the '
-     'parameters'),
-    ('encoder', 'lstm', opt.key(layers, 'lstm.layers'), 'layer over the '
-     'embedded words'),
+    ('lrate', 0.0001, opt.number(above=0), 'learning rate; adadelta has none'),
+    ('n_words', 10000, opt.integer(3), 'words, with padding and unknown'),
+    ('optimizer', adadelta, opt.function(optimizers), 'moves the parameters'),
+    ('encoder', 'lstm', opt.key(layers, 'lstm.layers'), 'layer over words'),
     ('saveto', 'lstm_model.npz', opt.path('the path of a .npz file, or None',
-                                          '.npz'),
-     'file to save the model to; None: none'),
+     '.npz'), 'file to save the model to; None: none'),
     ('validFreq', 370, opt.integer(1, also=(-1, 'once per epoch')),
      'updates between two validations'),
     ('saveFreq', 1110, opt.integer(1, also=(-1, 'once per epoch')),
@@ -586,11 +557,9 @@ OPTIONS = [opt.Option(*row) for row in (
     ('maxlen', 100, opt.integer(2, also=(None, 'reviews of any length')),
      'train on reviews of fewer words than this'),
     ('batch_size', 16, opt.integer(1), 'reviews per minibatch in training'),
-    ('valid_batch_size', 64, opt.integer(1), 'reviews per minibatch in '
-     'evaluation'),
+    ('valid_batch_size', 64, opt.integer(1), 'the same in evaluation'),
     ('dataset', 'imdb', opt.path("'imdb', 'sample', a data file or a key of "
-                                 'lstm.datasets', none=False),
-     'data set to train on'),
+     'lstm.datasets', none=False), 'data set to train on'),
     ('noise_std', 0., opt.number(0), 'no effect, as in 2014'),
     ('use_dropout', True, opt.boolean, "drop half of the classifier's inputs"),
     ('reload_model', None, opt.path('the path of a .npz file, or None'),
@@ -600,8 +569,7 @@ OPTIONS = [opt.Option(*row) for row in (
      'test reviews to use, chosen at random; 0: all'),
     ('seed', SEED, opt.integer(1, 2147462578),  # bounds of MRG_RandomStreams
      'same seed, flags, CPU and NumPy: same numbers'),
-    ('pool_lengths', True, opt.boolean, 'length bucketing, for little '
-     'padding'),
+    ('pool_lengths', True, opt.boolean, 'length bucketing: little padding'),
     ('word_dropout', 0., opt.number(0, below=1), "rate at which a review's "
      'words become unknown in training'),
     ('clip_c', 0., opt.number(1e-30, 1e30, also=(0, 'no clipping')),
@@ -636,29 +604,24 @@ FACTS = ('ydim', 'n_train', 'classes', 'class_weights', 'tokenizer',
 def train_lstm(options):
     """Train the model, keep its best parameters and save them.
 
+    Returns the error rates of the best parameters on the training, validation
+    and test reviews.
+
     Parameters
     ----------
     <options>
 
-    Returns
-    -------
-    train_err, valid_err, test_err : float
-        Error rates of the best parameters.
-
     Raises
     ------
     TypeError, ValueError, IOError
-        Before training, if an option, the data or a file cannot be used. Also
+        Before training, if an option, the data or a file cannot be used, or
         if another training saves to the same file.
-    FloatingPointError
-        If the cost or a parameter is no longer a finite number. If there was
-        a validation before, the best parameters are saved first.
-    MemoryError
-        Before training, if a minibatch would need too much memory. During
-        training, if memory runs out; the best parameters are saved first.
+    FloatingPointError, MemoryError
+        If the cost or a parameter is not finite; if memory runs out. The best
+        parameters of the validations before are saved first.
     SystemExit
-        After SIGINT (Ctrl-C), SIGTERM or SIGHUP, when everything is saved and
-        reported. Its code is 128 plus the number of the signal.
+        After Ctrl-C, SIGTERM or SIGHUP, when everything is saved. Its code is
+        128 plus the number of the signal.
     """
     if options['resume'] and not options['saveto']:
         raise ValueError('resume=True needs the saveto of the training to '
@@ -668,10 +631,10 @@ def train_lstm(options):
 
 
 class Training(object):
-    """The data, compiled functions and state of a training run.
+    """The data, compiled functions and state of a training.
 
-    :func:`parallel.run` calls compile, restore, run and finish, in this order.
-    `group` are the processes that train together; without mpiexec, one.
+    :func:`parallel.run` calls compile, run and finish. `group` are the
+    processes that train together; without mpiexec, one.
     """
 
     def __init__(self, options, group):
@@ -685,18 +648,16 @@ class Training(object):
         self.rng = numpy.random.RandomState(options['seed'])
         self.load_data()
         # A run is resumed only if these agree with the saved ones.
-        self.config = dict(options, floatX=theano.config.floatX, **dict(
-            checkpoint.fingerprints([self.train, self.valid, self.test],
-                                    self.dictionary)))
-        self.saver = checkpoint.Saver(group.first and options['saveto'],
-                                      options['resume'], self.config)
+        self.config = training.run_configuration(
+            options, [self.train, self.valid, self.test], self.dictionary)
+        self.saver = training.Saver(group.first and options['saveto'], options,
+                                    self.config, self.dictionary)
         params = init_params(options)
         # The other processes get the parameters of the first.
         if group.first and not self.saver.resumed:
-            self.initialize(params)
-        memory.check_update(
-            self.train[0], options['batch_size'],
-            params['U'].shape[0] * params['Wemb'].itemsize)
+            training.initialize(params, self.dictionary, options)
+        training.check_update(self.train[0], options['batch_size'],
+                              params['U'].shape[0] * params['U'].itemsize)
         self.tparams = init_tparams(params)
 
     def load_data(self):
@@ -709,62 +670,51 @@ class Training(object):
             load, n_words=options['n_words'], maxlen=options['maxlen'],
             valid_portion=options['valid_portion'], split=options['split'],
             seed=options['seed'], verbose=True)
-        about = dataset_words(name)
+        corpus = dataset_words(name)
         options['ydim'] = imdb.check_sets(sets, name, options['maxlen'],
-                                          about.classes)
-        options['n_train'] = len(self.train[0])
-        options['classes'] = imdb.class_names(about.classes, options['ydim'],
+                                          corpus.classes)
+        options['classes'] = imdb.class_names(corpus.classes, options['ydim'],
                                               name)
+        options['n_train'] = len(self.train[0])
         if options['class_weight']:
             options['class_weights'] = metrics.balanced(self.train[1])
+        if corpus.tokenizer:  # the words are known
+            options['tokenizer'] = corpus.tokenizer
+            options['dataset'] = imdb.dataset_name(name)
         self.test = metrics.sample(self.test, options['test_size'], self.rng)
-        # What validations evaluate; the same reviews each time.
+        # The training reviews that every validation evaluates.
         self.train_sample = metrics.sample(
             self.train, options['train_eval_size'],
             numpy.random.RandomState(options['seed']))
-        if about.tokenizer:
-            options['dataset'] = imdb.dataset_name(name)
-        self.dictionary = about.dictionary
-        self.words = checkpoint.known_words(about, options)
-
-    def initialize(self, params):
-        """Replace random parameters by word vectors or a saved model."""
-        options = self.options
-        if options['vectors']:
-            vectors.load(options['vectors'], params['Wemb'],
-                         self.dictionary or {})
-        if options['reload_model']:
-            checkpoint.start_from(options['reload_model'], params,
-                                  self.dictionary, options)
+        self.dictionary = corpus.dictionary
 
     def compile(self):
         """Build the graph, compile its functions and make the state."""
-        options, tparams = self.options, self.tparams
         log.info('Building and compiling the model')
         start = time.time()
+        options, tparams = self.options, self.tparams
+        optimizer = self.optimizer
         self.use_noise, x, mask, y, _, f_pred, cost = model = build_model(
             tparams, options)
         if options['decay_c'] > 0.:
             cost += numpy_floatX(options['decay_c']) * (
                 model.weights ** 2).sum()
         grads = tensor.grad(cost, wrt=list(tparams.values()))
-        optimizer = self.optimizer
         if options['clip_c'] > 0.:
-            optimizer = sparse.clipped(optimizer, options['clip_c'])
+            optimizer = training.clipped(optimizer, options['clip_c'])
         # Several processes sum their gradients first, then clip and update.
         optimizer, self.f_pred = self.group.divided(optimizer, f_pred)
         self.f_grad_shared, self.f_update = optimizer(
             tensor.scalar('lr'), tparams, grads, x, mask, y, cost)
-        functions = [self.f_grad_shared, self.f_update]
-        self.average = options['average'] and averages.Average(
+        self.average = options['average'] and training.Average(
             tparams, options['average'], self.f_update)
-        if self.average:
-            functions.append(self.average.add)
-        log.info('Compiled in %.1f s' % (time.time() - start))
         self.stopping = EarlyStopping(options['patience'])
-        self.state = checkpoint.Progress(tparams, functions, self.rng,
-                                         self.stopping)
+        self.state = training.Progress(
+            tparams, [self.f_grad_shared, self.f_update] + (
+                [self.average.add] if self.average else []),
+            self.rng, self.stopping)
         self.epoch_size = -(-len(self.train[0]) // options['batch_size'])
+        log.info('Compiled in %.1f s' % (time.time() - start))
 
     def minibatches(self):
         """Yield x, mask and y of every remaining minibatch."""
@@ -780,18 +730,15 @@ class Training(object):
             for _, index in batches[state.batch:]:
                 x, mask, y = self.prepare_data([reviews[n] for n in index],
                                                [labels[n] for n in index])
-                if options['word_dropout']:
-                    # The update is part of the seed: a resumed run drops
-                    # the same words.
+                if options['word_dropout']:  # the same words when resumed
                     x = imdb.drop_words(x, mask, options['word_dropout'],
                                         [options['seed'], state.update])
                 yield x, mask, y
             state.next_epoch()
 
     def run(self, stopped):
-        """Update, validate and save until the training ends.
+        """Update, validate and save until the end, or until `stopped()`.
 
-        `stopped()` returns whether it should end after the current update.
         Raises a FloatingPointError if a number is not finite.
         """
         options, state = self.options, self.state
@@ -800,8 +747,8 @@ class Training(object):
             for name in ('validFreq', 'saveFreq')]
         log.info('%d training, %d validation and %d test reviews' % (
             len(self.train[0]), len(self.valid[0]), len(self.test[0])))
-        self.status = report.Status(self.epoch_size, options['dispFreq'],
-                                    state.update)
+        self.status = training.Status(self.epoch_size, options['dispFreq'],
+                                      state.update)
         self.use_noise.set_value(numpy_floatX(1.))
         for x, mask, y in self.minibatches():
             if self.stopping.done or stopped():
@@ -821,9 +768,10 @@ class Training(object):
             if state.update % valid_freq == 0:
                 self.validate()
             if state.update % save_freq == 0:
-                self.state.check_finite()
-                self.save()
-        self.state.check_finite()
+                state.check_finite()
+                self.status.clear()
+                self.saver.save(state, self.averaged())
+        state.check_finite()
 
     def rate(self):
         """Return the learning rate of the current update."""
@@ -835,9 +783,8 @@ class Training(object):
 
     def averaged(self):
         """Return the parameters to evaluate and to save, as a dict."""
-        if not self.average:
-            return unzip(self.tparams)
-        return self.average.values(self.state.update)
+        return (self.average.values(self.state.update) if self.average else
+                unzip(self.tparams))
 
     def errors(self, train):
         """Return the error rates on `train` and the other two sets."""
@@ -853,41 +800,26 @@ class Training(object):
 
     def validate(self):
         """Compute the errors, and keep the parameters if they are best."""
-        self.state.check_finite()
         state = self.state
+        state.check_finite()
         current, averaged = unzip(self.tparams), self.averaged()
         self.group.check_equal(parameters=current.values())
         # The average is evaluated; training goes on with the parameters.
         zipp(averaged, self.tparams)
-        train_err, valid_err, test_err = self.errors(self.train_sample)
+        errors = self.errors(self.train_sample)
         zipp(current, self.tparams)
-        mean_cost, state.costs = state.costs[0] / state.costs[1], [0., 0]
-        # A row of load_history.
-        state.history.append([state.update, mean_cost, train_err, valid_err,
-                              test_err])
+        # A row of load_history: update, mean cost, the three errors.
+        state.history.append([state.update, state.costs[0] / state.costs[1]]
+                             + list(errors))
+        state.costs = [0., 0]
         self.status.clear()
         log.info('Update %d  Errors: train %.4f  valid %.4f  test %.4f'
-                 % (state.update, train_err, valid_err, test_err))
-        if self.stopping.is_best(valid_err):
+                 % ((state.update,) + errors))
+        if self.stopping.is_best(errors[1]):
             state.best_params = averaged
         if self.stopping.done:
             log.info('Stopping early: %d validations without a new lowest '
                      'error' % self.stopping.bad_counter)
-
-    def model(self, **errors):
-        """Return the contents of a model file, for :func:`save_model`.
-
-        Before the first validation, the current parameters are the best.
-        """
-        history = self.state.history_array()
-        return dict(self.words, history=history, history_errs=history[:, 3:],
-                    options=self.options,
-                    params=self.state.best_params or self.averaged(), **errors)
-
-    def save(self):
-        """Save the state and the best model so far."""
-        self.status.clear()
-        self.saver.save(self.state, self.model())
 
     def finish(self, fault):
         """Evaluate and save the best parameters; return their error rates.
@@ -895,32 +827,26 @@ class Training(object):
         `fault` is the error that ended the training, or None.
         """
         self.status.close()
-        state = self.state
+        options, state = self.options, self.state
         if fault and state.best_params is None:
-            raise report.failure(fault, self.options, state.update,
-                                 'before the first validation')
-        # Computing the errors may take long, and a second signal ends it. So
-        # save first, unless the state has the numbers that are not finite.
+            raise training.failure(fault, options, state.update, None)
+        # Save first, since a second signal may end the evaluation. After a
+        # fault, the state has numbers that are not finite.
         if not fault:
-            self.save()
+            self.saver.save(state, self.averaged())
         state.best_params = state.best_params or self.averaged()
         zipp(state.best_params, self.tparams)
         errors = self.errors(self.train)
-        for line in metrics.missing(self.options['classes'], self.test[1],
+        for line in metrics.missing(options['classes'], self.test[1],
                                     self.predicted):
             log.info(line)
         log.info('Errors of the best parameters: train %.4f  valid %.4f  test '
                  '%.4f' % errors)
-        model = self.model(train_err=errors[0], valid_err=errors[1],
-                           test_err=errors[2])
         with self.group.agreed():
-            saved = self.saver.save_final(model)
+            saved = self.saver.save_final(state, errors)
         self.status.summarize(state.update)
         if fault:
-            raise report.failure(
-                fault, self.options, state.update, 'training stopped' + (
-                    ', and the best model so far is in %s' % saved if saved
-                    else ''))
+            raise training.failure(fault, options, state.update, saved)
         return errors
 
 

@@ -327,7 +327,7 @@ def test_averaging_moves_no_parameter(train, monkeypatch):
 
     options = dict(optimizer=lstm.adam, lrate=0.03, word_dropout=0.2)
     averaged = train(average=0.99, saveto='averaged.npz', **options)
-    monkeypatch.setattr(averages, 'Average', no_average)
+    monkeypatch.setattr(lstm.training, 'Average', no_average)
     plain = train(average=0., saveto='plain.npz', **options)
     assert len(set(plain.costs)) > 50 and plain.costs == averaged.costs
     for one, other in zip(plain.params, averaged.params):
@@ -347,6 +347,18 @@ def test_averaging_moves_no_parameter(train, monkeypatch):
             assert value.tobytes() == evaluated[name].tobytes(), name
     json_options = json.loads(str(contents('plain.npz')['options']))
     assert json_options['average'] == 0
+
+
+@pytest.mark.parametrize('options', [{}, dict(
+    encoder='bilstm', pooling='both', average=0.9, word_dropout=0.3)],
+    ids=['defaults', 'all'])
+def test_a_validation_changes_no_bit_of_a_training(train, options):
+    often, never = [train(optimizer='adam', lrate=0.03, saveto=None,
+                          validFreq=n, **options) for n in (5, 1000)]
+    assert len(often.evaluated) == 12 and len(never.evaluated) == 1
+    assert len(set(often.costs)) > 50 and often.costs == never.costs
+    for name, value in never.params[-1].items():
+        assert value.tobytes() == often.params[-1][name].tobytes(), name
 
 
 # --------------------------------------------------------------------------

@@ -236,7 +236,7 @@ def test_a_cost_that_is_not_finite_ends_training_with_the_best_model(
 def test_a_cost_that_is_not_finite_before_any_validation_saves_nothing(
         train, tmp_path):
     with pytest.raises(FloatingPointError, match='at update 3 the cost is nan'
-                                                 '; before the first valid'):
+                                                 '; .*no model is saved'):
         train(optimizer=scripted(costs=[1., 1., numpy.nan]))
     assert not (tmp_path / 'model.npz').exists()
 
@@ -265,7 +265,7 @@ def test_parameters_that_are_not_finite_are_never_saved(
 def test_parameters_that_are_not_finite_at_the_first_save_leave_no_file(
         train, tmp_path):
     with pytest.raises(FloatingPointError, match='at update 7 .*NaN in b; '
-                                                 'before the first valid'):
+                                                 '.*no model is saved'):
         train(optimizer=scripted(bs=[numpy.nan]), saveFreq=7)
     assert os.listdir(str(tmp_path)) == ['model.npz.lock']
 
@@ -312,7 +312,7 @@ def test_a_training_without_saveto_writes_no_file_and_takes_no_lock(
     assert os.listdir('.') == []
     assert 'aved' not in capsys.readouterr().out
     with pytest.raises(FloatingPointError, match='at update 15 the cost is '
-                                                 'nan; training stopped; '):
+                                                 'nan; .*no model is saved'):
         lstm.train_lstm(**dict(
             TINY, dataset=dataset, saveto=saveto,
             optimizer=scripted(costs=[1.] * 14 + [numpy.nan])))

@@ -1,1 +1,12 @@
-"""What a training needs besides the model. lstm.py enters."""
+"""Options, state and tools of a training. Only lstm.py enters."""
+from lstm_support.training import (  # noqa: F401  the door
+    metrics, options, parallel)
+from lstm_support.training.average import Average  # noqa: F401
+from lstm_support.training.memory import check_update  # noqa: F401
+from lstm_support.training.random_streams import (  # noqa: F401
+    MRG_RandomStreams)
+from lstm_support.training.report import Status, failure  # noqa: F401
+from lstm_support.training.rows import clipped, rows_of  # noqa: F401
+from lstm_support.training.start import initialize  # noqa: F401
+from lstm_support.training.state import (  # noqa: F401
+    Progress, Saver, run_configuration)

@@ -113,18 +113,11 @@ class Signals(object):
                 signal.signal(number, handler)
 
 
-def failure(fault, options, update, outcome):
-    """Return the error to raise when a training run cannot go on.
+def failure(fault, options, update, saved):
+    """Return the error to raise when a training cannot go on.
 
-    Parameters
-    ----------
-    fault : FloatingPointError or MemoryError
-    options : dict
-        Options of the run; the error names the one to change.
-    update : int
-        Number of updates so far.
-    outcome : str
-        State of the training and of its files, for the message.
+    It names the option to change, and the file where the best model is
+    `saved`, or None.
     """
     if isinstance(fault, MemoryError):
         remedy = 'lower batch_size or maxlen'
@@ -135,5 +128,6 @@ def failure(fault, options, update, outcome):
     else:
         remedy = ('adadelta has no learning rate; use rmsprop or sgd with a '
                   'low lrate')
-    return type(fault)('at update %d %s; %s; %s' % (
-        update, fault, outcome, remedy))
+    return type(fault)('at update %d %s; training stopped, and %s; %s' % (
+        update, fault, 'the best model so far is in %s' % saved if saved else
+        'no model is saved', remedy))

@@ -1,4 +1,4 @@
-"""Files of a training run: the model, and the state for resuming.
+"""The state of a training run, and its files.
 
 ``X.npz`` is the model. ``X.resume.npz`` next to it is the state, from which
 ``train_lstm(resume=True)`` continues as if it had not been interrupted.
@@ -18,120 +18,10 @@ import zlib
 
 from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
+import theano
 
 from lstm_support import storage
-from lstm_support.storage import (
-    load_options, load_params, load_words, save_model, words_array)
 from lstm_support.terminal import log
-
-
-# ---- Models -----------------------------------------------------------------
-
-# Options that determine the parameters of a model.
-_SHAPING = ('encoder', 'pooling', 'dim_proj')
-
-
-def start_from(path, params, dictionary, options):
-    """Start from a saved model, even one with other words or classes.
-
-    Rows of ``Wemb`` are matched by word, and columns of ``U`` and elements of
-    ``b`` by class name. All others keep their initial values. Prints how many
-    are matched. If one side has no dictionary, or no class names, rows or
-    columns are matched by index, and their number must be the same.
-
-    Parameters
-    ----------
-    path : str
-    params : dict of str to ndarray
-        See :func:`load_params`.
-    dictionary : dict or None
-        Word to id, of the data to train on.
-    options : dict
-        Options of the training run, with ``classes``.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`load_params`. Also if the model has another encoder,
-        pooling or size.
-    """
-    words, classes = load_words(path), options['classes']
-    with storage.open_npz(path, 'model file') as archive:
-        shapes = storage.member_shapes(archive)
-        saved = load_options(path) if storage.has_array(
-            archive, 'options') else {}
-    names = saved.get('classes')
-    others = ['%s=%r' % (name, saved[name]) for name in _SHAPING
-              if saved.get(name) not in (None, options.get(name))]
-    if others:
-        raise ValueError('%s holds another kind of model; to start from it, '
-                         'set %s' % (path, ' and '.join(others)))
-    taken = {}  # parameter -> (axis, indices in params, indices in the file)
-    report = []
-    sizes = dict((name, shape) for name, (shape, _) in shapes.items())
-    n_words, n_saved = len(params['Wemb']), (sizes.get('Wemb') or (0,))[0]
-    if words is not None and dictionary is not None and n_saved > 1:
-        both = [(n, words[word]) for word, n in dictionary.items()
-                if n < n_words and words.get(word, n_saved) < n_saved]
-        # Padding and the unknown word have the ids 0 and 1 in every model.
-        taken['Wemb'] = (0, [0, 1] + [n for n, _ in both],
-                         [0, 1] + [n for _, n in both])
-        report.append('%d of the %d words of the data set' % (len(both), sum(
-            n < n_words for n in dictionary.values())))
-    else:
-        report.append('words by id, since %s has no dictionary'
-                      % ('the data set' if words else 'the model'))
-    if isinstance(names, list) and names != list(classes) and (
-            sizes.get('U', ())[1:] == sizes.get('b') == (len(names),)):
-        both = [(n, names.index(name)) for n, name in enumerate(classes)
-                if name in names]
-        for name, axis in (('U', 1), ('b', 0)):
-            taken[name] = (axis, [n for n, _ in both], [n for _, n in both])
-        report.append('%d of the %d classes: %s' % (
-            len(both), len(classes), ', '.join(classes[n] for n, _ in both)
-            or 'none'))
-    full = dict((name, _resized(value, sizes.get(name, ()),
-                                taken.get(name, (None,))[0]))
-                for name, value in params.items())
-    load_params(path, full)
-    for name, value in full.items():
-        if name not in taken:
-            params[name] = value
-            continue
-        axis, index, saved_index = taken[name]
-        new = numpy.array(params[name])
-        numpy.moveaxis(new, axis, 0)[index] = numpy.moveaxis(
-            value, axis, 0)[saved_index]
-        params[name] = new
-    log.info('Starting from the parameters of %s; matched: %s'
-             % (path, '; '.join(report)))
-
-
-def _resized(value, shape, axis):
-    """Return zeros like `value`, but with the length of `shape` on `axis`."""
-    lengths = list(value.shape)
-    if axis is not None and len(shape) == len(lengths):
-        lengths[axis] = shape[axis]
-    return numpy.broadcast_to(numpy.zeros((), value.dtype), lengths)
-
-
-def known_words(known, options):
-    """Return ``{'words': array}`` for :func:`save_model`, or an empty dict.
-
-    Parameters
-    ----------
-    known : imdb.Corpus
-        The dictionary of the data, if there is one, and its tokenizer.
-        Without a dictionary, a message is printed.
-    options : dict
-        Options of the training run; ``tokenizer`` is added.
-    """
-    if known.dictionary is None:
-        log.info('There is no dictionary of %s, so the model will know words '
-                 'by id only' % options['dataset'])
-        return {}
-    options['tokenizer'] = known.tokenizer
-    return {'words': words_array(known.dictionary, options['n_words'])}
 
 
 # ---- Paths ------------------------------------------------------------------
@@ -166,15 +56,16 @@ FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'classes', 'floatX', 'data', 'words')
 
 
-def fingerprints(sets, dictionary):
-    """Return numbers that identify data sets and a dictionary, as a dict."""
+def run_configuration(options, sets, dictionary):
+    """Return what determines a run: options, floatX, checksums of its data."""
     data = words = 0
     for reviews, labels in sets:
         for ids in list(reviews) + [labels]:
             data = zlib.crc32(numpy.array(ids, 'int64').tobytes(), data)
     for n, word in sorted((n, word) for word, n in (dictionary or {}).items()):
         words = zlib.crc32((u'%d %s' % (n, word)).encode('utf-8'), words)
-    return {'data': data & 0xffffffff, 'words': words & 0xffffffff}
+    return dict(options, floatX=theano.config.floatX, data=data & 0xffffffff,
+                words=words & 0xffffffff)
 
 
 def _is_count(value):
@@ -392,29 +283,26 @@ def sole_writer(saveto):
 class Saver(object):
     """Writes the files of a training run, or nothing without `saveto`.
 
-    Parameters
-    ----------
-    saveto : str or None
-        Path of the model; None or '' to save nothing.
-    resume : bool
-        Whether to continue from the state next to it, if there is one.
-    config : dict
-        The run configuration, see :func:`read_progress`.
-
-    Attributes
-    ----------
-    resumed : bool
-        Whether there is a state to continue from.
+    `config` is the :func:`run_configuration`. `dictionary` may be None. If
+    ``resume`` is set and there is a state, `resumed` is True.
     """
 
-    def __init__(self, saveto, resume, config):
-        self.saveto, self.config, self.progress = saveto, config, None
+    def __init__(self, saveto, options, config, dictionary):
+        self.saveto, self.options, self.config = saveto, options, config
+        self.progress, self.words = None, {}
+        if dictionary is None:
+            log.info('There is no dictionary of %s, so the model will know '
+                     'words by id only' % options['dataset'])
+        else:
+            self.words['words'] = storage.words_array(dictionary,
+                                                      options['n_words'])
         self.path = saveto and path_of(saveto)
-        self.resumed = bool(resume and saveto) and os.path.isfile(self.path)
+        self.resumed = bool(options['resume'] and saveto) and (
+            os.path.isfile(self.path))
         self.kept_previous = self.resumed
         if self.resumed:
             self.progress = read_progress(self.path, config)
-        elif resume:
+        elif options['resume']:
             log.info('There is no %s to continue from: training starts from '
                      'the beginning' % self.path)
 
@@ -425,8 +313,8 @@ class Saver(object):
             log.info('Continuing %s after update %d' % (
                 self.path, state.update))
 
-    def save(self, state, model):
-        """Save the state, and the arguments of :func:`save_model`.
+    def save(self, state, params):
+        """Save the state and the best parameters; before any, `params`.
 
         A failure is reported, and the training goes on.
         """
@@ -437,24 +325,30 @@ class Saver(object):
                 keep_previous(self.saveto)
                 self.kept_previous = True
             state.save(self.path, self.config)
-            save_model(self.saveto, **model)
+            self._save_model(self.saveto, state, state.best_params or params)
             log.info('Saved %s' % self.saveto)
         except (IOError, OSError) as error:
             log.info('NOT saved (%s); each file is complete, from this save '
                      'or from an earlier one' % error)
 
-    def save_final(self, model):
-        """Save a model, in a temporary folder if `saveto` cannot be written.
+    def save_final(self, state, errors):
+        """Save the best parameters and their errors; return the path, or None.
 
-        Returns its path, or None if nothing is saved.
+        It is in a temporary folder if `saveto` cannot be written.
         """
         path = self.saveto or None
         if path:
+            errors = dict(zip(('train_err', 'valid_err', 'test_err'), errors))
             try:
-                save_model(path, **model)
+                self._save_model(path, state, state.best_params, **errors)
             except (IOError, OSError) as error:
                 log.info('%s cannot be saved (%s)' % (path, error))
                 path = os.path.join(tempfile.mkdtemp(), os.path.basename(path))
-                save_model(path, **model)
+                self._save_model(path, state, state.best_params, **errors)
             log.info('Saved %s' % path)
         return path
+
+    def _save_model(self, path, state, params, **errors):
+        history = state.history_array()
+        storage.save_model(path, params, history[:, 3:], self.options,
+                           history=history, **dict(self.words, **errors))

@@ -1,0 +1,105 @@
+"""Where a training starts: from a saved model, or from word vectors."""
+from __future__ import absolute_import, division, print_function
+
+import numpy
+
+from lstm_support import storage
+from lstm_support.terminal import log
+from lstm_support.training import vectors
+
+# Options that determine the parameters of a model.
+_SHAPING = ('encoder', 'pooling', 'dim_proj')
+
+
+def initialize(params, dictionary, options):
+    """Replace random parameters by word vectors, then by a saved model.
+
+    `dictionary` is that of the data, word to id, or None. `options` are those
+    of the training, with its ``classes``.
+    """
+    if options['vectors']:
+        vectors.load(options['vectors'], params['Wemb'], dictionary or {})
+    if options['reload_model']:
+        start_from(options['reload_model'], params, dictionary, options)
+
+
+def start_from(path, params, dictionary, options):
+    """Start from a saved model, even one with other words or classes.
+
+    Rows of ``Wemb`` are matched by word, and columns of ``U`` and elements of
+    ``b`` by class name. All others keep their initial values. If one side has
+    no dictionary, or no class names, rows or columns are matched by index,
+    and their number must be the same.
+
+    Raises
+    ------
+    IOError, ValueError
+        See :func:`storage.load_params`. Also if the model has another
+        encoder, pooling or size.
+    """
+    with storage.open_npz(path, 'model file') as archive:
+        shapes = dict((name, shape) for name, (shape, _) in
+                      storage.member_shapes(archive).items())
+    saved = storage.load_options(path) if 'options' in shapes else {}
+    changes = ['%s=%r' % (name, saved[name]) for name in _SHAPING
+               if saved.get(name) not in (None, options.get(name))]
+    if changes:
+        raise ValueError('%s holds another kind of model; to start from it, '
+                         'set %s' % (path, ' and '.join(changes)))
+    rows, words = _matched_words(path, shapes, dictionary, len(params['Wemb']))
+    columns, classes = _matched_classes(shapes, saved.get('classes'),
+                                        options['classes'])
+    matched = dict((name, (axis, pairs)) for name, axis, pairs in (
+        ('Wemb', 0, rows), ('U', 1, columns), ('b', 0, columns))
+        if pairs is not None)
+    loaded = storage.load_params(path, dict(
+        (name, value) for name, value in params.items()
+        if name not in matched))
+    with storage.open_npz(path, 'model file') as archive:
+        for name, (axis, pairs) in matched.items():
+            loaded[name] = _copied(
+                path, name, params[name], axis, pairs,
+                storage.read_parameter(archive, name, params[name].dtype))
+    params.update(loaded)
+    log.info('Starting from the parameters of %s; matched: %s%s'
+             % (path, words, classes))
+
+
+def _matched_words(path, shapes, dictionary, n_words):
+    """Return pairs of ids of the same word, in the data and in the model.
+
+    None if words are matched by id. Also returns a text about it.
+    """
+    words, n_saved = storage.load_words(path), shapes.get('Wemb', (0,))[0]
+    if words is None or dictionary is None or n_saved < 2:
+        return None, 'words by id, since %s has no dictionary' % (
+            'the model' if words is None else 'the data set')
+    pairs = [(n, words[word]) for word, n in dictionary.items()
+             if n < n_words and words.get(word, n_saved) < n_saved]
+    # Padding and the unknown word have the ids 0 and 1 in every model.
+    return [(0, 0), (1, 1)] + pairs, '%d of the %d words of the data set' % (
+        len(pairs), sum(n < n_words for n in dictionary.values()))
+
+
+def _matched_classes(shapes, saved, names):
+    """Return pairs of numbers of the same class, as :func:`_matched_words`."""
+    if not isinstance(saved, list) or saved == list(names) or not (
+            shapes.get('U', ())[1:] == shapes.get('b') == (len(saved),)):
+        return None, ''
+    pairs = [(n, saved.index(name)) for n, name in enumerate(names)
+             if name in saved]
+    return pairs, '; %d of the %d classes: %s' % (
+        len(pairs), len(names), ', '.join(names[n] for n, _ in pairs)
+        or 'none')
+
+
+def _copied(path, name, value, axis, pairs, saved):
+    """Return a parameter, with what `pairs` match copied from a saved one."""
+    value, saved = numpy.moveaxis(numpy.array(value), axis, 0), (
+        numpy.moveaxis(saved, axis, 0))
+    if value.shape[1:] != saved.shape[1:]:
+        raise ValueError('%s holds %s of other sizes; it was made for other '
+                         'data or by another script' % (path, name))
+    for n, n_saved in pairs:
+        value[n] = saved[n_saved]
+    return numpy.ascontiguousarray(numpy.moveaxis(value, 0, axis))

@@ -1,0 +1,191 @@
+"""Layers and poolings of one's own, of any width, against NumPy."""
+import functools
+
+import numpy
+import pytest
+import theano
+from theano import tensor
+
+import imdb
+import lstm
+import reference
+from conftest import TINY
+from graphs import EXACT, assert_close
+
+REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
+
+
+# ---- A gated recurrent unit with 2 D outputs --------------------------------
+
+def init_gru(options, params, prefix='gru', rng=numpy.random):
+    dim = options['dim_proj']
+    for name, n in ('W', dim), ('U', 2 * dim):
+        params['%s_%s' % (prefix, name)] = lstm.numpy_floatX(
+            rng.randn(n, 6 * dim) / n)
+    return params
+
+
+def gru(tparams, state_below, options, prefix='gru', mask=None):
+    dim = 2 * options['dim_proj']
+    W, U = tparams[prefix + '_W'], tparams[prefix + '_U']
+
+    def step(x, m, h):
+        preact = x + tensor.dot(h, U)
+        update, reset = [tensor.nnet.sigmoid(preact[:, k * dim:(k + 1) * dim])
+                         for k in (0, 1)]
+        new = tensor.tanh(x[:, 2 * dim:] + tensor.dot(
+            reset * h, U[:, 2 * dim:]))
+        new = update * h + (1 - update) * new
+        return tensor.switch(m[:, None], new, h)
+
+    h, _ = theano.scan(
+        step, sequences=[tensor.dot(state_below, W), mask],
+        outputs_info=[tensor.zeros((state_below.shape[1], dim))])
+    return h
+
+
+def gru_outputs(params, inputs):
+    W, U = params['gru_W'], params['gru_U']
+    dim = len(U)
+    h, outputs = numpy.zeros(dim), []
+    for x in inputs @ W:
+        update, reset = [
+            reference.logistic((x + h @ U)[k * dim:(k + 1) * dim])
+            for k in (0, 1)]
+        new = numpy.tanh(x[2 * dim:] + (reset * h) @ U[:, 2 * dim:])
+        h = update * h + (1 - update) * new
+        outputs.append(h)
+    return numpy.array(outputs)
+
+
+# ---- An attention, and the last word ----------------------------------------
+
+def init_attention(options, params, prefix, rng, n_units):
+    params[prefix + '_v'] = lstm.numpy_floatX(rng.randn(n_units))
+    return params
+
+
+def attention(tparams, h, options, prefix, mask):
+    scores = tensor.switch(mask, tensor.dot(h, tparams[prefix + '_v']), -1e9)
+    weights = tensor.nnet.softmax(scores.T).T
+    return (h * weights[:, :, None]).sum(axis=0)
+
+
+def last_word(h, mask):
+    n = tensor.cast(mask.sum(axis=0), 'int64')
+    return h[n - 1, tensor.arange(h.shape[1])]
+
+
+def pooled(params, h, pooling):
+    """A pooling of the outputs h (T, F) of one review, in NumPy."""
+    if pooling == 'attention':
+        weights = numpy.exp(h @ params['attention_v'])
+        return weights @ h / weights.sum()
+    if pooling == 'last':
+        return h[-1]
+    return numpy.concatenate([f(h) for f in reference.POOLINGS[pooling]])
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setitem(lstm.layers, 'gru', (init_gru, gru))
+    monkeypatch.setitem(lstm.poolings, 'attention', (init_attention,
+                                                     attention))
+    monkeypatch.setitem(lstm.poolings, 'last', [last_word])
+
+
+@pytest.mark.parametrize('encoder, pooling, n_inputs', [
+    ('gru', 'mean', 16), ('gru', 'both', 32), ('gru', 'attention', 16),
+    ('bilstm', 'attention', 16), ('lstm', 'last', 8)])
+def test_outputs_of_any_width_are_trained_saved_and_loaded(
+        dataset, tmp_path, encoder, pooling, n_inputs):
+    saveto = str(tmp_path / 'm.npz')
+    options = dict(TINY, dataset=dataset, encoder=encoder, pooling=pooling,
+                   optimizer='adam', lrate=0.02, decay_c=1e-5, saveto=saveto)
+    errors = lstm.train_lstm(**options)
+    saved = lstm.load_options(saveto)
+    start = lstm.init_params(saved)
+    params = lstm.load_params(saveto, lstm.init_params(saved))
+    assert params['U'].shape == (n_inputs, 2)
+    for name, value in params.items():
+        assert (value != start[name]).any(), name
+    # A NumPy forward gives the same probabilities.
+    expected = []
+    for review in REVIEWS:
+        inputs = params['Wemb'][review]
+        h = (gru_outputs(params, inputs) if encoder == 'gru' else
+             reference.encoder_outputs(params, review, encoder))
+        scores = 0.5 * pooled(params, h, pooling) @ params['U'] + params['b']
+        expected.append(numpy.exp(scores) / numpy.exp(scores).sum())
+    model = lstm.build_model(lstm.init_tparams(params), saved)
+    x, mask, _ = imdb.prepare_data(REVIEWS, [0] * 4)
+    assert_close(model.f_pred_prob(x, mask), expected, 10 * EXACT)
+    # The options of the file train the same model again.
+    again = str(tmp_path / 'again.npz')
+    assert lstm.train_lstm(**dict(saved, saveto=again)) == errors
+    for name, value in lstm.load_params(again, start).items():
+        assert value.tobytes() == params[name].tobytes(), name
+
+
+def test_the_average_and_resuming_include_all_parameters(dataset, tmp_path):
+    options = dict(TINY, dataset=dataset, encoder='gru', pooling='attention',
+                   average=0.9)
+    for name, resume in ('whole', False), ('parts', True):
+        for epochs in ([1, 2] if resume else [2]):
+            lstm.train_lstm(**dict(
+                options, saveto=str(tmp_path / name) + '.npz', resume=resume,
+                max_epochs=epochs))
+    whole, parts = [numpy.load(str(tmp_path / name)) for name in (
+        'whole.npz', 'parts.npz')]
+    for name in 'gru_U', 'attention_v', 'Wemb', 'U':
+        assert whole[name].tobytes() == parts[name].tobytes()
+
+
+# ---- Options in Python ------------------------------------------------------
+
+def test_options_go_by_position_or_name_and_an_optimizer_by_its_name(
+        dataset):
+    some = [lstm.train_lstm(8, 10, 1, optimizer=optimizer, n_words=30,
+                            dataset=dataset, saveto=None, lrate=0.1)
+            for optimizer in (lstm.sgd, 'sgd', functools.partial(lstm.sgd))]
+    assert some[0] == some[1] == some[2]
+    with pytest.raises(TypeError):
+        lstm.train_lstm(8, dim_proj=8)
+    with pytest.raises(TypeError):
+        lstm.train_lstm(*[row.default for row in lstm.OPTIONS] + [3])
+    for facts in {'ydim': 2, 'classes': ['a', 'b']}, {'n_train': 3}:
+        with pytest.raises(ValueError, match='saveto'):
+            lstm.train_lstm(resume=True, saveto=None, **facts)
+
+
+def test_a_data_file_registered_by_a_name_has_its_words(tmp_path,
+                                                        monkeypatch):
+    from lstm_support import storage
+    sets = [[2], [3]] * 20, [0, 1] * 20
+    path = str(tmp_path / 'd.pkl')
+    storage.write_data_file(path, storage.Corpus(
+        sets, None, sets, {'dull': 2, 'fine': 3}, ['bad', 'good'],
+        imdb.TOKENIZER))
+    for partial in (functools.partial(imdb.load_dataset, path),
+                    functools.partial(imdb.load_dataset, name=path)):
+        monkeypatch.setitem(lstm.datasets, 'mine', (partial,
+                                                    imdb.prepare_data))
+        saveto = str(tmp_path / 'm.npz')
+        lstm.train_lstm(**dict(TINY, dataset='mine', saveto=saveto,
+                               max_epochs=1))
+        assert lstm.load_words(saveto) == {'dull': 2, 'fine': 3}
+        assert lstm.load_options(saveto)['classes'] == ['bad', 'good']
+
+
+# ---- Class weights ----------------------------------------------------------
+
+def test_a_class_without_training_reviews_has_no_weight(monkeypatch):
+    assert lstm.metrics.balanced([0, 2, 2]) == [1.5, 0, 0.75]
+    assert lstm.metrics.balanced([1, 1, 0, 1]) == [2, 4 / 6.]
+    sets = ([[2], [3]] * 20, [0, 2] * 20), ([[2]], [0]), ([[3]], [2])
+    monkeypatch.setitem(lstm.datasets, 'mine', (lambda: sets,
+                                                imdb.prepare_data))
+    errors = lstm.train_lstm(**dict(
+        TINY, dataset='mine', saveto=None, class_weight='balanced',
+        optimizer='adam', lrate=0.05, max_epochs=20))
+    assert errors == (0, 0, 0)
