@@ -108,7 +108,7 @@ def fast_text(sets, settings, path):
 def torch_lstm(sets, settings, path):
     """PyTorch's nn.LSTM in the model of lstm.py."""
     import torch
-    from lstm_support.training import vectors
+    from lstm_support import training
     from torch import nn
     torch.set_num_threads(1)
     torch.manual_seed(settings['seed'])
@@ -123,9 +123,10 @@ def torch_lstm(sets, settings, path):
     nn.init.uniform_(net['embedding'].weight, 0, 0.01)
     nn.init.normal_(net['out'].weight, 0, 0.01)
     if settings['vectors']:
-        vectors.load(settings['vectors'],
-                     net['embedding'].weight.detach().numpy(),
-                     imdb.load_dictionary())
+        training.initialize(
+            {'Wemb': net['embedding'].weight.detach().numpy()},
+            imdb.load_dictionary(),
+            {'vectors': settings['vectors'], 'reload_model': None})
     for name, values in net.named_parameters():
         if 'bias' in name:  # an nn.LSTM has two that add up, lstm.py has one
             nn.init.zeros_(values).requires_grad_('bias_hh' not in name)

@@ -41,33 +41,45 @@ def module_of(name):
     return re.sub(r'(/__init__)?\.py$', '', name).replace('/', '.')
 
 
-def imported(tree):
-    """The modules of the project that a module imports."""
-    modules = set(map(module_of, PRODUCT))
-    for node in ast.walk(tree):
+MODULES = set(map(module_of, PRODUCT))
+
+
+def imports(name):
+    """The module, the name in it and the target of each import of the project.
+
+    The target is the module that is imported from, or a module in it.
+    """
+    for node in ast.walk(ast.parse(read(name))):
         if isinstance(node, ast.Import):
-            names = [each.name for each in node.names]
+            found = [(each.name, None) for each in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module] + ['%s.%s' % (node.module, each.name)
-                                     for each in node.names]
+            found = [(node.module, each.name) for each in node.names]
         else:
             continue
-        yield from (name for name in names if name in modules)
+        for module, each in found:
+            inner = '%s.%s' % (module, each)
+            target = inner if inner in MODULES else module
+            if target in MODULES:
+                yield module, each, target
 
 
 @pytest.mark.parametrize('name', PRODUCT + BENCHMARKS)
 def test_rooms_are_entered_by_their_door(name):
     own = room_of(module_of(name))
-    for module in imported(ast.parse(read(name))):
-        room = room_of(module)
-        if room != own:
-            assert module.count('.') < 2, '%s is past the door' % module
-            assert name.startswith('benchmarks') or own in ENTERS.get(
-                room, [own]), 'it enters %s' % room
+    for module, each, target in imports(name):
+        room = room_of(target)
+        if room == own:
+            continue
+        assert module.count('.') < 2, '%s is past the door' % module
+        assert name.startswith('benchmarks') or own in ENTERS.get(
+            room, [own]), 'it enters %s' % room
+        door = 'lstm_support/%s/__init__.py' % room
+        if module != 'lstm_support' and door in PRODUCT:
+            assert each in [public for _, public, _ in imports(door)]
 
 
 def test_imports_go_one_way():
-    left = {module_of(name): set(imported(ast.parse(read(name))))
+    left = {module_of(name): {target for _, _, target in imports(name)}
             for name in PRODUCT}
     assert 'lstm' in left['classify'] and 'imdb' in left['lstm']
     while left:
