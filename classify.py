@@ -12,9 +12,7 @@ From Python::
     print(classifier.probabilities(['A dull, endless film.']))
 """
 import argparse
-import collections
 import errno
-import json
 import numbers
 import os
 import sys
@@ -60,7 +58,7 @@ def load_model(path):
 
     Returns
     -------
-    params : OrderedDict of str to ndarray
+    params : dict of str to ndarray
         All parameters in the file, whatever the model is.
     options : dict
         For :func:`lstm.build_model`; ``classes`` are the names of the
@@ -72,16 +70,21 @@ def load_model(path):
         See :func:`lstm.load_params`. Also if parameters and options disagree,
         or lstm.py lacks the layer, pooling or tokenizer.
     """
-    params, path = collections.OrderedDict(), storage.as_path(path)
+    path = storage.as_path(path)
     with storage.open_npz(path, 'model file') as archive:
         shapes = {name: shape for name, (shape, _) in
                   storage.member_shapes(archive).items()
                   if name not in _RESULTS}
-        _check_shapes(path, shapes)
-        for name in shapes:
-            params[name] = storage.read_parameter(
-                archive, name, theano.config.floatX)
-        has_options = 'options.npy' in archive.namelist()
+        for name in ('Wemb', 'U'):
+            if len(shapes.get(name, ())) != 2 or 0 in shapes[name]:
+                raise ValueError('%s lacks the parameter %s, a matrix; %s' % (
+                    path, name, 'name the model of this training, %snpz'
+                    % path[:-len('resume.npz')] if path.endswith('.resume.npz')
+                    else 'it is not a model that this script saved'))
+        params = {name: storage.read_parameter(archive, name,
+                                               theano.config.floatX)
+                  for name in shapes}
+        has_options = storage.has_array(archive, 'options')
     options = {'use_dropout': True, 'encoder': 'lstm', 'pooling': 'mean'}
     if has_options:
         options.update(lstm.load_options(path))
@@ -93,32 +96,16 @@ def load_model(path):
         value = options.setdefault(name, sizes[0])
         if type(value) is not int or value not in sizes:
             raise ValueError('%s has the option %s=%r, but its parameters '
-                             'make it %d; train it again, or name another '
-                             'model' % (path, name, value, sizes[0]))
+                             'make it %d; name another model'
+                             % (path, name, value, sizes[0]))
     options.pop('seed', None)  # nothing is random in a prediction
-    for name, there, where in (
-            ('encoder', lstm.layers, 'lstm.layers'),
-            ('pooling', lstm.poolings, 'lstm.poolings')):
-        if options[name] not in list(there):
-            raise ValueError('%s has the %s %r, which %s lacks'
-                             % (path, name, options[name], where))
+    for name, here in (('encoder', 'layers'), ('pooling', 'poolings')):
+        if options[name] not in list(getattr(lstm, here)):
+            raise ValueError('%s has the %s %r, which lstm.%s lacks'
+                             % (path, name, options[name], here))
     _check_tokenizer(path, options.get('tokenizer'))
-    options['classes'] = _class_names(path, options)
+    options['classes'] = _names(path, options).classes
     return params, options
-
-
-def _check_shapes(path, shapes):
-    """Raise a ValueError unless the arrays can be those of a model."""
-    for name in ('Wemb', 'U'):
-        if name not in shapes and path.endswith('.resume.npz'):
-            raise ValueError('%s is the state of a training; name its model, '
-                             '%snpz' % (path, path[:-len('resume.npz')]))
-        if name not in shapes:
-            raise ValueError('%s lacks the parameter %s; it is not a model '
-                             'that this script saved' % (path, name))
-        if len(shapes[name]) != 2 or 0 in shapes[name]:
-            raise ValueError('%s has %s of the wrong shape, %s'
-                             % (path, name, shapes[name]))
 
 
 def _check_tokenizer(path, tokenizer):
@@ -128,78 +115,16 @@ def _check_tokenizer(path, tokenizer):
                          'script lacks' % (path, tokenizer))
 
 
-def _class_names(path, options):
-    """Return the class names of a model, or default ones."""
-    classes = options.get('classes')
+def _names(path, options, words=None):
+    """Return the Names of a model, by default those of :mod:`imdb`."""
+    classes, n = options.get('classes'), options['ydim']
     if classes is not None and not (
-            isinstance(classes, list) and len(classes) == options['ydim']
+            isinstance(classes, list) and len(classes) == n
             and all(isinstance(name, str) for name in classes)):
         raise ValueError('%s has %d classes, but its list of class names does '
-                         'not fit' % (path, options['ydim']))
-    return Names(path, None, imdb.class_names(classes, options['ydim'])
-                 ).classes
-
-
-class Names(object):
-    """The words and class names of a model, a dictionary or a data set.
-
-    Parameters
-    ----------
-    source : str
-        Its path or name, for errors.
-    words : dict of str to int, or None
-    classes : list of str, or None
-        They are stored as printable names.
-    """
-
-    def __init__(self, source, words, classes):
-        self.source, self.words = source, words
-        self.classes = classes and [one_line(name, None) for name in classes]
-        if classes and len(set(self.classes)) < len(classes):
-            raise ValueError('%s has two classes that look the same: %s'
-                             % (source, ', '.join(self.classes)))
-
-    def has_default_classes(self):
-        """Return whether nobody has chosen these names of classes.
-
-        The tutorial's model, without words, gets neg and pos.
-        """
-        n = len(self.classes)
-        return self.classes == ['class %d' % k for k in range(n)] or (
-            self.words is None and self.classes == imdb.class_names(None, n))
-
-    def has_words_of(self, other, n_words):
-        """Return whether the `n_words` first words agree, where known."""
-        if self.words is None or other.words is None:
-            return True
-        # Model files have no words with line feeds.
-        ids = set(n for word, n in other.words.items()
-                  if n < n_words and word and '\n' not in word)
-        return len(ids) == len(self.words) and all(
-            other.words.get(word) == n for word, n in self.words.items())
-
-    def match(self, data, labels):
-        """Return class names, and labels of `data` as the model numbers them.
-
-        Classes are matched by name, or by number if one side has no names.
-        """
-        classes, order = self.classes, range(len(self.classes))
-        fault = ''
-        if data.classes and not self.has_default_classes():
-            order = [classes.index(name) for name in data.classes
-                     if name in classes]
-            if len(order) < len(data.classes):
-                fault = 'the classes ' + ', '.join(data.classes)
-        elif data.classes and len(data.classes) == len(classes):
-            classes = data.classes
-        if not fault and max(labels) >= len(order):
-            fault = 'a test review of class %d' % max(labels)
-        if fault:
-            raise ValueError(
-                'dataset %r has %s, and the model %s has the classes %s; pass '
-                'the data set it was trained on with --dataset' % (
-                    data.source, fault, self.source, ', '.join(self.classes)))
-        return classes, [order[n] for n in labels]
+                         'not fit' % (path, n))
+    return explain.Names(path, words, imdb.class_names(classes, n),
+                         default=imdb.class_names(None, n))
 
 
 # ---- Classifying ------------------------------------------------------------
@@ -224,28 +149,22 @@ if hasattr(os, 'register_at_fork'):  # not on Windows
 def build(path):
     """Load a model and compile it.
 
-    Parameters
-    ----------
-    path : str or path
-        See :func:`load_model`.
+    `path`, `params`, `options` and errors are as for :func:`load_model`.
+    Another ValueError says that they do not fit ``lstm.build_model``.
 
     Returns
     -------
-    params, options
-        See :func:`load_model`.
-    model : lstm.Model
-        See :func:`lstm.build_model`.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`load_model`. Also if the parameters do not fit the model
-        that ``lstm.build_model`` builds.
+    params, options, model
+        The last is an :class:`lstm.Model`.
     """
     params, options = load_model(path)
     try:
         tparams = lstm.init_tparams(params)
-        model = _compiled(tparams, options)
+        with _compiling:
+            model = lstm.build_model(tparams, options,
+                                     mode=kernel.quick_mode())
+        if not isinstance(model, lstm.Model):  # a tuple, as in 2014
+            model = lstm.Model(*model)
         # A prediction, of a word and of padding, shows that all shapes fit.
         last = options['n_words'] - 1
         x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
@@ -271,16 +190,8 @@ def build(path):
     return params, options, model
 
 
-def _compiled(tparams, options):
-    """Return the :class:`lstm.Model` of parameters."""
-    with _compiling:
-        model = lstm.build_model(tparams, options, mode=kernel.quick_mode())
-    # An edited build_model may return a tuple, as that of 2014 did.
-    return model if isinstance(model, lstm.Model) else lstm.Model(*model)
-
-
 def _pred_probs(f_pred_prob, prepare_data, seqs, labels, batch_size=64):
-    """Return probabilities (n, C); a minibatch has reviews of one length."""
+    """Return probabilities (n, C); minibatches need little padding."""
     order = sorted(range(len(seqs)), key=lambda n: len(seqs[n]))
     batches = lstm.get_minibatches_idx(
         len(order), batch_size, max_words=lstm.MAX_WORDS,
@@ -295,10 +206,10 @@ class Classifier(object):
     Parameters
     ----------
     path : str or path
-        See :func:`load_model`.
+        See :func:`build`; an error is raised, too, if there are no words.
     dictionary : str or path, optional
-        Path of a dictionary or data file, for a model file without words,
-        such as those of the tutorial of 2014.
+        A dictionary or data file, for a model file without words, such as
+        those of 2014.
 
     Attributes
     ----------
@@ -309,49 +220,32 @@ class Classifier(object):
     dictionary : dict
         Word to id.
     tokenizer : str
-        Name of the tokenizer, see :func:`lstm_support.text.name`.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`build`. Also if there is no dictionary, or it belongs to
-        another model.
+        See :func:`lstm_support.text.name`.
     """
 
     def __init__(self, path, dictionary=None):
         path, words = storage.as_path(path), lstm.load_words(path)
-        given = dictionary and imdb.read_words(dictionary)
-        if words is None and not given:
+        given = imdb.read_words(dictionary) if dictionary else storage.Corpus()
+        self.dictionary = given.dictionary if words is None else words
+        if self.dictionary is None:
             load_model(path)  # reports other faults of the file first
             raise ValueError(
                 '%s holds no words, like the files of 2014; name its '
-                'dictionary: --dict imdb.dict.pkl' % path)
+                'dictionary: --dict imdb.dict.pkl' % (dictionary or path))
         self.params, self.options, self.model = build(path)
-        self.classes = self.options['classes']
-        if given:
-            self._check_dictionary(Names(path, words, self.classes), Names(
-                dictionary, given.dictionary, given.classes))
+        if dictionary:
             _check_tokenizer(dictionary, given.tokenizer)
-        self.dictionary = given.dictionary if words is None else words
-        self.tokenizer = self.options.get('tokenizer') or (
-            given.tokenizer if words is None else text_rules.OLD)
+            self.options['classes'] = _names(path, self.options, words).name(
+                explain.Names(dictionary, given.dictionary, given.classes),
+                self.options['n_words'])
+        self.classes = self.options['classes']
+        self.tokenizer = (self.options.get('tokenizer')
+                          or words is None and given.tokenizer
+                          or storage.OLD_TOKENIZER)
         self._contributions = None  # compiled for the first explanation
         # Calls of a compiled function share buffers: one thread at a time.
         self._lock = threading.RLock()
         _classifiers.add(self)
-
-    def _check_dictionary(self, model, given):
-        """Check that a dictionary fits the model; take class names from it."""
-        if not model.has_words_of(given, self.options['n_words']):
-            raise ValueError('%s has other words than the model %s, which '
-                             'needs no dictionary: leave out --dict'
-                             % (given.source, model.source))
-        if given.classes and len(given.classes) != len(model.classes):
-            raise ValueError('%s is not the dictionary of the model %s: it '
-                             'has other classes'
-                             % (given.source, model.source))
-        if given.classes and model.has_default_classes():
-            self.classes = self.options['classes'] = given.classes
 
     def encode(self, text):
         """Return the word ids of a text; 1 for unknown words."""
@@ -370,11 +264,6 @@ class Classifier(object):
         Returns
         -------
         ndarray of floatX, shape (number of texts, C)
-
-        Raises
-        ------
-        TypeError
-            If `texts` is one text, or holds anything but texts.
         """
         seqs = [self.encode(text) for text in explain.check_texts(texts)]
         return self.probabilities_of_ids(seqs, batch_size)
@@ -402,22 +291,9 @@ class Classifier(object):
     def explain(self, text):
         """Split a decision into the contributions of the words.
 
-        They add up to the log-odds of two classes: gradient times output, for
-        any model. If an edited model is not linear in its outputs, `note`
-        says so. See :mod:`lstm_support.explain.contributions`.
-
-        Parameters
-        ----------
-        text : str
-
-        Returns
-        -------
-        Explanation
-
-        Raises
-        ------
-        ValueError
-            If build_model does not set ``h`` and ``prob`` of its result.
+        The result is an :class:`lstm_support.explain.Explanation`. An edited
+        model must set ``h`` and ``prob`` in build_model, else a ValueError is
+        raised.
         """
         text, = explain.check_texts([text])
         words, ids = imdb.tokenize(text, self.tokenizer), self.encode(text)
@@ -443,26 +319,29 @@ class Classifier(object):
 def predict(args):
     """Classify the texts that the command line names."""
     classifier = Classifier(args.model, args.dict)
+    colour = (not args.json and sys.stdout is not None
+              and sys.stdout.isatty() and not os.environ.get('NO_COLOR'))
     explanations, fault = [], None
     for texts in explain.read(args.texts, args.file, args.text):
         seqs = [classifier.encode(text) for text in texts]
         probs = classifier.probabilities_of_ids(seqs)
         for text, seq, row in zip(texts, seqs, probs):
-            explanation = None
+            explanation, n_unknown = None, seq.count(imdb.UNKNOWN)
             if args.explain or args.html:
                 explanation = classifier.explain(text)
-            if args.html:
-                explanations.append(explanation)
+                explanations += [explanation] if args.html else []
+            shown = explanation if args.explain else None
             try:
                 if not fault:
-                    _write((_as_json if args.json else _as_text)(
-                        classifier, text, seq, row,
-                        explanation if args.explain else None))
+                    _write(explain.as_json(
+                        text, classifier.classes, row, len(seq), n_unknown,
+                        shown) if args.json else explain.as_text(
+                            text, classifier.classes, row, shown, colour))
             except OSError as error:
                 if not args.html:
                     raise
                 fault = error  # the page is written, nevertheless
-            if seq.count(imdb.UNKNOWN) == len(seq):
+            if n_unknown == len(seq):
                 log.warning("none of these words is in the model's "
                             'vocabulary: %r' % text[:60])
     if args.html:
@@ -474,35 +353,6 @@ def predict(args):
         raise fault
 
 
-def _as_json(classifier, text, seq, probs, explanation):
-    """Format a prediction as a line of JSON."""
-    best = int(probs.argmax())
-    fields = {
-        'text': text, 'label': classifier.classes[best],
-        'probability': float(probs[best]),
-        'probabilities': dict(zip(classifier.classes, map(float, probs))),
-        'words': len(seq), 'unknown_words': seq.count(imdb.UNKNOWN)}
-    if explanation:
-        fields['bias'] = explanation.bias
-        fields['contributions'] = list(zip(
-            explanation.words, map(float, explanation.parts)))
-        if explanation.note:
-            fields['note'] = explanation.note
-    return json.dumps(fields) + '\n'
-
-
-def _as_text(classifier, text, seq, probs, explanation):
-    """Format a prediction as a line, or with its explanation."""
-    best = int(probs.argmax())
-    label = classifier.classes[best]
-    if explanation:
-        colour = sys.stdout and sys.stdout.isatty() and not os.environ.get(
-            'NO_COLOR')
-        return '%s  %.4f\n%s\n\n' % (
-            label, probs[best], explain.as_text(explanation, colour))
-    return '%s\t%.4f\t%s\n' % (label, probs[best], explain.on_one_line(text))
-
-
 def evaluate(args):
     """Report how a model does on all test reviews of a data set."""
     _, options, model = build(args.model)
@@ -510,24 +360,41 @@ def evaluate(args):
     if not isinstance(name, str):
         raise ValueError('%s names no dataset; give one, with --dataset'
                          % args.model)
-    load_data, prepare_data = lstm.get_dataset(name)
-    _, _, (reviews, labels) = load_data(
-        n_words=options['n_words'], valid_portion=0.05, maxlen=None)
-    corpus = lstm.dataset_words(name)
-    data = Names(name, corpus.dictionary, corpus.classes)
-    names = Names(args.model, lstm.load_words(args.model), options['classes'])
+    load, prepare_data = lstm.get_dataset(name)
+    corpus = _test_set(load, options['n_words'])
+    name = imdb.dataset_name(name)  # the sample may stand in for imdb
+    data = explain.Names(name, corpus.dictionary, corpus.classes)
+    names = _names(args.model, options, lstm.load_words(args.model))
     if not names.has_words_of(data, options['n_words']):
         raise ValueError(
             '%s was trained with a different vocabulary than dataset %r, so '
             'word ids do not match; pass the data set it was trained on with '
             '--dataset' % (args.model, name))
-    if not reviews:
+    if not corpus.test[0]:
         raise ValueError('dataset %r has no test reviews' % name)
-    classes, labels = names.match(data, labels)
-    probs = _pred_probs(model.f_pred_prob, prepare_data, reviews, labels)
+    classes, labels = names.match(data, corpus.test[1])
+    probs = _pred_probs(model.f_pred_prob, prepare_data, corpus.test[0],
+                        labels)
     lines = [explain.report(explain.scores(labels, probs), classes)]
     lines += lstm.missing(classes, labels, set(probs.argmax(axis=1)))
     _write('\n'.join(lines + ['']))
+
+
+def _test_set(load, n_words):
+    """Return a Corpus with the test set that a function of lstm.py loads.
+
+    Of a data file nothing but the test set is encoded.
+    """
+    if getattr(load, 'func', None) is not imdb.load_dataset:
+        sets = lstm.opt.call(load, n_words=n_words, valid_portion=0.05,
+                             maxlen=None)  # the options that it takes
+        return storage.Corpus(test=sets[2])
+    path = imdb.data_path(*load.args, **load.keywords)
+    corpus = imdb.encode_sample() if path is None else storage.read_data_file(
+        imdb.get_dataset_file(path))
+    reviews = [[word if word < n_words else imdb.UNKNOWN for word in review]
+               for review in corpus.test[0]]
+    return corpus._replace(test=(reviews, corpus.test[1]))
 
 
 def plot(args):
@@ -542,82 +409,83 @@ def plot(args):
     _write('Wrote %s\n' % terminal.printable(output))
 
 
+_EXAMPLES = """examples:
+  python classify.py predict "A dull, endless film."
+  python classify.py predict --file reviews.txt --json
+  python classify.py predict --html page.html "..."
+  python classify.py evaluate --model lstm_model.npz
+  python classify.py plot
+
+"python classify.py COMMAND --help" lists the options of a command."""
+
+
 def _parser():
     """Return the parser of the command line."""
-    model = argparse.ArgumentParser(add_help=False)
-    model.add_argument('--model', metavar='FILE', help='the .npz file of a '
-                       'model (default: lstm_model.npz; without it, predict '
-                       'and evaluate take data/imdb_lstm.npz)')
     parser = argparse.ArgumentParser(
-        prog='classify.py', formatter_class=argparse.
-        RawDescriptionHelpFormatter, description='Use a saved model.',
-        epilog='examples:\n'
-               '  python classify.py predict "A dull, endless film."\n'
-               '  python classify.py predict --file reviews.txt --json\n'
-               '  python classify.py predict --html page.html "..."\n'
-               '  python classify.py evaluate --model lstm_model.npz\n'
-               '  python classify.py plot\n\n'
-               '"python classify.py COMMAND --help" lists the options of a '
-               'command.')
-    subs = parser.add_subparsers(dest='command', metavar='COMMAND')
-    sub = subs.add_parser(
-        'predict', parents=[model], help='label texts, with probabilities',
-        description='Print label, probability and text, separated by tabs, '
-                    'for every text.')
-    sub.add_argument('texts', nargs='*', metavar='TEXT',
-                     help='a text; -: each line of standard input')
-    sub.add_argument('--file', action='append', default=[], help='a file with '
-                     'one text per line; or a table: .csv, .tsv or .jsonl')
-    sub.add_argument('--text', metavar='COLUMN',
-                     help='column of the texts in a table')
-    sub.add_argument('--json', action='store_true',
-                     help='print JSON Lines: an object for every text')
-    sub.add_argument('--explain', action='store_true',
-                     help='show the contribution of each word')
-    sub.add_argument('--html', metavar='PAGE',
-                     help='write the contributions to an HTML file')
-    sub.add_argument('--dict', metavar='FILE', help='the dictionary of a '
-                     'model that has none in its file, such as those of 2014')
-    sub = subs.add_parser(
-        'evaluate', parents=[model],
-        help='error, F1, ROC AUC and more on all test reviews',
-        description='Report how a model does on all test reviews.')
-    sub.add_argument('--dataset', metavar='DATASET',
-                     help='imdb, sample or the path of a data file (default: '
-                          'the data set of the training)')
-    sub = subs.add_parser(
-        'plot', parents=[model], help='draw cost and errors of a training',
-        description='Draw cost and errors of the training that made a model.')
-    sub.add_argument('--output', metavar='FILE',
-                     help='a .png or .svg file (default: the name of the '
-                          'model, with .png)')
+        prog='classify.py', description='Use a saved model.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_EXAMPLES)
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND')
+
+    def add_command(name, description, does):
+        command = commands.add_parser(name, help=does, description=description)
+        command.add_argument(
+            '--model', metavar='FILE', help='the .npz file of a model '
+            '(default: lstm_model.npz; without it, predict and evaluate take '
+            'data/imdb_lstm.npz)')
+        return command.add_argument
+
+    add = add_command('predict', 'Print label, probability and text, '
+                      'separated by tabs, for every text.',
+                      'label texts, with probabilities')
+    add('texts', nargs='*', metavar='TEXT',
+        help='a text; -: each line of standard input')
+    add('--file', action='append', default=[], help='a file with one text per '
+        'line; or a table: .csv, .tsv or .jsonl')
+    add('--text', metavar='COLUMN', help='column of the texts in a table')
+    add('--json', action='store_true',
+        help='print JSON Lines: an object for every text')
+    add('--explain', action='store_true',
+        help='show the contribution of each word')
+    add('--html', metavar='PAGE',
+        help='write the contributions to an HTML file')
+    add('--dict', metavar='FILE', help='the dictionary of a model that has '
+        'none in its file, such as those of 2014')
+    add = add_command('evaluate', 'Report how a model does on all test '
+                      'reviews.',
+                      'error, F1, ROC AUC and more on all test reviews')
+    add('--dataset', metavar='DATASET', help='imdb, sample or the path of a '
+        'data file (default: the data set of the training)')
+    add = add_command('plot', 'Draw cost and errors of the training that made '
+                      'a model.', 'draw cost and errors of a training')
+    add('--output', metavar='FILE', help='a .png or .svg file (default: the '
+        'name of the model, with .png)')
     return parser
 
 
 def _parse(arguments):
     """Return the parsed command line; exit after a bad one."""
     parser, end = _parser(), (arguments + ['--']).index('--')
-    args, others = parser.parse_known_args(arguments[:end])
+    args, rest = parser.parse_known_args(arguments[:end])
     if not args.command:
         parser.error('expected a command: predict, evaluate or plot')
-    texts = getattr(args, 'texts', []) + others  # those after an option
+    texts = getattr(args, 'texts', []) + rest  # those after an option
     for text in texts:
         if text.endswith('.npz') and os.path.isfile(text):
             parser.error('name the model with --model %s' % text)
-        if text.startswith('-') and text != '-' and text in others:
+        if text in rest and text.startswith('-') and text != '-':
             parser.error('unknown argument: %s; a text that begins with "-" '
                          'comes after "--"' % text)
-    texts += arguments[end + 1:]
-    if args.command != 'predict' and texts:
-        parser.error('unknown argument: %s' % texts[0])
-    if args.command == 'predict':
-        if args.html == '':
-            parser.error('--html needs the name of a file')
-        args.texts = texts
-        if not texts and not args.file:
-            args.texts = ['-']
-            if sys.stdin is not None and sys.stdin.isatty():
-                log.warning('Reading reviews, one per line; Ctrl-D ends.')
+    args.texts = texts + arguments[end + 1:]
+    if args.command != 'predict':
+        if args.texts:
+            parser.error('unknown argument: %s' % args.texts[0])
+    elif args.html == '':
+        parser.error('--html needs the name of a file')
+    elif not args.texts and not args.file:
+        args.texts = ['-']
+        if sys.stdin is not None and sys.stdin.isatty():
+            log.warning('Reading reviews, one per line; Ctrl-D ends.')
     return args
 
 
@@ -636,17 +504,14 @@ def _default_model(command):
 def describe(path):
     """Return a sentence: which model this is, and how good it is."""
     options, words = {}, ''
-
     with storage.open_npz(path, 'model file') as archive:
-        names = archive.namelist()
-        if 'test_err.npy' in names:
+        if storage.has_array(archive, 'test_err'):
             error = storage.read_array(archive, 'test_err')
             if error.shape or error.dtype.kind != 'f':
-                raise ValueError('%s holds a test error that is not a number'
-                                 % path)
+                raise ValueError('%s has no number in test_err' % path)
             words = '; its error on test reviews was %.4f' % error
-    if 'options.npy' in names:
-        options = lstm.load_options(path)
+        if storage.has_array(archive, 'options'):
+            options = lstm.load_options(path)
     source, number = options.get('dataset'), options.get('n_train')
     if isinstance(source, str):
         words = ', trained on %s%s%s' % (

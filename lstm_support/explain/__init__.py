@@ -2,13 +2,15 @@
 
 inputs: the texts of ``predict``, from arguments, files and tables.
 contributions: how much each word moved a decision; page: how that is shown.
+names: whether words and class names of a model and of data fit.
 scores: metrics of ``evaluate``; plot: the curves of a training.
 """
 from lstm_support.explain.contributions import (  # noqa: F401
     Explanation, compile_contributions, contributions)
 from lstm_support.explain.inputs import (  # noqa: F401
     check_ids, check_texts, read)
+from lstm_support.explain.names import Names  # noqa: F401
 from lstm_support.explain.page import (  # noqa: F401
-    as_page, as_text, on_one_line)
+    as_json, as_page, as_text)
 from lstm_support.explain.plot import plot  # noqa: F401
 from lstm_support.explain.scores import report, scores  # noqa: F401

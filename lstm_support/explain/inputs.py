@@ -2,12 +2,12 @@
 import codecs
 import io
 import itertools
-import numbers
+import operator
 import os
 import sys
 
-from lstm_support.corpora import sources as corpus, tables
-from lstm_support.storage import files
+from lstm_support.corpora import sources, tables
+from lstm_support.storage import as_path
 
 CHUNK = 1024  # lines that are read together
 
@@ -15,56 +15,49 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def read(arguments, paths, column=None):
-    """Yield texts in order, in lists of up to ``CHUNK``.
-
-    The lines of a terminal come one by one.
+    """Yield lists of up to ``CHUNK`` texts; a terminal's lines one by one.
 
     Parameters
     ----------
-    arguments : list of str
-        Texts; ``-`` stands for the lines of standard input.
-    paths : list of str
-        Files with one text per line, or tables. ``-`` is standard input.
+    arguments, paths : list of str
+        Texts; then files with one text per line, or tables. ``-`` stands for
+        standard input.
     column : str, optional
         Name of the column of texts in a table.
     """
+    if column and not any(map(tables.is_table, paths)):
+        raise ValueError('--text names a column of a table; name the table '
+                         'with --file')
     for text in arguments:
         if text == '-':
-            yield from _standard_input()
+            yield from _file('-', None)
         else:
             # The bytes that the shell passed, whatever the locale is.
-            yield [corpus.decode_text(os.fsencode(text),
-                                      'the text %r' % text[:60])]
-    for path in map(files.as_path, paths):
-        yield from (_standard_input() if path == '-' else _file(path, column))
-
-
-def _standard_input():
-    """Return the chunks of standard input."""
-    if sys.stdin is None:
-        raise IOError('standard input is closed; give texts as arguments or '
-                      'with --file')
-    return _chunks(sys.stdin.buffer, 'standard input')
+            yield [sources.decode_text(os.fsencode(text),
+                                       'the text %r' % text[:60])]
+    for path in paths:
+        yield from _file(as_path(path), column)
 
 
 def _file(path, column):
-    """Yield the texts of a file in chunks."""
-    if os.path.isdir(path):
-        raise IOError('%s is a folder; name a file in it' % path)
-    if tables.is_table(path):
+    """Yield the texts of a file, or of standard input, in lists."""
+    if path == '-' and sys.stdin is None:
+        raise OSError('standard input is closed; give texts as arguments or '
+                      'with --file')
+    if path == '-':
+        yield from _chunks(_lines(sys.stdin.buffer, 'standard input'),
+                           1 if sys.stdin.buffer.isatty() else CHUNK)
+    elif os.path.isdir(path):
+        raise OSError('%s is a folder; name a file in it' % path)
+    elif tables.is_table(path):
         rows = tables.read(path, text=column, with_labels=False)
-        yield from _pieces((row.text for row in rows), CHUNK)
+        yield from _chunks((row.text for row in rows), CHUNK)
     else:
         with open(path, 'rb') as f:
-            yield from _chunks(f, path)
+            yield from _chunks(_lines(f, path), CHUNK)
 
 
-def _chunks(f, name):
-    """Return the chunks of a binary file."""
-    return _pieces(_lines(f, name), 1 if f.isatty() else CHUNK)
-
-
-def _pieces(texts, size):
+def _chunks(texts, size):
     """Return an iterator over lists of `size` texts."""
     return iter(lambda: list(itertools.islice(texts, size)), [])
 
@@ -72,17 +65,17 @@ def _pieces(texts, size):
 def _lines(f, name):
     """Yield the lines of a binary file as text, without line ends."""
     first = f.readline()
-    corpus.check_text(first, name)
+    sources.check_text(first, name)
     if first.startswith(_WIDE):
         # In UTF-16 and UTF-32, byte 10 can be a part of another character.
-        content = corpus.decode_text(first + f.read(), name)
+        content = sources.decode_text(first + f.read(), name)
         for line in io.StringIO(content, newline='\n'):
             yield line.rstrip('\r\n')
         return
     lines = itertools.chain([first] if first else [], f)
     for number, line in enumerate(lines, 1):
-        yield corpus.decode_text(line, 'line %d of %s' % (number, name),
-                                 marked=False).rstrip('\r\n')
+        yield sources.decode_text(line, 'line %d of %s' % (number, name),
+                                  marked=False).rstrip('\r\n')
 
 
 def check_texts(texts):
@@ -107,16 +100,12 @@ def check_ids(seqs, n_words, unknown):
         message = ('text %d is not a list of word ids, which are integers of '
                    '0 or more' % n)
         try:
-            seq = _as_list(seq, 'it')
+            ids = list(map(operator.index, _as_list(seq, 'it')))
         except TypeError:
             raise TypeError(message)
-        kinds = set(map(type, seq))
-        if bool in kinds or not all(issubclass(kind, numbers.Integral)
-                                    for kind in kinds):
-            raise TypeError(message)
-        if min(seq, default=0) < 0:
+        if min(ids, default=0) < 0:
             raise ValueError(message)
-        checked.append([word if word < n_words else unknown for word in seq])
+        checked.append([word if word < n_words else unknown for word in ids])
     return checked
 
 

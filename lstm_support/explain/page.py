@@ -1,4 +1,5 @@
-"""Explanations for a terminal, and as an HTML page."""
+"""Predictions as text, as JSON and, with explanations, as an HTML page."""
+import json
 import os
 import re
 import string
@@ -20,7 +21,7 @@ def _lines(text):
     return printable(re.sub(_BREAKS, '\n', text))
 
 
-def on_one_line(text):
+def _on_one_line(text):
     """Return a printable text on one line, without tabs."""
     return re.sub('[\n\t]+', ' ', _lines(text))
 
@@ -40,11 +41,37 @@ def _largest(parts):
     return max([1e-12] + list(abs(parts)))
 
 
-def as_text(explanation, colour):
-    """Format an :class:`Explanation` for a terminal.
+def as_json(text, classes, probs, n_words, n_unknown, explanation):
+    """Format a prediction, perhaps with its explanation, as a line of JSON."""
+    best = int(probs.argmax())
+    fields = {'text': text, 'label': classes[best],
+              'probability': float(probs[best]),
+              'probabilities': dict(zip(classes, map(float, probs))),
+              'words': n_words, 'unknown_words': n_unknown}
+    if explanation:
+        fields['bias'] = explanation.bias
+        fields['contributions'] = list(zip(
+            explanation.words, map(float, explanation.parts)))
+        if explanation.note:
+            fields['note'] = explanation.note
+    return json.dumps(fields) + '\n'
 
-    Where the terminal shows no `colour`, marks such as ``[++]`` follow words.
+
+def as_text(text, classes, probs, explanation, colour):
+    """Format a prediction as a line, or with its explanation in colours.
+
+    Where the terminal has no `colour`, marks such as ``[++]`` follow words.
     """
+    best = int(probs.argmax())
+    if explanation:
+        return '%s  %.4f\n%s\n\n' % (classes[best], probs[best],
+                                     _explained(explanation, colour))
+    return '%s\t%.4f\t%s\n' % (classes[best], probs[best],
+                               _on_one_line(text))
+
+
+def _explained(explanation, colour):
+    """Return the text with its words marked, a legend and the numbers."""
     def show(level, word):
         if not level or not word:
             return word
@@ -54,7 +81,7 @@ def as_text(explanation, colour):
 
     largest = _largest(explanation.parts)
     levels = [int(round(3 * part / largest)) for part in explanation.parts]
-    written = text_rules.as_written(on_one_line(explanation.text),
+    written = text_rules.as_written(_on_one_line(explanation.text),
                                     explanation.words)
     shown = ''.join(before + show(level, word)
                     for (before, word), level in zip(written, levels + [0]))

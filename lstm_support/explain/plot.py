@@ -2,7 +2,7 @@
 import io
 import os
 
-from lstm_support.storage import files
+from lstm_support.storage import atomic_write
 
 
 def plot(history, path):
@@ -52,5 +52,5 @@ def plot(history, path):
     picture = io.BytesIO()  # since a FIFO or a device cannot seek
     figure.savefig(picture, format=form, dpi=120)
     pyplot.close(figure)
-    with files.atomic_write(path) as f:
+    with atomic_write(path) as f:
         f.write(picture.getvalue())

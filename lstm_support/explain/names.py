@@ -1,0 +1,74 @@
+"""Do the words and class names of a model and of a data set fit?"""
+from lstm_support import storage
+from lstm_support.terminal import one_line
+
+
+class Names(object):
+    """The words and class names of a model, a dictionary or a data set.
+
+    Parameters
+    ----------
+    source : str
+        Its path or name, for errors.
+    words : dict of str to int, or None
+    classes : list of str, or None
+        They are stored as printable names.
+    default : list of str, optional
+        The names of a model of 2014, which has no words.
+    """
+
+    def __init__(self, source, words, classes, default=()):
+        self.source, self.words, self.default = source, words, default
+        self.classes = classes and [one_line(name, None) for name in classes]
+        if classes and len(set(self.classes)) < len(classes):
+            raise ValueError('%s has two classes that look the same: %s'
+                             % (source, ', '.join(self.classes)))
+
+    def has_default_classes(self):
+        """Return whether nobody has chosen the names of a model's classes."""
+        return self.classes == [
+            'class %d' % n for n in range(len(self.classes))] or (
+            self.words is None and self.classes == self.default)
+
+    def has_words_of(self, other, n_words):
+        """Return whether the words of a model are the other's, if known."""
+        return None in (self.words, other.words) or storage.has_words(
+            self.words, other.words, n_words)
+
+    def name(self, given, n_words):
+        """Return class names of a model; a dictionary may have better ones.
+
+        A ValueError is raised if the dictionary `given` does not fit.
+        """
+        if not self.has_words_of(given, n_words):
+            raise ValueError('%s has other words than the model %s, which '
+                             'needs no dictionary: leave out --dict'
+                             % (given.source, self.source))
+        if given.classes and len(given.classes) != len(self.classes):
+            raise ValueError('%s has other classes than the model %s; name '
+                             'another dictionary'
+                             % (given.source, self.source))
+        return (given.classes if given.classes and self.has_default_classes()
+                else self.classes)
+
+    def match(self, data, labels):
+        """Return class names, and labels of `data` as the model numbers them.
+
+        Classes are matched by name, or by number if one side has no names.
+        """
+        classes, order, fault = self.classes, range(len(self.classes)), ''
+        if data.classes and not self.has_default_classes():
+            order = [classes.index(name) for name in data.classes
+                     if name in classes]
+            if len(order) < len(data.classes):
+                fault = 'the classes ' + ', '.join(data.classes)
+        elif data.classes and len(data.classes) == len(classes):
+            classes = data.classes
+        if not fault and max(labels) >= len(order):
+            fault = 'a test review of class %d' % max(labels)
+        if fault:
+            raise ValueError(
+                'dataset %r has %s, and the model %s has the classes %s; pass '
+                'the data set it was trained on with --dataset' % (
+                    data.source, fault, self.source, ', '.join(self.classes)))
+        return classes, [order[n] for n in labels]
