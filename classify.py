@@ -12,7 +12,6 @@ From Python::
     print(classifier.probabilities(['A dull, endless film.']))
 """
 import argparse
-import errno
 import numbers
 import os
 import sys
@@ -53,22 +52,15 @@ def load_model(path):
     Parameters
     ----------
     path : str or path
-        A ``.npz`` file of :func:`lstm.train_lstm`, or of the tutorial of
-        2014. The latter has no options; its arrays give the sizes.
+        A ``.npz`` file of :func:`lstm.train_lstm`, or of 2014. The latter has
+        no options; its arrays give the sizes.
 
     Returns
     -------
     params : dict of str to ndarray
         All parameters in the file, whatever the model is.
     options : dict
-        For :func:`lstm.build_model`; ``classes`` are the names of the
-        classes.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`lstm.load_params`. Also if parameters and options disagree,
-        or lstm.py lacks the layer, pooling or tokenizer.
+        For :func:`lstm.build_model`; ``classes`` are names of the classes.
     """
     path = storage.as_path(path)
     with storage.open_npz(path, 'model file') as archive:
@@ -81,13 +73,12 @@ def load_model(path):
                     path, name, 'name the model of this training, %snpz'
                     % path[:-len('resume.npz')] if path.endswith('.resume.npz')
                     else 'it is not a model that this script saved'))
-        params = {name: storage.read_parameter(archive, name,
-                                               theano.config.floatX)
+        floats = theano.config.floatX
+        params = {name: storage.read_parameter(archive, name, floats)
                   for name in shapes}
-        has_options = storage.has_array(archive, 'options')
-    options = {'use_dropout': True, 'encoder': 'lstm', 'pooling': 'mean'}
-    if has_options:
-        options.update(lstm.load_options(path))
+        options = {'use_dropout': True, 'encoder': 'lstm', 'pooling': 'mean'}
+        if storage.has_array(archive, 'options'):
+            options.update(lstm.load_options(path))
     # The layer of an edited lstm.py may be wider than its embedding.
     lengths = sum(shapes.values(), ())
     for name, sizes in (('n_words', shapes['Wemb'][:1]),
@@ -103,28 +94,14 @@ def load_model(path):
         if options[name] not in list(getattr(lstm, here)):
             raise ValueError('%s has the %s %r, which lstm.%s lacks'
                              % (path, name, options[name], here))
-    _check_tokenizer(path, options.get('tokenizer'))
     options['classes'] = _names(path, options).classes
     return params, options
 
 
-def _check_tokenizer(path, tokenizer):
-    """Raise a ValueError if this script lacks the tokenizer of a file."""
-    if tokenizer is not None and not text_rules.is_known(tokenizer):
-        raise ValueError('%s was made with the tokenizer %r, which this '
-                         'script lacks' % (path, tokenizer))
-
-
 def _names(path, options, words=None):
-    """Return the Names of a model, by default those of :mod:`imdb`."""
-    classes, n = options.get('classes'), options['ydim']
-    if classes is not None and not (
-            isinstance(classes, list) and len(classes) == n
-            and all(isinstance(name, str) for name in classes)):
-        raise ValueError('%s has %d classes, but its list of class names does '
-                         'not fit' % (path, n))
-    return explain.Names(path, words, imdb.class_names(classes, n),
-                         default=imdb.class_names(None, n))
+    """Return the Names of a model; neg and pos are those of 2014."""
+    return explain.Names.of_model(path, options, words, imdb.class_names(
+        None, options['ydim']))
 
 
 # ---- Classifying ------------------------------------------------------------
@@ -147,27 +124,20 @@ if hasattr(os, 'register_at_fork'):  # not on Windows
 
 
 def build(path):
-    """Load a model and compile it.
+    """Return parameters, options and the compiled :class:`lstm.Model`.
 
-    `path`, `params`, `options` and errors are as for :func:`load_model`.
-    Another ValueError says that they do not fit ``lstm.build_model``.
-
-    Returns
-    -------
-    params, options, model
-        The last is an :class:`lstm.Model`.
+    See :func:`load_model`. A ValueError says that a file does not fit the
+    model that ``lstm.build_model`` builds.
     """
     params, options = load_model(path)
     try:
-        tparams = lstm.init_tparams(params)
+        tparams, mode = lstm.init_tparams(params), kernel.quick_mode()
         with _compiling:
-            model = lstm.build_model(tparams, options,
-                                     mode=kernel.quick_mode())
+            model = lstm.build_model(tparams, options, mode=mode)
         if not isinstance(model, lstm.Model):  # a tuple, as in 2014
             model = lstm.Model(*model)
         # A prediction, of a word and of padding, shows that all shapes fit.
-        last = options['n_words'] - 1
-        x, mask, _ = imdb.prepare_data([[last], []], [0, 0])
+        x, mask, _ = imdb.prepare_data([[options['n_words'] - 1], []], [0, 0])
         shape = model.f_pred_prob(x, mask).shape
     except theano_fixes.CompilerError:
         raise  # the model is not the cause
@@ -200,16 +170,15 @@ def _pred_probs(f_pred_prob, prepare_data, seqs, labels, batch_size=64):
         (k, [order[n] for n in index]) for k, index in batches])
 
 
-class Classifier(object):
+class Classifier:
     """A saved model that classifies texts. Threads may share it.
 
     Parameters
     ----------
     path : str or path
-        See :func:`build`; an error is raised, too, if there are no words.
+        See :func:`load_model`.
     dictionary : str or path, optional
-        A dictionary or data file, for a model file without words, such as
-        those of 2014.
+        A dictionary or data file, for a model file without words, as in 2014.
 
     Attributes
     ----------
@@ -230,13 +199,12 @@ class Classifier(object):
         if self.dictionary is None:
             load_model(path)  # reports other faults of the file first
             raise ValueError(
-                '%s holds no words, like the files of 2014; name its '
-                'dictionary: --dict imdb.dict.pkl' % (dictionary or path))
+                '%s holds no words, like the files of 2014; name a dictionary '
+                'with --dict' % (dictionary or path))
         self.params, self.options, self.model = build(path)
         if dictionary:
-            _check_tokenizer(dictionary, given.tokenizer)
             self.options['classes'] = _names(path, self.options, words).name(
-                explain.Names(dictionary, given.dictionary, given.classes),
+                explain.Names(dictionary, *given[3:6]),
                 self.options['n_words'])
         self.classes = self.options['classes']
         self.tokenizer = (self.options.get('tokenizer')
@@ -255,15 +223,8 @@ class Classifier(object):
     def probabilities(self, texts, batch_size=64):
         """Compute the probability of every class for every text.
 
-        Parameters
-        ----------
-        texts : iterable of str
-        batch_size : int, optional
-            Maximum number of texts per minibatch.
-
-        Returns
-        -------
-        ndarray of floatX, shape (number of texts, C)
+        The result has shape (number of texts, C). A minibatch holds at most
+        `batch_size` of the texts.
         """
         seqs = [self.encode(text) for text in explain.check_texts(texts)]
         return self.probabilities_of_ids(seqs, batch_size)
@@ -291,9 +252,8 @@ class Classifier(object):
     def explain(self, text):
         """Split a decision into the contributions of the words.
 
-        The result is an :class:`lstm_support.explain.Explanation`. An edited
-        model must set ``h`` and ``prob`` in build_model, else a ValueError is
-        raised.
+        Return a :class:`lstm_support.explain.Explanation`. A ValueError asks
+        for ``h`` and ``prob`` of the model that an edited lstm.py builds.
         """
         text, = explain.check_texts([text])
         words, ids = imdb.tokenize(text, self.tokenizer), self.encode(text)
@@ -317,31 +277,31 @@ class Classifier(object):
 # ---- Commands ---------------------------------------------------------------
 
 def predict(args):
-    """Classify the texts that the command line names."""
+    """Print label, probability and text, separated by tabs, per text."""
     classifier = Classifier(args.model, args.dict)
-    colour = (not args.json and sys.stdout is not None
-              and sys.stdout.isatty() and not os.environ.get('NO_COLOR'))
+    form = explain.as_json if args.json else explain.as_text
+    colour = sys.stdout and sys.stdout.isatty() and not os.environ.get(
+        'NO_COLOR')
     explanations, fault = [], None
     for texts in explain.read(args.texts, args.file, args.text):
         seqs = [classifier.encode(text) for text in texts]
         probs = classifier.probabilities_of_ids(seqs)
         for text, seq, row in zip(texts, seqs, probs):
-            explanation, n_unknown = None, seq.count(imdb.UNKNOWN)
+            explanation, known = None, [n != imdb.UNKNOWN for n in seq]
             if args.explain or args.html:
                 explanation = classifier.explain(text)
-                explanations += [explanation] if args.html else []
+            if args.html:
+                explanations.append(explanation)
             shown = explanation if args.explain else None
             try:
                 if not fault:
-                    _write(explain.as_json(
-                        text, classifier.classes, row, len(seq), n_unknown,
-                        shown) if args.json else explain.as_text(
-                            text, classifier.classes, row, shown, colour))
+                    _write(form(text, classifier.classes, row, known, shown,
+                                colour))
             except OSError as error:
                 if not args.html:
                     raise
                 fault = error  # the page is written, nevertheless
-            if n_unknown == len(seq):
+            if not any(known):
                 log.warning("none of these words is in the model's "
                             'vocabulary: %r' % text[:60])
     if args.html:
@@ -363,35 +323,32 @@ def evaluate(args):
     load, prepare_data = lstm.get_dataset(name)
     corpus = _test_set(load, options['n_words'])
     name = imdb.dataset_name(name)  # the sample may stand in for imdb
-    data = explain.Names(name, corpus.dictionary, corpus.classes)
+    data = explain.Names(name, *corpus[3:5])
     names = _names(args.model, options, lstm.load_words(args.model))
     if not names.has_words_of(data, options['n_words']):
         raise ValueError(
             '%s was trained with a different vocabulary than dataset %r, so '
             'word ids do not match; pass the data set it was trained on with '
             '--dataset' % (args.model, name))
-    if not corpus.test[0]:
+    reviews, labels = corpus.test
+    if not reviews:
         raise ValueError('dataset %r has no test reviews' % name)
-    classes, labels = names.match(data, corpus.test[1])
-    probs = _pred_probs(model.f_pred_prob, prepare_data, corpus.test[0],
-                        labels)
+    classes, labels = names.match(data, labels)
+    probs = _pred_probs(model.f_pred_prob, prepare_data, reviews, labels)
     lines = [explain.report(explain.scores(labels, probs), classes)]
     lines += lstm.missing(classes, labels, set(probs.argmax(axis=1)))
     _write('\n'.join(lines + ['']))
 
 
 def _test_set(load, n_words):
-    """Return a Corpus with the test set that a function of lstm.py loads.
-
-    Of a data file nothing but the test set is encoded.
-    """
+    """Return a Corpus with the test set that a function of lstm.py loads."""
     if getattr(load, 'func', None) is not imdb.load_dataset:
         sets = lstm.opt.call(load, n_words=n_words, valid_portion=0.05,
                              maxlen=None)  # the options that it takes
         return storage.Corpus(test=sets[2])
     path = imdb.data_path(*load.args, **load.keywords)
-    corpus = imdb.encode_sample() if path is None else storage.read_data_file(
-        imdb.get_dataset_file(path))
+    corpus = (imdb.encode_sample() if path is None else
+              storage.read_data_file(imdb.get_dataset_file(path)))
     reviews = [[word if word < n_words else imdb.UNKNOWN for word in review]
                for review in corpus.test[0]]
     return corpus._replace(test=(reviews, corpus.test[1]))
@@ -427,37 +384,34 @@ def _parser():
         epilog=_EXAMPLES)
     commands = parser.add_subparsers(dest='command', metavar='COMMAND')
 
-    def add_command(name, description, does):
-        command = commands.add_parser(name, help=does, description=description)
+    def add_command(function, does):
+        command = commands.add_parser(
+            function.__name__, help=does, description=function.__doc__)
+        command.set_defaults(function=function)
         command.add_argument(
             '--model', metavar='FILE', help='the .npz file of a model '
             '(default: lstm_model.npz; without it, predict and evaluate take '
             'data/imdb_lstm.npz)')
         return command.add_argument
 
-    add = add_command('predict', 'Print label, probability and text, '
-                      'separated by tabs, for every text.',
-                      'label texts, with probabilities')
+    add = add_command(predict, 'label texts, with probabilities')
     add('texts', nargs='*', metavar='TEXT',
         help='a text; -: each line of standard input')
     add('--file', action='append', default=[], help='a file with one text per '
         'line; or a table: .csv, .tsv or .jsonl')
     add('--text', metavar='COLUMN', help='column of the texts in a table')
-    add('--json', action='store_true',
-        help='print JSON Lines: an object for every text')
+    add('--json', action='store_true', help='print JSON, a line per text')
     add('--explain', action='store_true',
         help='show the contribution of each word')
-    add('--html', metavar='PAGE',
-        help='write the contributions to an HTML file')
+    add('--html', metavar='PAGE', help='write the contributions as HTML')
     add('--dict', metavar='FILE', help='the dictionary of a model that has '
         'none in its file, such as those of 2014')
-    add = add_command('evaluate', 'Report how a model does on all test '
-                      'reviews.',
-                      'error, F1, ROC AUC and more on all test reviews')
+    add = add_command(evaluate, 'report errors, F1, the area under the ROC '
+                      'curve and more, on all test reviews')
     add('--dataset', metavar='DATASET', help='imdb, sample or the path of a '
         'data file (default: the data set of the training)')
-    add = add_command('plot', 'Draw cost and errors of the training that made '
-                      'a model.', 'draw cost and errors of a training')
+    add = add_command(plot, 'draw cost and errors of the training that made '
+                      'a model')
     add('--output', metavar='FILE', help='a .png or .svg file (default: the '
         'name of the model, with .png)')
     return parser
@@ -492,12 +446,11 @@ def _parse(arguments):
 def _default_model(command):
     """Return the path of the default model, and say which one it is."""
     path = 'lstm_model.npz'
-    if command == 'plot':
-        return path
-    if not os.path.exists(path) and os.path.exists(OWN_MODEL):
-        path = OWN_MODEL
-    if os.path.exists(path):
-        log.warning(describe(path))
+    if command != 'plot':
+        if not os.path.exists(path) and os.path.exists(OWN_MODEL):
+            path = OWN_MODEL
+        if os.path.exists(path):
+            log.warning(describe(path))
     return path
 
 
@@ -524,7 +477,7 @@ def _write(text):
     """Write UTF-8 to standard output, whatever the locale is."""
     try:
         if sys.stdout is None:
-            raise OSError(errno.EBADF, 'it is closed')
+            raise OSError('it is closed')
         if sys.stdout.isatty() or not hasattr(sys.stdout, 'buffer'):
             sys.stdout.write(text)
         else:
@@ -542,15 +495,14 @@ def main(arguments):
     """Run a command; return the exit code."""
     try:
         args = _parse(arguments)
-        args.model = (storage.as_path(args.model) if args.model
-                      else _default_model(args.command))
+        args.model = storage.as_path(args.model) or _default_model(
+            args.command)
         if not os.path.exists(args.model):
             raise IOError('there is no model file %s; train one with '
                           '"python lstm.py", or name one with --model'
                           % args.model)
         with theano_fixes.announcing('the LSTM layer'):
-            {'predict': predict, 'evaluate': evaluate, 'plot': plot}[
-                args.command](args)
+            args.function(args)
     except BrokenPipeError:  # a reader may end early, as head does
         terminal.discard(sys.stdout)
     except (ImportError, OSError, MemoryError, ValueError) as error:

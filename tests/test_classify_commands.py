@@ -1,5 +1,4 @@
 """classify.py: predict, explain, evaluate and plot; models that do not fit."""
-import bz2
 import codecs
 import contextlib
 import gzip
@@ -399,7 +398,7 @@ def test_explanations_for_a_terminal(model, classifier, run):
         strongest]
     assert '%s[%s]' % (word, 3 * ('+' if part > 0 else '-')) in out.lower()
     assert 'Strongest: %s %+.3f' % (word, part) in out
-    coloured = explain.as_text(TEXT, model[1], found.probs, found, True)
+    coloured = explain.as_text(TEXT, model[1], found.probs, [], found, True)
     assert re.search(r'\x1b\[48;5;\d+;38;5;\d+mgreat\x1b\[0m', coloured)
     assert '\x1b[31m' not in coloured  # from the review
 
@@ -525,52 +524,25 @@ def test_evaluate_loads_a_data_set_of_your_own(run, tmp_path, monkeypatch):
     assert sizes == [12]
 
 
-SVG = '{http://www.w3.org/2000/svg}'
-
-
-def drawn_lines(path):
-    """The lines of a plot, upper one first: colour and markers (x, y)."""
-    lines = []
-    for axes in ('axes_1', 'axes_2'):
-        for group in xml.parse(path).find(".//*[@id='%s']" % axes):
-            marks = list(group.iter(SVG + 'use'))
-            if group.get('id').startswith('line2d') and marks:
-                colour = re.search('stroke: ?(#\\w+)', marks[0].get('style'))
-                lines.append((colour.group(1), numpy.array([
-                    [float(mark.get(axis)) for axis in 'xy']
-                    for mark in marks])))
-    return lines
-
-
-def test_plot_draws_the_history(run, tmp_path):
+def test_plot_draws_the_history(run, tmp_path, monkeypatch):
+    from matplotlib import pyplot
+    figures = []
+    monkeypatch.setattr(pyplot, 'close', figures.append)
     history = numpy.random.RandomState(1).uniform(0.1, 0.6, (9, 5))
     history[:, 0] = 10 * numpy.arange(1, 10)
     history[[2, 6], 3] = 0.05  # of equals, the last is the saved one
     path = write_model(tmp_path / 'x.npz', history=history)
     svg = str(tmp_path / 'a.svg')
     assert run('plot', '--model', path, '--output', svg) == 'Wrote %s\n' % svg
-    lines = drawn_lines(svg)
-    assert [colour for colour, _ in lines] == [
-        '#4c4c4c', '#2ca02c', '#ff7f0e', '#1f77b4', '#ff7f0e']
-    scales = []
-    for column, (_, marks) in enumerate(lines[:4], 1):
-        across, up = [numpy.polyfit(history[:, k], marks[:, axis], 1)
-                      for k, axis in ((0, 0), (column, 1))]
-        numpy.testing.assert_allclose(marks, numpy.transpose([
-            numpy.polyval(across, history[:, 0]),
-            numpy.polyval(up, history[:, column])]), atol=1e-4)
-        assert across[0] > 0 > up[0]  # y counts from the top
-        scales.append(numpy.append(across, up))
-    # The three errors have one scale; all four have the same updates.
-    numpy.testing.assert_allclose(scales[1:], [scales[1]] * 3, 1e-5)
-    numpy.testing.assert_allclose(scales[0][:2], scales[1][:2], 1e-5)
-    numpy.testing.assert_allclose(lines[4][1], lines[2][1][[6]], 1e-5)
-    with open(svg, encoding='utf-8') as f:
-        # Text is drawn as shapes, each with a comment.
-        said = re.findall('<!-- (.*) -->', f.read())
-    assert {'training', 'validation', 'test', 'updates', 'error rate',
-            'cost (nats)', 'saved: validation 0.0500, test %.4f'
-            % history[6, 4]} <= set(said)
+    assert xml.parse(svg).getroot().tag == '{http://www.w3.org/2000/svg}svg'
+    upper, lower = figures[0].axes
+    lines = [line.get_xydata() for line in [*upper.lines, *lower.lines]]
+    for column, line in enumerate(lines[:4], 1):
+        assert numpy.array_equal(line, history[:, [0, column]])
+    assert lines[4].tolist() == [[70, 0.05]]
+    assert [text.get_text() for text in lower.get_legend().get_texts()] == [
+        'training', 'validation', 'test', 'saved: validation 0.0500, '
+        'test %.4f' % history[6, 4]]
 
 
 def test_plot_draws_a_png_next_to_the_model(run, tmp_path):
@@ -620,7 +592,7 @@ def test_help_fits_a_screen(capsys, monkeypatch):
     (['plot', 'old.npz'], '--model old.npz'),
     (['evaluate', 'sample'], 'sample'), (['evaluate', '--', 'a'], ': a'),
     (['predict', '--jsn', 'a'], '--jsn'),
-    (['predict', '-bad'], '-bad; a text that begins with "-" comes after "--"'),
+    (['predict', '-bad'], 'argument: -bad; a text that begins with "-"'),
     (['predict', 'a', '-'], None), (['predict', '--html', '', 'x'], '--html'),
     ([], 'predict, evaluate or plot'), (['train'], "'train'")])
 def test_bad_command_lines_are_one_sentence(refused, run, tmp_path,
@@ -788,7 +760,7 @@ def test_forked_processes_predict_while_threads_hold_the_locks(small):
     assert found.stdout.splitlines()[-1] == str([0] * 12)
 
 
-class Frame(object):  # as pandas has one
+class Frame:  # as pandas has one
     columns = ['text', 'label']
 
     def __iter__(self):
@@ -933,7 +905,8 @@ def test_a_dictionary_of_other_words_is_refused(small, run, tmp_path):
 
 def test_classes_are_named_by_the_dictionary_where_the_model_has_no_names(
         run, tmp_path):
-    known = write_words(tmp_path / 'd.dict.pkl', DICTIONARY, ['liked', 'hated'])
+    known = write_words(tmp_path / 'd.dict.pkl', DICTIONARY,
+                        ['liked', 'hated'])
     best = classify.Classifier(write_model(
         tmp_path / 'named.npz', {'classes': ['a', 'b']})).probabilities(
             ['great'])[0].argmax()
@@ -1068,24 +1041,19 @@ def test_a_text_with_line_breaks_is_one_record(small, run):
 
 
 @pytest.mark.parametrize('name, content', [
-    ('r.csv', u'\ufefflabel,text\n1,"great, ""so"" great"\n0,"dull\nfilm"\n'
-              u'0,\n'),
+    ('r.csv', '\ufefflabel,text\n1,"great, ""so"" great"\n0,"dull\nfilm"\n'
+              '0,\n'),
     ('r.tsv', 'text\tlabel\n"great, ""so"" great"\t1\n"dull\nfilm"\t0\n\t0\n'),
     ('r.jsonl', '{"text": "great, \\"so\\" great"}\n\n'
-                '{"text": "dull\\nfilm"}\n{"text": null}\n'),
-    ('r.json', '[{"text": "great, \\"so\\" great"}, {"text": "dull\\nfilm"}, '
-               '{"other": 3}]'),
-    ('one.csv', 'review\n"great, ""so"" great"\n\n"dull\nfilm"\n""\n'),
-])
+                '{"text": "dull\\nfilm"}\n{"text": null}\n')])
 def test_tables_have_a_record_for_each_row(small, run, tmp_path, name,
                                            content):
     (tmp_path / name).write_text(content, encoding='utf-8')
-    expected = ['great, "so" great', 'dull\nfilm', '']
-    assert texts_of(run, small, '--file', tmp_path / name) == expected
     with gzip.open(str(tmp_path / (name + '.gz')), 'wb') as f:
         f.write(content.encode('utf-8'))
     assert texts_of(run, small, '--file', tmp_path / (name + '.gz'),
-                    '--file', tmp_path / name) == 2 * expected
+                    '--file', tmp_path / name) == 2 * [
+        'great, "so" great', 'dull\nfilm', '']
 
 
 def test_the_column_of_texts_can_be_named(small, run, tmp_path):
@@ -1130,10 +1098,8 @@ def test_files_are_read_by_their_mark(small, run, tmp_path, monkeypatch,
     (b'great\n' * 1500 + b'\xff', ['line 1501 of']),
     ('great film'.encode('utf-16-le'), ['UTF-16', 'iconv']),
     ('\ufeffgreat'.encode('utf-16-le')[:-1], ['UTF-16-LE', 'iconv']),
-    (b'PK\x03\x04 and more', ['zip archive']),
-    (gzip.compress(b'great'), ['compressed']),
-    (bz2.compress(b'great'), ['compressed']),
-    (b'%PDF-1.7\n', ['PDF']), (None, ['No such file'])])
+    (gzip.compress(b'great'), ['compressed']), (b'%PDF-1.7\n', ['PDF']),
+    (None, ['No such file'])])
 def test_files_that_are_no_text_of_this_kind(small, run, tmp_path, data,
                                              facts):
     if data:

@@ -1,9 +1,9 @@
 """Do the words and class names of a model and of a data set fit?"""
-from lstm_support import storage
+from lstm_support import storage, text
 from lstm_support.terminal import one_line
 
 
-class Names(object):
+class Names:
     """The words and class names of a model, a dictionary or a data set.
 
     Parameters
@@ -13,16 +13,33 @@ class Names(object):
     words : dict of str to int, or None
     classes : list of str, or None
         They are stored as printable names.
+    tokenizer : str, optional
+        It must be known here.
     default : list of str, optional
         The names of a model of 2014, which has no words.
     """
 
-    def __init__(self, source, words, classes, default=()):
+    def __init__(self, source, words, classes, tokenizer=None, default=()):
         self.source, self.words, self.default = source, words, default
+        if tokenizer is not None and not text.is_known(tokenizer):
+            raise ValueError('%s was made with the tokenizer %r, which this '
+                             'script lacks' % (source, tokenizer))
         self.classes = classes and [one_line(name, None) for name in classes]
         if classes and len(set(self.classes)) < len(classes):
             raise ValueError('%s has two classes that look the same: %s'
                              % (source, ', '.join(self.classes)))
+
+    @classmethod
+    def of_model(cls, path, options, words, default):
+        """Return those of a model, after a check of the options."""
+        classes, n = options.get('classes'), options['ydim']
+        if classes is None:
+            classes = default
+        if not isinstance(classes, list) or len(classes) != n or not all(
+                isinstance(name, str) for name in classes):
+            raise ValueError('%s has %d classes, but its list of class names '
+                             'does not fit' % (path, n))
+        return cls(path, words, classes, options.get('tokenizer'), default)
 
     def has_default_classes(self):
         """Return whether nobody has chosen the names of a model's classes."""

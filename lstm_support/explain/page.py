@@ -41,13 +41,13 @@ def _largest(parts):
     return max([1e-12] + list(abs(parts)))
 
 
-def as_json(text, classes, probs, n_words, n_unknown, explanation):
-    """Format a prediction, perhaps with its explanation, as a line of JSON."""
+def as_json(text, classes, probs, known, explanation=None, colour=False):
+    """Format a prediction as a line of JSON, see :func:`as_text`."""
     best = int(probs.argmax())
     fields = {'text': text, 'label': classes[best],
               'probability': float(probs[best]),
               'probabilities': dict(zip(classes, map(float, probs))),
-              'words': n_words, 'unknown_words': n_unknown}
+              'words': len(known), 'unknown_words': known.count(False)}
     if explanation:
         fields['bias'] = explanation.bias
         fields['contributions'] = list(zip(
@@ -57,10 +57,11 @@ def as_json(text, classes, probs, n_words, n_unknown, explanation):
     return json.dumps(fields) + '\n'
 
 
-def as_text(text, classes, probs, explanation, colour):
-    """Format a prediction as a line, or with its explanation in colours.
+def as_text(text, classes, probs, known, explanation=None, colour=False):
+    """Format a prediction as a line, or with its explanation.
 
-    Where the terminal has no `colour`, marks such as ``[++]`` follow words.
+    `known` says for each word whether the model has it. Where the terminal
+    has no `colour`, marks such as ``[++]`` follow words.
     """
     best = int(probs.argmax())
     if explanation:
