@@ -205,8 +205,9 @@ def model(folder, archive):
             for name, (reviews, labels) in sets]
     sample = imdb.read_reviews(os.path.join(ROOT, 'data', 'sample'))
     sets.append(('all reviews of data/sample',
-                 [classifier.classes.index(label) for _, label, _ in sample],
-                 classifier.probabilities([text for _, _, text in sample])))
+                 [classifier.classes.index(review.label)
+                  for review in sample],
+                 classifier.probabilities([review.text for review in sample])))
     rows = ['%.2f MB' % (1e-6 * os.path.getsize(classify.OWN_MODEL))]
     for name, labels, probs in sets:
         score = explain.scores(labels, probs)

@@ -3,24 +3,14 @@
 ``normalize`` says what counts as the same text. The Moses tokenizer, in its
 Python form (https://pypi.org/project/sacremoses/), then finds the words.
 """
-from __future__ import absolute_import, division, print_function
-
+import functools
+import html
 import re
-import threading
 import unicodedata
-
-import six
 
 from lstm_support.storage import OLD_TOKENIZER
 
-try:
-    from html import unescape
-except ImportError:  # Python 2
-    from HTMLParser import HTMLParser
-    unescape = HTMLParser().unescape
-
-# The tokenizer of older files, which name it or none: Moses, then lower case.
-OLD = OLD_TOKENIZER
+OLD = OLD_TOKENIZER  # of files that name none: Moses, then lower case
 
 # The languages of which sacremoses knows the abbreviations, and three more.
 LANGUAGES = tuple(
@@ -29,21 +19,9 @@ LANGUAGES = tuple(
 
 
 def name(lang='en'):
-    """Return the name of a tokenizer; dictionaries and models store it.
+    """Return the name of a language's tokenizer, which models store.
 
-    Parameters
-    ----------
-    lang : str, optional
-        Code of the language.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If the language is not in ``LANGUAGES``.
+    Raises a ValueError if the language is not in ``LANGUAGES``.
     """
     lang = re.split('[-_]', lang.lower())[0]  # fr-FR is fr
     if lang not in LANGUAGES:
@@ -79,21 +57,25 @@ def tokenize(text, tokenizer=name()):
     ValueError
         If there is no such tokenizer.
     """
-    if six.PY2 and isinstance(text, bytes):
-        text = text.decode('utf-8')
-    if not isinstance(text, six.text_type):
+    if not isinstance(text, str):
         raise TypeError('a text must be a str, not %s: %r'
                         % (type(text).__name__, text))
-    moses = _moses(tokenizer)
     if tokenizer == OLD:
         # Lower case comes last: abbreviations have capitals.
-        return [word.lower() for word in moses.tokenize(text)]
-    return moses.tokenize(normalize(text).lower())
+        return [word.lower() for word in _moses('en', True).tokenize(text)]
+    if not is_known(tokenizer):
+        raise ValueError('there is no tokenizer %r' % (tokenizer,))
+    text = normalize(text).lower()
+    lang = re.search(r'\((\w+)\)', tokenizer).group(1)
+    return _moses(lang, False, text.isascii()).tokenize(text)
 
 
 def is_known(tokenizer):
     """Return whether there is a tokenizer of this name."""
-    return tokenizer == OLD or tokenizer in map(name, LANGUAGES)
+    return tokenizer == OLD or tokenizer in _NAMES
+
+
+_NAMES = frozenset(map(name, LANGUAGES))
 
 
 def shown(text, tokenizer):
@@ -167,59 +149,55 @@ _INVISIBLE = [(0xad, 0xad), (0x34f, 0x34f), (0x61c, 0x61c), (0x115f, 0x1160),
 
 # Characters of a keyboard, and the typographic signs that stand for them.
 _TYPED = [
-    (u'"', u'\u201c\u201d\u201e\u201f\xab\xbb\u2033\u2036\u301d\u301e\u301f'
-           u'\u275d\u275e\u300c\u300d\u300e\u300f'),
-    (u"'", u'\u2018\u2019\u201a\u201b\u2039\u203a\u2032\u2035\u02b9\u02bb'
-           u'\u02bc\xb4\u02ca\uff07'),
-    (u'-', u'\u2010\u2011\u2012\u2013\u2043\u2212\ufe58\ufe63\uff0d'),
-    (u' - ', u'\u2014\u2015\u2e3a\u2e3b'),
-    (u'...', u'\u2026\u22ef'), (u'..', u'\u2025'),
-    (u' ', u'\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008'
-           u'\u2009\u200a\u202f\u205f\u3000\u2800'),
-    (u'\n', u'\x0b\x0c\x1c\x1d\x1e\x1f\u2028\u2029'),
-    (u'.', u'\u2024'), (u'!!', u'\u203c'), (u'!?', u'\u2049'),
-    (u'?!', u'\u2048'), (u'??', u'\u2047'), (u'~', u'\u301c'),
-    (u'/', u'\u2044\u2215'), (u'ff', u'\ufb00'), (u'fi', u'\ufb01'),
-    (u'fl', u'\ufb02'), (u'ffi', u'\ufb03'), (u'ffl', u'\ufb04'),
-    (u'st', u'\ufb05\ufb06')]
+    ('"', '\u201c\u201d\u201e\u201f\xab\xbb\u2033\u2036\u301d\u301e\u301f'
+          '\u275d\u275e\u300c\u300d\u300e\u300f'),
+    ("'", '\u2018\u2019\u201a\u201b\u2039\u203a\u2032\u2035\u02b9\u02bb'
+          '\u02bc\xb4\u02ca\uff07'),
+    ('-', '\u2010\u2011\u2012\u2013\u2043\u2212\ufe58\ufe63\uff0d'),
+    (' - ', '\u2014\u2015\u2e3a\u2e3b'),
+    ('...', '\u2026\u22ef'), ('..', '\u2025'),
+    (' ', '\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008'
+          '\u2009\u200a\u202f\u205f\u3000\u2800'),
+    ('\n', '\x0b\x0c\x1c\x1d\x1e\x1f\u2028\u2029'),
+    ('.', '\u2024'), ('!!', '\u203c'), ('!?', '\u2049'), ('?!', '\u2048'),
+    ('??', '\u2047'), ('~', '\u301c'), ('/', '\u2044\u2215'),
+    ('ff', '\ufb00'), ('fi', '\ufb01'), ('fl', '\ufb02'), ('ffi', '\ufb03'),
+    ('ffl', '\ufb04'), ('st', '\ufb05\ufb06')]
 
 
 def _table():
     """Return the table of characters that are replaced or removed."""
-    table = dict.fromkeys(list(range(9)) + list(range(14, 32)) + [127])
+    table = dict.fromkeys([*range(9), *range(14, 32), 127])
     for first, last in _INVISIBLE:
         table.update(dict.fromkeys(range(first, last + 1)))
     for code in range(0xff01, 0xff5f):  # full width
-        table[code] = six.unichr(code - 0xfee0)
+        table[code] = chr(code - 0xfee0)
     for typed, signs in _TYPED:
         table.update((ord(sign), typed) for sign in signs)
     for code in range(128, 160):  # as browsers show them: Windows-1252
-        sign = six.int2byte(code).decode('cp1252', 'ignore')
+        sign = bytes([code]).decode('cp1252', 'ignore')
         table[code] = table.get(ord(sign), sign) if sign else None
-    if not six.PY2:  # in which surrogates can be halves of a character
-        table.update(dict.fromkeys(range(0xd800, 0xe000), u'\ufffd'))
+    table.update(dict.fromkeys(range(0xd800, 0xe000), '\ufffd'))
     return table
 
 
 _CHARACTERS = _table()
 _ENTITY = re.compile(
-    u'&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});')
-_TWICE = re.compile(u'&amp;(?=(?:#[0-9]{1,7}|[A-Za-z]{2,6});)')  # &amp;#39;
-_BREAK = re.compile(u'</?(?:br|p|hr|div|li|h[1-6])(?:\\s[^<>]{0,99})?/?>',
-                    re.I)
-_MARKUP = re.compile(u'</?(?:i|b|em|strong|u|span|a)(?:\\s[^<>]{0,199})?>',
+    '&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});')
+_TWICE = re.compile('&amp;(?=(?:#[0-9]{1,7}|[A-Za-z]{2,6});)')  # &amp;#39;
+_BREAK = re.compile(r'</?(?:br|p|hr|div|li|h[1-6])(?:\s[^<>]{0,99})?/?>', re.I)
+_MARKUP = re.compile(r'</?(?:i|b|em|strong|u|span|a)(?:\s[^<>]{0,199})?>',
                      re.I)
-_ACCENT = re.compile(u'(?<=[^\\W\\d_])`(?=[^\\W\\d_])')  # don`t
-_QUOTE = re.compile(u"''|``")  # in pairs, as in LaTeX
-_DASHES = re.compile(u' ?--+ ?')
+_ACCENT = re.compile(r'(?<=[^\W\d_])`(?=[^\W\d_])')  # don`t
+_QUOTE = re.compile("''|``")  # in pairs, as in LaTeX
+_DASHES = re.compile(' ?--+ ?')
 # Joiners outside of emoji and of the scripts from Hebrew on: only there do
 # they change the shape of a character.
-_JOINER = re.compile(u'(?<![\u0590-\u1fff\u2190-\uffff])[\u200c\u200d]+|'
-                     u'[\u200c\u200d]+(?![\u0590-\u1fff\u2190-\uffff])'
-                     if six.PY2 else
-                     u'(?<![\u0590-\u1fff\u2190-\U0010ffff])[\u200c\u200d]+|'
-                     u'[\u200c\u200d]+(?![\u0590-\u1fff\u2190-\U0010ffff])')
-_RUN = re.compile(u'([^\\w\\s]|_)\\1{3,}')
+_SHAPED = '[\u0590-\u1fff\u2190-\U0010ffff]'
+_JOINER = re.compile('(?<!%s)[\u200c\u200d]+|[\u200c\u200d]+(?!%s)'
+                     % (_SHAPED, _SHAPED))
+_RUN = re.compile(r'([^\w\s]|_)\1{3,}')
+_PASSES = 20  # at most: tags in tags in tags would take one for each level
 
 
 def normalize(text):
@@ -234,62 +212,81 @@ def normalize(text):
     str
         In NFC, and with the signs that a keyboard types.
     """
-    text = _normalize_once(text)
-    while u'<' in text:  # signs that were removed may have split a tag
-        before, text = text, _normalize_once(text)
-        if text == before:
+    before, text = text, _normalize_once(text)
+    for _ in range(_PASSES):  # signs that were removed may have split a tag
+        if '<' not in text or text == before:
             break
+        before, text = text, _normalize_once(text)
     return text
 
 
 def _normalize_once(text):
-    if u'&' in text:
-        text = _TWICE.sub(u'&', text)
-        text = _ENTITY.sub(lambda match: unescape(match.group()), text)
-    if u'<' in text:
-        text = _MARKUP.sub(u'', _BREAK.sub(u' ', text))
-    if not _is_ascii(text):
+    if '&' in text:
+        text = _TWICE.sub('&', text)
+        text = _ENTITY.sub(lambda match: html.unescape(match.group()), text)
+    if '<' in text:
+        text = _MARKUP.sub('', _BREAK.sub(' ', text))
+    if not text.isascii():
         text = unicodedata.normalize('NFC', text)
     text = text.translate(_CHARACTERS)
-    if not _is_ascii(text):
+    if not text.isascii():
         # Again: the characters and joiners that were removed may have
         # separated letters from their accents.
         text = unicodedata.normalize('NFC', _JOINER.sub(
-            u'', unicodedata.normalize('NFC', text)))
-    text = _QUOTE.sub(u'"', _ACCENT.sub(u"'", text))
-    text = _DASHES.sub(u' - ', text)     # word--word, a dash as typed
-    return _RUN.sub(u'\\1\\1\\1', text)  # !!!!!!!! is !!!
-
-
-def _is_ascii(text):
-    return len(text) == len(text.encode('ascii', 'ignore'))
+            '', unicodedata.normalize('NFC', text)))
+    text = _QUOTE.sub('"', _ACCENT.sub("'", text))
+    text = _DASHES.sub(' - ', text)     # word--word, a dash as typed
+    return _RUN.sub(r'\1\1\1', text)  # !!!!!!!! is !!!
 
 
 # ---- Tokenizers -------------------------------------------------------------
 
-_made = {}  # tokenizers by name; importing sacremoses takes a second
-_lock = threading.Lock()
+# Signs of scripts without spaces between words: Chinese and Japanese; Thai,
+# Lao, Burmese and Khmer, whose vowels and tones stay with their letter.
+_SIGNS = ('[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff'
+          '\U00020000-\U0003ffff]|[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff]')
+# A flag, which is two letters; a keycap; an emoji with its skin tone, and
+# other emoji that joiners attach to it.
+_EMOJI = ('[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\u20e3|{one}(?:\u200d{one})*'
+          .replace('{one}', '[\u2190-\u2bff\u3030\u303d\u3297\u3299'
+                   '\U0001f000-\U0001faff][\U0001f3fb-\U0001f3ff]?'))
 
 
-def _moses(tokenizer):
-    """Return the tokenizer of this name, which is made on first use."""
-    with _lock:
-        if tokenizer not in _made:
-            if not is_known(tokenizer):
-                raise ValueError('there is no tokenizer %r' % (tokenizer,))
-            _made[tokenizer] = (
-                _fast_tokenizer()('en') if tokenizer == OLD else
-                _new_tokenizer(re.search(r'\((\w+)\)', tokenizer).group(1)))
-        return _made[tokenizer]
+# No lock is held while a tokenizer is made: a process that is forked then
+# would wait for it for ever. Two threads may both make one.
+@functools.lru_cache(maxsize=None)
+def _moses(lang, capitals, is_ascii=False):
+    """Return a tokenizer, which is made on first use.
+
+    `capitals` is whether its texts have capitals, which mark the starts of
+    sentences. `is_ascii` is whether they are ASCII, which is faster.
+    """
+    moses = _fast_tokenizer()(lang, capitals)
+    if not capitals:
+        moses.PAD_NOT_ISALNUM = re.compile(
+            "([^a-z0-9\\s\\.'\\`\\,\\-])" if is_ascii else
+            _not_inside_words()), r' \1 '
+    return moses
 
 
+def _not_inside_words():
+    """Return the pattern of what becomes a word of its own."""
+    marks = ''.join(char for char in map(chr, range(0x300, 0x20000))
+                    if unicodedata.category(char)[0] == 'M')
+    inside = _fast_tokenizer().IsAlnum + marks + (
+        '\u200c\u200d\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff')
+    return "(%s|(?:%s)[%s]*|[^%s\\s\\.'\\`\\,\\-])" % (
+        _EMOJI, _SIGNS, marks, inside)
+
+
+@functools.lru_cache(maxsize=None)
 def _fast_tokenizer():
     """Return the class MosesTokenizer with faster parts, for the same words.
 
     It makes sets of thousands of letters once, not for every full stop. It
     replaces full stops in a row at once, not one by one.
     """
-    try:
+    try:  # the import takes a second
         from sacremoses import MosesTokenizer
     except ImportError:
         raise ImportError(
@@ -302,11 +299,10 @@ def _fast_tokenizer():
     marked_dots = re.compile(r'((?:DOT)*)DOTMULTI')
 
     class Tokenizer(MosesTokenizer):
-        def __init__(self, lang, capitals=True):
-            MosesTokenizer.__init__(self, lang)
-            self.capitals = capitals  # whether they mark sentence starts
-            spelt = (lambda word: word) if capitals else (
-                lambda word: word.lower())
+        def __init__(self, lang, capitals):
+            super().__init__(lang)
+            self.capitals = capitals
+            spelt = str if capitals else str.lower
             self.before_numbers = frozenset(
                 map(spelt, self.NUMERIC_ONLY_PREFIXES))
             self.abbreviations = frozenset(map(
@@ -314,7 +310,7 @@ def _fast_tokenizer():
 
         def replace_multidots(self, text):
             if 'DOTMULTI' in text:
-                return MosesTokenizer.replace_multidots(self, text)
+                return super().replace_multidots(text)
             return dots.sub(
                 lambda match: ' %sDOTMULTI%s' % (
                     'DOT' * len(match.group(1)), ' ' * bool(match.group(2))),
@@ -340,43 +336,5 @@ def _fast_tokenizer():
                     or '.' in before and not alpha.isdisjoint(before)
                     or self.capitals and after in lower
                     or before in self.before_numbers and after in digits)
-
-    return Tokenizer
-
-
-# Signs of scripts without spaces between words: Chinese and Japanese; Thai,
-# Lao, Burmese and Khmer, whose vowels and tones stay with their letter.
-_SIGNS = (u'[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff'
-          u'\U00020000-\U0003ffff]|[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff]')
-# A flag, which is two letters; a keycap; an emoji with its skin tone, and
-# other emoji that joiners attach to it.
-_EMOJI = (u'[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\u20e3|{one}(?:\u200d{one})*'
-          .replace(u'{one}', u'[\u2190-\u2bff\u3030\u303d\u3297\u3299'
-                   u'\U0001f000-\U0001faff][\U0001f3fb-\U0001f3ff]?'))
-
-
-def _new_tokenizer(lang):
-    """Return a tokenizer of normalized text in lower case."""
-    fast = _fast_tokenizer()
-    marks = u''.join(char for char in map(six.unichr, range(0x300, 0x20000))
-                     if unicodedata.category(char)[0] == 'M')
-    # Moses splits off every sign outside this class.
-    inside = fast.IsAlnum + marks + (
-        u'\u200c\u200d\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff')
-    pad = re.compile(u"(%s|(?:%s)[%s]*|[^%s\\s\\.'\\`\\,\\-])"
-                     % (_EMOJI, _SIGNS, marks, inside)), u' \\1 '
-    pad_ascii = re.compile(u"([^a-z0-9\\s\\.'\\`\\,\\-])"), u' \\1 '
-
-    def make(pad):
-        moses = fast(lang, capitals=False)
-        moses.PAD_NOT_ISALNUM = pad
-        return moses
-
-    full, of_ascii = make(pad), make(pad_ascii)  # the second is faster
-
-    class Tokenizer(object):
-        @staticmethod
-        def tokenize(text):
-            return (of_ascii if _is_ascii(text) else full).tokenize(text)
 
     return Tokenizer

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-from lstm_support import theano_fixes  # noqa: F401  before Theano
+from lstm_support import storage, theano_fixes  # noqa: E402,F401
 
 # Where download.sh leaves the real archive, or beside the checkout.
 ARCHIVE = os.path.join(ROOT, 'data', 'aclImdb_v1.tar.gz')
@@ -26,6 +26,11 @@ TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
 # Theano's graphs are many small objects, and garbage collection takes a fifth
 # of the time. The tests leave little garbage.
 gc.set_threshold(200000, 20, 20)
+
+
+def write_data(path, train, test):
+    """Write a data file without words."""
+    storage.write_data_file(path, storage.Corpus(train, test=test))
 
 
 def heed_signals():

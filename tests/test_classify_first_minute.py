@@ -16,7 +16,7 @@ from theano.sandbox.rng_mrg import mrg_uniform
 import classify
 import imdb
 import lstm
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, write_data
 from graphs import in_float64, nodes_of, some_params
 from lstm_support.kernel import LSTM
 
@@ -198,7 +198,7 @@ def run(tmp_path, monkeypatch, capfdbinary):
 
 
 def test_evaluate_takes_the_same_model_and_plot_does_not(run):
-    imdb.write_data('d.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
+    write_data('d.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
                     ([[2], [5, 7, 9]], [0, 1]))
     options = dict(dataset='d.pkl', n_train=40)
     history = numpy.ones((2, 5))
@@ -222,10 +222,10 @@ def test_a_model_of_the_sample_is_evaluated_on_the_sample(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(imdb, 'find_file', lambda path: None)
         errors = lstm.train_lstm(dataset='imdb', **dict(TINY, max_epochs=0))
-    imdb.write_data('imdb.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
+    write_data('imdb.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
                     ([[2], [5, 7, 9]], [0, 1]))
     code, out, error = run('evaluate')
-    train, _, test = imdb.load_sample(valid_portion=0.05, maxlen=100)
+    train, _, test = imdb.load_data(None, valid_portion=0.05, maxlen=100)
     assert code == 0 and 'Error on %d test reviews: %.4f' % (
         len(test[0]), errors[2]) in out
     assert ', trained on %d reviews of sample;' % len(train[0]) in error

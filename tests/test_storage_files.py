@@ -13,7 +13,8 @@ import numpy
 import pytest
 
 from conftest import ROOT
-from lstm_support.corpora import sources as corpus, tables
+import imdb
+from lstm_support import corpora
 from lstm_support.storage import files
 
 
@@ -380,8 +381,8 @@ def readers():
              lambda path: files.read_pickles(path, 1, 'dictionary')),
             ('bytes', files.read_bytes),
             ('gzip', lambda path: files.read_bytes(path, gzipped=True)),
-            ('table', tables.read),
-            ('texts', corpus.walk)]
+            ('table', corpora.read_table_texts),
+            ('texts', imdb.read_reviews)]
 
 
 READERS = readers()

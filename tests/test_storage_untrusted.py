@@ -23,7 +23,7 @@ from hypothesis import strategies as some
 import classify
 import imdb
 import lstm
-from lstm_support.corpora import tables
+from lstm_support import corpora
 from lstm_support.storage import files
 from lstm_support.training import state as checkpoint, vectors
 
@@ -107,7 +107,7 @@ def load_data(path):
 def load_dictionary(path):
     for word, n in imdb.load_dictionary(path).items():
         assert type(word) is str and type(n) is int
-    classes = imdb.load_classes(path)
+    classes = imdb.read_words(path).classes
     assert classes is None or all(type(name) is str for name in classes)
 
 
@@ -156,14 +156,13 @@ def progress_file():
 
 
 def read_reviews(path):
-    for split, label, text in imdb.read_reviews(path):
+    for split, label, text, _ in imdb.read_reviews(path):
         assert split in ('train', 'valid', 'test') and label
         assert type(text) is str and type(label) is str
 
 
 def read_texts(path):
-    for row in tables.read(path, with_labels=False):
-        assert type(row.text) is str and row.label is None
+    assert set(map(type, corpora.read_table_texts(path))) <= {str}
 
 
 def load_vectors(path):

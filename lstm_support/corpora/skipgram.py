@@ -3,17 +3,12 @@
 T. Mikolov, I. Sutskever, K. Chen, G. Corrado and J. Dean, "Distributed
 Representations of Words and Phrases and their Compositionality", NIPS 2013.
 """
-from __future__ import absolute_import, division, print_function
-
 import collections
 
-import six
-
-from lstm_support.corpora import workers
-from lstm_support.storage import files
+from lstm_support import storage
 from lstm_support.terminal import log
 
-# Limits to the length of a line, so that lstm_support.training.vectors can read it.
+# Limits to the length of a line, so that training can read it.
 MAX_DIM = 4096
 _LONGEST_WORD = 1000
 
@@ -21,16 +16,8 @@ _PIECE = 10000  # words; gensim ignores the rest of a longer text
 
 
 def check(dim):
-    """Check that vectors of `dim` numbers can be learned here.
-
-    Raises
-    ------
-    ImportError
-        If gensim is missing or too old.
-    ValueError
-        If `dim` is not an integer from 1 to ``MAX_DIM``.
-    """
-    if type(dim) not in six.integer_types or not 1 <= dim <= MAX_DIM:
+    """Raise an error if vectors of `dim` numbers cannot be learned here."""
+    if type(dim) is not int or not 1 <= dim <= MAX_DIM:
         raise ValueError('dim=%r: it must be an integer from 1 to %d'
                          % (dim, MAX_DIM))
     _word2vec()
@@ -72,16 +59,17 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     Raises
     ------
     ImportError, ValueError
-        See :func:`check`. Also a ValueError if no word is frequent enough.
+        If gensim is missing or too old, `dim` is not an integer from 1 to
+        ``MAX_DIM``, or no word is frequent enough.
     IOError, OSError
         If the file cannot be written.
     """
+    import joblib
+    from tqdm import tqdm
     check(dim)
-    counts = collections.Counter()
-    for words in texts:
-        counts.update(words)
-    frequent = [(word, n) for word, n in counts.items() if n >= min_count]
-    kept = sorted((-n, word) for word, n in frequent
+    counts = collections.Counter(word for words in texts for word in words)
+    frequent = [word for word, n in counts.items() if n >= min_count]
+    kept = sorted((-counts[word], word) for word in frequent
                   if len(word) <= _LONGEST_WORD)
     if not kept:
         raise ValueError('no word occurs %d times in the %d texts, so there '
@@ -92,42 +80,33 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
                  % (len(frequent) - len(kept), _LONGEST_WORD))
     log.info('Learning vectors of %d words from %d texts of %d words, in %d '
              'epochs' % (len(kept), len(texts), sum(counts.values()), epochs))
-    pieces = _Pieces(texts, epochs)
+    pieces = [words[start:start + _PIECE] for words in texts
+              for start in range(0, len(words), _PIECE)]
     model = _word2vec()(
         vector_size=dim, sg=1, window=8, negative=5, sample=1e-3, alpha=0.05,
-        min_count=min_count, seed=1,
-        workers=workers.processors() if processes is None else processes)
-    model.build_vocab_from_freq(
-        collections.OrderedDict((word, -n) for n, word in kept),
-        corpus_count=len(pieces))
-    with files.atomic_write(path) as f:  # opened first: it may be refused
-        with pieces.progress:
-            model.train(pieces, total_examples=len(pieces), epochs=epochs)
-        f.write(('%d %d\n' % (len(kept), dim)).encode('ascii'))
+        min_count=min_count, seed=1, workers=processes or joblib.cpu_count())
+    model.build_vocab_from_freq({word: -n for n, word in kept},
+                                corpus_count=len(pieces))
+    # The file is opened first, since this may fail.
+    with storage.atomic_write(path) as f, tqdm(
+            desc='learning', total=epochs * len(pieces), unit=' texts',
+            disable=None) as progress:
+        model.train(_Counted(pieces, progress), total_examples=len(pieces),
+                    epochs=epochs)
+        f.write(b'%d %d\n' % (len(kept), dim))
         for word, vector in zip(model.wv.index_to_key, model.wv.vectors):
-            f.write((u'%s %s\n' % (word, u' '.join(
-                u'%.6g' % number for number in vector.tolist()))).encode(
-                    'utf-8'))
+            f.write(('%s %s\n' % (word, ' '.join(
+                '%.6g' % number for number in vector.tolist()))).encode())
     log.info('Wrote %s' % path)
 
 
-class _Pieces(object):
-    """Texts to go through several times, in pieces that gensim reads whole.
+class _Counted:
+    """Texts to go through several times, counted by a progress bar."""
 
-    `progress` is a bar on the terminal.
-    """
-
-    def __init__(self, texts, epochs):
-        from tqdm import tqdm  # not needed to read data
-        self.texts = texts
-        self.progress = tqdm(desc='learning', total=epochs * len(self),
-                             unit=' texts', disable=None)
-
-    def __len__(self):
-        return sum(len(range(0, len(words), _PIECE)) for words in self.texts)
+    def __init__(self, texts, progress):
+        self.texts, self.progress = texts, progress
 
     def __iter__(self):
         for words in self.texts:
-            for start in range(0, len(words), _PIECE):
-                self.progress.update()
-                yield words[start:start + _PIECE]
+            yield words
+            self.progress.update()

@@ -1,30 +1,25 @@
-"""Read texts from folders and archives that cannot be trusted.
+"""Go through the files of folders and of tar and zip archives.
 
-Nothing in a file is ever run, and nothing is extracted. Memory stays in
-proportion to the file's size or below a limit, and every error names the file.
+Nothing in a file is ever run, nothing is extracted, and every error names the
+file.
 """
-from __future__ import absolute_import, division, print_function
-
 import codecs
-import collections
 import contextlib
 import errno
 import functools
-import io
 import os
 import stat
 import tarfile
 import zipfile
 
-from lstm_support.storage import files
 from lstm_support.terminal import log, one_line
 
 
-class Notes(object):
+class Notes:
     """Counts what was left out or is odd, with one example of each kind."""
 
     def __init__(self):
-        self.kinds = collections.OrderedDict()
+        self.kinds = {}
         self.read = set()  # real paths of the files that were read
 
     def add(self, kind, example):
@@ -39,10 +34,9 @@ class Notes(object):
 
 
 @contextlib.contextmanager
-def noted(source):
-    """Yield :class:`Notes` on the reading of a corpus; print them at the end.
-    """
-    log.info('Reading %s' % source)
+def noted(path):
+    """Yield Notes on the reading of a corpus, and print them at the end."""
+    log.info('Reading %s' % path)
     notes = Notes()
     try:
         yield notes
@@ -57,7 +51,6 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8'), (codecs.BOM_UTF32_LE, 'utf-32-le'),
           (codecs.BOM_UTF32_BE, 'utf-32-be'),
           (codecs.BOM_UTF16_LE, 'utf-16-le'),
           (codecs.BOM_UTF16_BE, 'utf-16-be')]
-
 
 # First bytes of files that are not text: kind of file, remedy.
 _NO_TEXT = [(b'PK\x03\x04', 'a zip archive', 'unpack it'),
@@ -97,72 +90,147 @@ def decode_text(data, name, marked=True):
         If the text has another encoding. The message has a command that
         converts it.
     """
-    encoding, length = 'utf-8', 0
-    for mark, other in _MARKS if marked else _MARKS[:1]:
-        if data.startswith(mark):
-            encoding, length = other, len(mark)
-            break
+    mark, encoding = next(((mark, encoding) for mark, encoding in
+                           (_MARKS if marked else _MARKS[:1])
+                           if data.startswith(mark)), (b'', 'utf-8'))
     try:
-        text = data[length:].decode(encoding)
+        text = data[len(mark):].decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(
             '%s is not %s text (byte %d); convert it first: iconv -f '
             'WINDOWS-1252 -t UTF-8 FILE > NEW, with its actual encoding'
-            % (name, encoding.upper(), error.start + length))
-    if not length and 4 * data.count(b'\0') > len(data):
+            % (name, encoding.upper(), error.start + len(mark)))
+    if not mark and 4 * data.count(b'\0') > len(data):
         raise ValueError('%s is not UTF-8 text but UTF-16, it seems; convert '
                          'it first: iconv -f UTF-16LE -t UTF-8 FILE > NEW'
                          % name)
     return text
 
 
-# ---- Folders and archives ---------------------------------------------------
+# ---- Errors -----------------------------------------------------------------
 
-def walk(source, notes):
-    """Go through the files of a folder, or of an untrusted tar or zip archive.
+@contextlib.contextmanager
+def readable(path):
+    """Turn any error of reading into an IOError that says what to do."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything
+        raise _failure(path, error)
+
+
+def _failure(path, error):
+    path, number = getattr(error, 'filename', None) or path, getattr(
+        error, 'errno', None)
+    if number in (errno.EACCES, errno.EPERM):
+        return IOError('permission denied: %s cannot be read; change its '
+                       'mode, or run this as its owner' % path)
+    if number in (errno.ENOENT, errno.ELOOP):
+        return IOError('%s cannot be read: it is a link to nothing, or was '
+                       'removed' % path)
+    return IOError('%s cannot be read to its end (%s); it is damaged or '
+                   'incomplete, get it again' % (path, one_line(str(
+                       getattr(error, 'strerror', None) or error))))
+
+
+# ---- Folders ----------------------------------------------------------------
+
+def walk(path, notes):
+    """Go through the files of a folder, or of an untrusted archive.
 
     Parameters
     ----------
-    source : str
-        Path of a folder or an archive, compressed or not. The archive is read
-        in place: nothing is extracted.
+    path : str
+        A folder, or a tar or zip archive, compressed or not. The archive is
+        read in place.
     notes : Notes
         Counts what is left out: hidden files, and links that go in circles.
 
     Yields
     ------
     name : str
-        Path within `source`, with '/' between folders.
+        Path within the folder or archive, with '/' between folders.
     read : function
-        ``read()`` returns the bytes of the file. Call it before the walk is
-        over, and for wanted files only: an archive is read in order.
+        ``read()`` returns the bytes of the file. Call it before the next file
+        comes, and for wanted files only: an archive is read in order.
 
     Raises
     ------
     IOError
-        If `source` does not exist, is neither a folder nor an archive, or
+        If `path` does not exist, is neither a folder nor an archive, or
         cannot be read to its end. `read` raises this, too.
     ValueError
-        If a member of the archive is not a regular file, has a path outside
-        the archive, or is too large.
+        If a member of the archive is not a regular file, or has a path
+        outside of the archive.
     """
-    if os.path.isdir(source):
-        return _walk_folder(source, notes)
-    if not os.path.exists(source):
-        raise IOError('%s does not exist; name a folder, an archive or a table'
-                      % source)
-    if not os.path.isfile(source):
-        raise IOError('%s is not a regular file; name a folder, an archive '
-                      'or a table' % source)
-    with _readable(source):
-        with io.open(source, 'rb') as f:
-            is_zip = f.read(2) == b'PK'
-    return _visible((_walk_zip if is_zip else _walk_tar)(source), notes)
+    if os.path.isdir(path):
+        return _walk_folder(path, notes)
+    for check, words in ((os.path.exists, 'does not exist'),
+                         (os.path.isfile, 'is not a regular file')):
+        if not check(path):
+            raise IOError('%s %s; name a folder, an archive or a table'
+                          % (path, words))
+    with readable(path), open(path, 'rb') as f:
+        is_zip = f.read(2) == b'PK'
+    return _visible((_walk_zip if is_zip else _walk_tar)(path), notes)
 
 
 def _is_hidden(name):
     return name.startswith('.') or name == '__MACOSX'
 
+
+def _walk_folder(top, notes):
+    """Yield the names of files and their readers, see :func:`walk`."""
+    def fail(error):
+        raise _failure(top, error)
+
+    # Real paths of a folder and of those above it: a link to one is a circle.
+    chains = {top: frozenset([os.path.realpath(top)])}
+    for folder, folders, names in os.walk(top, onerror=fail,
+                                          followlinks=True):
+        chain = chains.pop(folder)
+        folders.sort()  # so that the notes are always the same
+        if not folders and not names:
+            notes.add('Left out: empty folders', _relative(folder, top))
+        for name in list(folders):
+            path = os.path.join(folder, name)
+            real = os.path.realpath(path)
+            if _is_hidden(name):
+                notes.add('Left out: hidden folders', _relative(path, top))
+                folders.remove(name)
+            elif real in chain:
+                notes.add('Left out: links to a folder above them',
+                          _relative(path, top))
+                folders.remove(name)
+            else:
+                chains[path] = chain | {real}
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if _is_hidden(name):
+                notes.add('Left out: hidden files', _relative(path, top))
+            else:
+                yield _relative(path, top), functools.partial(
+                    _read_file, path, _relative(path, top), notes)
+
+
+def _relative(path, top):
+    return os.path.relpath(path, top).replace(os.sep, '/')
+
+
+def _read_file(path, name, notes):
+    with readable(path):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError('it is not a regular file')
+        real = os.path.realpath(path)
+        if real in notes.read:
+            notes.add('Files that are read twice, through links', name)
+        notes.read.add(real)
+        with open(path, 'rb') as f:
+            return f.read()
+
+
+# ---- Archives ---------------------------------------------------------------
 
 def _visible(members, notes):
     """Leave out hidden members, which macOS and editors make."""
@@ -174,96 +242,26 @@ def _visible(members, notes):
             yield '/'.join(parts), read
 
 
-def _damage(source, error):
-    return IOError('%s cannot be read to its end (%s); it is damaged or '
-                   'incomplete, get it again'
-                   % (source, one_line(str(error))))
+def _refuse(path, name, fault):
+    raise ValueError('%s: %s %s; do not trust this archive'
+                     % (path, one_line(name), fault))
 
 
-@contextlib.contextmanager
-def _readable(source):
-    """Turn any error of reading into an IOError."""
-    try:
-        yield
-    except (IOError, OSError) as error:
-        raise _failure(source, error)
-    except Exception as error:  # a damaged archive can raise anything
-        raise _damage(source, error)
-
-
-def _failure(source, error):
-    """Return the error to raise when the system cannot read a file."""
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return IOError('permission denied: %s cannot be read; change its '
-                       'mode, or run this as its owner'
-                       % (error.filename or source))
-    if error.errno in (errno.ENOENT, errno.ELOOP):
-        return IOError('%s cannot be read: it is a link to nothing, or was '
-                       'removed' % (error.filename or source))
-    return _damage(error.filename or source, error.strerror or error)
-
-
-def _walk_folder(source, notes):
-    def fail(error):
-        raise _failure(source, error)
-
-    # Real paths of a folder and of those above it: a link to one is a circle.
-    chains = {source: frozenset([os.path.realpath(source)])}
-    for folder, folders, names in os.walk(source, onerror=fail,
-                                          followlinks=True):
-        chain = chains.pop(folder)
-        folders.sort()  # so that the notes are always the same
-        if not folders and not names:
-            notes.add('Left out: empty folders', _relative(folder, source))
-        for name in list(folders):
-            path = os.path.join(folder, name)
-            real = os.path.realpath(path)
-            if _is_hidden(name):
-                notes.add('Left out: hidden folders',
-                          _relative(path, source))
-                folders.remove(name)
-            elif real in chain:
-                notes.add('Left out: links to a folder above them',
-                          _relative(path, source))
-                folders.remove(name)
-            else:
-                chains[path] = chain | {real}
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            if _is_hidden(name):
-                notes.add('Left out: hidden files', _relative(path, source))
-            else:
-                yield _relative(path, source), functools.partial(
-                    _read_file, path, _relative(path, source), notes)
-
-
-def _relative(path, source):
-    return os.path.relpath(path, source).replace(os.sep, '/')
-
-
-def _read_file(path, name, notes):
-    with _readable(path):
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError('it is not a regular file')
-        real = os.path.realpath(path)
-        if real in notes.read:
-            notes.add('Files that are read twice, through links', name)
-        notes.read.add(real)
-        with io.open(path, 'rb') as f:
-            return f.read()
+def _check_name(path, name):
+    if name.startswith('/') or '..' in name.split('/'):
+        _refuse(path, name, "is not inside the archive's own folder")
 
 
 def _walk_zip(path):
-    with _readable(path):
+    with readable(path):
         archive = zipfile.ZipFile(path)
-    with contextlib.closing(archive):
+    with archive:
         names = set()
         for member in archive.infolist():
             name = member.filename
             _check_name(path, name)
             if name in names:
-                raise ValueError('%s: %s appears twice; do not trust this '
-                                 'archive' % (path, one_line(name)))
+                _refuse(path, name, 'appears twice')
             names.add(name)
             if not name.endswith('/'):
                 yield name, functools.partial(_read_zipped, path, archive,
@@ -272,118 +270,50 @@ def _walk_zip(path):
 
 def _read_zipped(path, archive, member):
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise ValueError('%s: %s is a link, not a regular file; do not trust '
-                         'this archive' % (path, one_line(member.filename)))
+        _refuse(path, member.filename, 'is a link, not a regular file')
     if member.flag_bits & 1:
         raise ValueError('%s: %s is encrypted; unpack it first, and name the '
                          'folder' % (path, one_line(member.filename)))
-    _check_size(path, member.filename, member.file_size)
-    with _readable(path):
-        with contextlib.closing(archive.open(member)) as f:
-            data = f.read(member.file_size)
-            if f.read(1) or len(data) < member.file_size:
-                raise EOFError('%s does not have its declared size'
-                               % member.filename)
-            return data
-
-
-def _check_name(path, name):
-    if name.startswith('/') or '..' in name.split('/'):
-        raise ValueError('%s: %s is not inside the archive\'s own folder; do '
-                         'not trust this archive' % (path, one_line(name)))
-
-
-def _check_size(path, name, size):
-    if size > files.MAX_BYTES:
-        raise ValueError('%s: %s has %d bytes; raise MAX_BYTES in '
-                         'lstm_support/storage/files.py if you trust it'
-                         % (path, one_line(name), size))
-
-
-class _CappedFile(object):
-    """A file that refuses to read a header that would fill the memory.
-
-    The limit is low, since the time that tarfile takes grows with the square
-    of a header's size. The data of members is read from `uncapped`.
-    """
-
-    limit = 8192
-
-    def __init__(self, f):
-        self.uncapped = f
-
-    def __getattr__(self, name):
-        return getattr(self.uncapped, name)
-
-    def read(self, size=-1):
-        if not 0 <= size <= self.limit:
-            raise tarfile.ReadError('it declares an entry of %d bytes' % size)
-        return self.uncapped.read(size)
-
-
-class _CappedTar(tarfile.TarFile):
-    """A tar archive whose headers cannot fill the memory."""
-
-    def __init__(self, name=None, mode='r', fileobj=None, **kwargs):
-        tarfile.TarFile.__init__(
-            self, name, mode, _CappedFile(fileobj or io.open(name, 'rb')),
-            **kwargs)
+    with readable(path):
+        data = archive.read(member)
+        if len(data) < member.file_size:
+            raise EOFError('%s is cut short' % member.filename)
+        return data
 
 
 def _walk_tar(path):
-    try:
-        archive = _CappedTar.open(path)
-    except tarfile.ReadError:
+    archive = None
+    with readable(path), contextlib.suppress(tarfile.ReadError):
+        archive = tarfile.open(path)
+    if archive is None:
         raise IOError('%s is neither a folder nor a tar or zip archive, nor a '
                       'table named .csv, .tsv or .jsonl' % path)
-    except Exception as error:
-        raise _damage(path, error)
-    with contextlib.closing(archive.fileobj):
+    with archive:
         while True:
-            with _readable(path):
+            with readable(path):
                 member = archive.next()
-            archive.members = []  # a list of millions would fill the memory
             if member is None:
                 break
-            _check_member(path, member)
-            if not member.isdir():
-                yield member.name, functools.partial(_read_member, path,
-                                                     archive, member)
-        with _readable(path):
+            _check_name(path, member.name)
+            if member.isdir():
+                continue
+            if not member.isfile() or member.issparse():
+                _refuse(path, member.name,
+                        'is a link or a device, not a regular file')
+            yield member.name, functools.partial(_read_member, path, archive,
+                                                 member)
+        with readable(path):
             _check_end(archive)
 
 
-def _check_member(path, member):
-    """Raise a ValueError for a member that no honest archive has."""
-    _check_name(path, member.name)
-    if member.isdir():
-        return
-    if not member.isfile() or member.issparse():
-        raise ValueError('%s: %s is a link or a device, not a regular file; '
-                         'do not trust this archive'
-                         % (path, one_line(member.name)))
-    if member.offset + member.size > 16 * files.MAX_BYTES:
-        raise ValueError('%s: %s lies beyond %d bytes; raise MAX_BYTES in '
-                         'lstm_support/storage/files.py if you trust it'
-                         % (path, one_line(member.name),
-                            16 * files.MAX_BYTES))
-
-
 def _read_member(path, archive, member):
-    _check_size(path, member.name, member.size)
-    with _readable(path):
-        f = archive.fileobj.uncapped
-        f.seek(member.offset_data)
-        data = f.read(member.size)
-        if len(data) < member.size:
-            raise EOFError('%s is cut short' % member.name)
-        return data
+    with readable(path):
+        return archive.extractfile(member).read()
 
 
 def _check_end(archive):
     """Read to the end of the file, where a checksum may be."""
-    f = archive.fileobj
-    if f.tell() < archive.offset + tarfile.BLOCKSIZE:
+    if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
         raise EOFError('its end is missing')
-    while f.tell() < 16 * files.MAX_BYTES and f.read(f.limit):
+    while archive.fileobj.read(2 ** 20):
         pass

@@ -1,10 +1,7 @@
 """Read tables of texts: CSV, TSV and JSON Lines, which may be gzipped.
 
-Memory stays in proportion to the file's size, which has a limit, and every
-error names the file and the row.
+Every error names the file and the row.
 """
-from __future__ import absolute_import, division, print_function
-
 import collections
 import csv
 import gzip
@@ -12,14 +9,12 @@ import io
 import json
 import re
 
-import six
-
-from lstm_support.corpora import sources as corpus
-from lstm_support.storage import files
+from lstm_support import storage
+from lstm_support.corpora import sources
 from lstm_support.terminal import one_line
 
-# A row: its text, and its label, split and group if the table has them, else
-# None.
+# A row: its text and label, and its split and group if the table has them,
+# else None.
 Row = collections.namedtuple('Row', 'text label split group')
 
 _NAME = re.compile(r'\.(csv|tsv|tab|jsonl|ndjson|json)(\.gz)?$', re.I)
@@ -38,27 +33,56 @@ def is_table(path):
     return bool(_NAME.search(path))
 
 
-def read(path, data=None, text=None, label=None, notes=None,
-         with_labels=True, shown=None, group=None):
-    """Read the rows of a table.
+def read_file(path):
+    """Return the bytes of a file."""
+    storage.check_readable(path, 'table')
+    with sources.readable(path), open(path, 'rb') as f:
+        return f.read()
+
+
+def read_texts(path, column=None):
+    """Read the texts of a table; an empty one where a row has none.
 
     Parameters
     ----------
     path : str
-        Name of the file; its extension gives the format.
-    data : bytes, optional
-        Contents of the file; by default it is read.
-    text, label : str, optional
-        Names of the columns; by default the usual names.
-    notes : corpus.Notes, optional
+    column : str, optional
+        Name of the column of texts; by default one of the usual names.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    IOError, ValueError
+        If the file cannot be read, is damaged or not UTF-8, or lacks the
+        column.
+    """
+    with storage.bounded_memory(path):
+        columns, rows = _rows(path, read_file(path))
+        column = _find(path, columns, column, _TEXTS)
+        label = _find(path, columns, None, _LABELS)
+        if column is None and label and len(columns) == 2:
+            column = next((name for name in columns if name != label), None)
+        _check_columns(path, columns, {'--text': column})
+        return [_text('%s: line %d' % (path, number), row.get(column)) or ''
+                for number, row in rows]
+
+
+def read(name, data, source, notes):
+    """Read the rows of a table that have a text and a label.
+
+    Parameters
+    ----------
+    name : str
+        The file in errors; its extension gives the format.
+    data : bytes
+        The contents of the file.
+    source : Source
+        Has the names of the columns; by default they are the usual ones.
+    notes : Notes
         Counts rows without a text or a label, which are left out.
-    with_labels : bool, optional
-        Whether labels are needed. Otherwise no row is left out, and a missing
-        text is empty.
-    shown : str, optional
-        Name of the file in errors; by default `path`.
-    group : str, optional
-        Name of the column of groups; by default ``group``, if there is one.
 
     Returns
     -------
@@ -66,60 +90,139 @@ def read(path, data=None, text=None, label=None, notes=None,
 
     Raises
     ------
-    IOError
-        If the file cannot be read.
     ValueError
-        If it is damaged, is larger than ``files.MAX_BYTES``, or lacks a
-        column. Also if it is not UTF-8 and has no byte order mark. Also if
-        labels are needed, and no row has both a text and a label.
+        If the file is damaged or not UTF-8, or lacks a column. Also if no row
+        has both a text and a label.
     """
-    form, gzipped = _NAME.search(path).groups()
-    notes = corpus.Notes() if notes is None else notes
-    shown = shown or path
-    if data is None:
-        data = files.read_bytes(path, gzipped)
-    elif gzipped:
-        data = files.read_all(shown, gzip.GzipFile(fileobj=io.BytesIO(data)))
-    corpus.check_text(data, shown)
-    content = corpus.decode_text(data, shown)
-    rows = (_json_rows if 'js' in form.lower() else _csv_rows)(
-        shown, content, form.lower())
-    columns, table = next(rows), []
-    text, label, split, group = _columns(shown, columns, text, label, group,
-                                         with_labels)
+    columns, rows = _rows(name, data)
+    text, label, group = _labelled_columns(name, columns, source)
+    split = _find(name, columns, None, _SPLITS)
+    table = []
     for number, values in rows:
-        place = '%s: line %d' % (shown, number)
-        content = _text(place, values.get(text))
-        if not with_labels:  # then each row counts
-            table.append(Row(content or u'', None, None, None))
-            continue
-        row = Row(content, _label(place, values.get(label)),
+        place = '%s: line %d' % (name, number)
+        row = Row(_text(place, values.get(text)),
+                  _label(place, values.get(label)),
                   _label(place, values.get(split)),
                   _value(place, values.get(group), 'group'))
-        if not row.text:
+        if row.text is None:
             notes.add('Left out: rows without a text', place)
         elif row.label is None:
             notes.add('Left out: rows without a label', place)
         else:
             table.append(row)
-    if with_labels and not table:
-        raise ValueError('%s has no row with a text and a label' % shown)
+    if not table:
+        raise ValueError('%s has no row with a text and a label' % name)
     return table
 
 
+# ---- Columns ----------------------------------------------------------------
+
+def _find(name, columns, wanted, usual):
+    """Return the wanted column, else the first with a usual name, or None."""
+    if wanted is None:
+        names = {re.sub(r'[\W_]', '', column.lower()): column
+                 for column in reversed(columns)}
+        return next((names[each] for each in usual if each in names), None)
+    if wanted not in columns:
+        raise ValueError('%s has no column %s; it has %s'
+                         % (name, wanted, _listed(columns)))
+    return wanted
+
+
+def _labelled_columns(name, columns, source):
+    """Return the names of the columns of texts, labels and groups."""
+    text = _find(name, columns, source.text, _TEXTS)
+    label = _find(name, columns, source.label, _LABELS)
+    others = [column for column in columns if column not in (text, label)]
+    if len(columns) == 2 and len(others) == 1:  # the other column follows
+        text, label = text or others[0], label or others[0]
+    if source.group is not None and source.group in (text, label):
+        raise ValueError('%s: the column %s has the texts or the labels; name '
+                         'another with --group'
+                         % (name, one_line(source.group, 40)))
+    group = _find(name, columns, source.group, _GROUPS)
+    if group in (text, label):
+        group = None
+    _check_columns(name, columns, {'--text': text, '--label': label,
+                                   '--group': group}, optional=['--group'])
+    return text, label, group
+
+
+def _check_columns(name, columns, chosen, optional=()):
+    """Raise a ValueError if a chosen column is missing, or there are two.
+
+    `chosen` are the options of the command line, and their columns or None.
+    """
+    for column in chosen.values():
+        if columns.count(column) > 1:
+            raise ValueError('%s has several columns %s; rename all but one'
+                             % (name, one_line(column, 40)))
+    missing = ['%s COLUMN' % option for option, column in chosen.items()
+               if column is None and option not in optional]
+    if missing:
+        raise ValueError(
+            '%s has the columns %s; name those to use with %s (a table needs '
+            'a first row with names)'
+            % (name, _listed(columns), ' and '.join(missing)))
+
+
+def _listed(columns):
+    return ', '.join(one_line(column, 40) for column in columns[:20])
+
+
+# ---- Formats ----------------------------------------------------------------
+
+def _rows(name, data):
+    """Return the columns of a table, and its rows as (line, {column: value}).
+    """
+    form, gzipped = _NAME.search(name).groups()
+    if gzipped:
+        with sources.readable(name):
+            data = gzip.decompress(data)
+    sources.check_text(data, name)
+    content = sources.decode_text(data, name)
+    if 'js' in form.lower():
+        return _json_rows(name, content, form.lower() == 'json')
+    rows = _csv_rows(name, content, form.lower() in ('tsv', 'tab'))
+    return next(rows), rows
+
+
+def _csv_rows(name, content, has_tabs):
+    """Yield the names of the columns, then (line, {column: field})."""
+    csv.field_size_limit(2 ** 31 - 1)
+    start = content.lstrip('\r\n').split('\n', 1)[0]
+    delimiter = '\t' if has_tabs else max(',;\t|', key=start.count)
+    reader = _csv_reader(content, delimiter, **_quoting(content, delimiter))
+    columns = None
+    try:
+        for fields in reader:
+            if not any(fields) and (columns is None
+                                    or len(fields) != len(columns)):
+                continue  # a blank line
+            if columns is None:
+                columns = [field.strip() for field in fields]
+                yield columns
+            elif len(fields) != len(columns):
+                raise ValueError('it has %d fields, and the first row has %d'
+                                 % (len(fields), len(columns)))
+            else:
+                yield reader.line_num, dict(zip(columns, fields))
+    except (csv.Error, ValueError) as error:
+        raise ValueError('%s: the row that ends at line %d is damaged: %s'
+                         % (name, reader.line_num, error))
+    if columns is None:
+        raise ValueError('%s is empty' % name)
+
+
 def _csv_reader(content, delimiter, **form):
-    if six.PY2:  # where the csv module reads bytes
-        lines = (line.encode('utf-8') for line in
-                 io.StringIO(content, newline=''))
-    else:
-        lines = io.StringIO(content, newline='')
-    return csv.reader(lines, delimiter=delimiter, strict=True, **form)
+    return csv.reader(io.StringIO(content, newline=''), delimiter=delimiter,
+                      strict=True, **form)
 
 
 def _quoting(content, delimiter):
     """Return the csv module's options for the quotation marks of a table."""
     form = {}
-    if content.count(u'\\"') > content.count(u'""'):  # not doubled
+    if content.count('\\"') > content.count('""'):  # not doubled
         form = {'doublequote': False, 'escapechar': '\\'}
     # In files with tabs, quotation marks are often ordinary characters.
     plain = {'quoting': csv.QUOTE_NONE}
@@ -138,71 +241,36 @@ def _is_regular(content, delimiter, form):
     return len(widths - {0}) < 2
 
 
-def _csv_rows(path, content, form):
-    """Yield the names of the columns, then (line, {column: field})."""
-    csv.field_size_limit(2 ** 31 - 1)  # the file has a limit already
-    start = content.lstrip(u'\r\n').split(u'\n', 1)[0]
-    delimiter = '\t' if form in ('tsv', 'tab') else str(
-        max(u',;\t|', key=start.count))
-    reader = _csv_reader(content, delimiter, **_quoting(content, delimiter))
-    columns = None
-    try:
-        for row in reader:
-            fields = [field.decode('utf-8') if six.PY2 else field
-                      for field in row]
-            if not any(fields) and (columns is None
-                                    or len(fields) != len(columns)):
-                continue  # a blank line
-            if columns is None:
-                columns = [field.strip() for field in fields]
-                yield columns
-            elif len(fields) != len(columns):
-                raise ValueError('it has %d fields, and the first row has %d'
-                                 % (len(fields), len(columns)))
-            else:
-                yield reader.line_num, dict(zip(columns, fields))
-    except (csv.Error, ValueError) as error:
-        raise ValueError('%s: the row that ends at line %d is damaged: %s'
-                         % (path, reader.line_num, error))
-    if columns is None:
-        raise ValueError('%s is empty' % path)
-
-
-def _json_rows(path, content, form):
-    """Yield the names of the columns, then (line or item, {key: value})."""
-    if form == 'json' and content.lstrip()[:1] == u'[':
-        rows = enumerate(_parse(path, 1, content, list), 1)
+def _json_rows(name, content, may_be_array):
+    """Return the names of the columns, and (line or item, {key: value})."""
+    if may_be_array and content.lstrip()[:1] == '[':
+        rows = list(enumerate(_parse(name, 1, content, list), 1))
     else:
-        rows = ((n, _parse(path, n, line, dict)) for n, line in
-                enumerate(content.split(u'\n'), 1) if line.strip())
-    rows, columns = list(rows), collections.OrderedDict()
+        rows = [(n, _parse(name, n, line, dict))
+                for n, line in enumerate(content.split('\n'), 1)
+                if line.strip()]
+    columns = {}
     for number, row in rows:
         if not isinstance(row, dict):
-            raise ValueError('%s: item %d is no JSON object' % (path, number))
+            raise ValueError('%s: item %d is no JSON object' % (name, number))
         columns.update(row)  # a row may lack some columns
     if not columns:
-        raise ValueError('%s is empty' % path)
-    yield list(columns)
-    for row in rows:
-        yield row
+        raise ValueError('%s is empty' % name)
+    return list(columns), rows
 
 
-def _parse(path, number, content, kind):
-    """Parse a JSON text, which can need twenty times its size in memory."""
-    if len(content) > files.MAX_BYTES // 8:
-        raise ValueError('%s: line %d has more than %d characters; write one '
-                         'object per line, as JSON Lines'
-                         % (path, number, files.MAX_BYTES // 8))
+def _parse(name, number, content, kind):
+    """Parse a JSON text, or raise a ValueError if it is of another kind."""
     try:
         value = json.loads(content, parse_int=_parse_int)
         if not isinstance(value, kind):
             raise ValueError('no JSON %s' % (
                 'array' if kind is list else 'object'))
         return value
-    except (ValueError, RuntimeError) as error:  # RuntimeError: nested deeply
+    except (ValueError, RecursionError) as error:
         raise ValueError('%s: line %d is not JSON (%s); write one object per '
                          'line, or name the file .json if it is one array'
-                         % (path, number, error))
+                         % (name, number, error))
 
 
 def _parse_int(digits):
@@ -210,56 +278,14 @@ def _parse_int(digits):
     return int(digits) if len(digits) < 20 else float(digits)
 
 
-def _columns(path, columns, text, label, group, with_labels):
-    """Return the names of the columns of texts, labels, splits and groups.
-    """
-    shown = u', '.join(one_line(six.text_type(name), 40)
-                       for name in columns[:20])
-    names = dict((re.sub(r'[\W_]', '', six.text_type(name).lower()), name)
-                 for name in reversed(columns))
-
-    def find(wanted, usual):
-        if wanted is not None:
-            if wanted not in columns:
-                raise ValueError('%s has no column %s; it has %s'
-                                 % (path, wanted, shown))
-            return wanted
-        return next((names[name] for name in usual if name in names), None)
-
-    text, label = find(text, _TEXTS), find(label, _LABELS)
-    others = [name for name in columns if name not in (text, label)]
-    if len(columns) == 2 and len(others) == 1:  # the other column follows
-        text, label = text or others[0], label or others[0]
-    if group is not None and group in (text, label):
-        raise ValueError('%s: the column %s has the texts or the labels; name '
-                         'another with --group' % (
-                             path, one_line(group, 40)))
-    group = find(group, _GROUPS)
-    if group in (text, label) or not with_labels:
-        group = None
-    for name in (text, label, group):
-        if columns.count(name) > 1:
-            raise ValueError('%s has several columns %s; rename all but one'
-                             % (path, one_line(name, 40)))
-    missing = [option for option, column in (('--text', text),
-                                             ('--label', label))
-               if column is None and (with_labels or option == '--text')]
-    if missing:
-        raise ValueError(
-            '%s has the columns %s; name those to use with %s (a table needs '
-            'a first row with names)' % (
-                path, shown, ' and '.join(
-                    '%s COLUMN' % option for option in missing)))
-    return text, label, find(None, _SPLITS), group
-
+# ---- Values -----------------------------------------------------------------
 
 def _text(place, value):
-    if value is None:
-        return None
-    if not isinstance(value, six.text_type):
+    """Return a text, or None if the row has none."""
+    if value is not None and not isinstance(value, str):
         raise ValueError('%s: the text must be a string, not %s'
                          % (place, type(value).__name__))
-    return value if value.strip() else None
+    return value if value and value.strip() else None
 
 
 def _label(place, value):
@@ -283,6 +309,6 @@ def _value(place, value, kind):
     if value is None or value != value:
         return None
     if isinstance(value, bool):
-        value = six.text_type(value).lower()
-    value = one_line(six.text_type(value), None)
+        value = str(value).lower()
+    value = one_line(str(value), None)
     return re.sub(r'^(-?\d+)\.0+$', r'\1', value) or None

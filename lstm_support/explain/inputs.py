@@ -6,7 +6,7 @@ import operator
 import os
 import sys
 
-from lstm_support.corpora import sources, tables
+from lstm_support import corpora
 from lstm_support.storage import as_path
 
 CHUNK = 1024  # lines that are read together
@@ -25,7 +25,7 @@ def read(arguments, paths, column=None):
     column : str, optional
         Name of the column of texts in a table.
     """
-    if column and not any(map(tables.is_table, paths)):
+    if column and not any(map(corpora.is_table, paths)):
         raise ValueError('--text names a column of a table; name the table '
                          'with --file')
     for text in arguments:
@@ -33,7 +33,7 @@ def read(arguments, paths, column=None):
             yield from _file('-', None)
         else:
             # The bytes that the shell passed, whatever the locale is.
-            yield [sources.decode_text(os.fsencode(text),
+            yield [corpora.decode_text(os.fsencode(text),
                                        'the text %r' % text[:60])]
     for path in paths:
         yield from _file(as_path(path), column)
@@ -49,9 +49,8 @@ def _file(path, column):
                            1 if sys.stdin.buffer.isatty() else CHUNK)
     elif os.path.isdir(path):
         raise OSError('%s is a folder; name a file in it' % path)
-    elif tables.is_table(path):
-        rows = tables.read(path, text=column, with_labels=False)
-        yield from _chunks((row.text for row in rows), CHUNK)
+    elif corpora.is_table(path):
+        yield from _chunks(iter(corpora.read_table_texts(path, column)), CHUNK)
     else:
         with open(path, 'rb') as f:
             yield from _chunks(_lines(f, path), CHUNK)
@@ -65,16 +64,16 @@ def _chunks(texts, size):
 def _lines(f, name):
     """Yield the lines of a binary file as text, without line ends."""
     first = f.readline()
-    sources.check_text(first, name)
+    corpora.check_text(first, name)
     if first.startswith(_WIDE):
         # In UTF-16 and UTF-32, byte 10 can be a part of another character.
-        content = sources.decode_text(first + f.read(), name)
+        content = corpora.decode_text(first + f.read(), name)
         for line in io.StringIO(content, newline='\n'):
             yield line.rstrip('\r\n')
         return
     lines = itertools.chain([first] if first else [], f)
     for number, line in enumerate(lines, 1):
-        yield sources.decode_text(line, 'line %d of %s' % (number, name),
+        yield corpora.decode_text(line, 'line %d of %s' % (number, name),
                                   marked=False).rstrip('\r\n')
 
 

@@ -5,7 +5,6 @@ import codecs
 
 import numpy
 
-from lstm_support import text
 from lstm_support.storage import files
 from lstm_support.terminal import log
 
@@ -33,6 +32,7 @@ def load(path, table, dictionary):
     ValueError
         If a line is not a word and D finite numbers, or if no word is known.
     """
+    from lstm_support.text import escaped  # which Python 2.7 cannot import
     filled, exact = set(), set()  # rows
     for number, line in _lines(path):
         line = line[3:] if line.startswith(codecs.BOM_UTF8) else line
@@ -46,7 +46,7 @@ def load(path, table, dictionary):
                              'form of word2vec must be converted to the text '
                              'form' % (number, path))
         lower = word.lower()
-        row = dictionary.get(lower, dictionary.get(text.escaped(lower)))
+        row = dictionary.get(lower, dictionary.get(escaped(lower)))
         if row is None or row >= len(table) or row in exact:
             continue
         if row not in filled or word == lower:

@@ -1,0 +1,324 @@
+"""Labelled texts become a data file: tokenize, number the words, write."""
+import argparse
+import concurrent.futures.process
+import contextlib
+import functools
+import os
+import signal
+import sys
+from multiprocessing import resource_tracker
+
+import numpy
+
+from lstm_support import storage, text
+from lstm_support.corpora import layout, skipgram, sources
+from lstm_support.corpora.reviews import (
+    as_source, check_classes, number_groups, read_reviews, read_texts)
+from lstm_support.splits import SPLIT_NAMES, SPLITS
+from lstm_support.terminal import log
+
+UNKNOWN = 1  # as in imdb.py
+
+
+# ---- Word ids ---------------------------------------------------------------
+
+def tokenized(texts, tokenizer, processes=None):
+    """Yield the words of each text, in order.
+
+    Parameters
+    ----------
+    texts : list of str
+    tokenizer : str
+    processes : int, optional
+        By default one per processor, or this one if the texts are few.
+
+    Raises
+    ------
+    RuntimeError
+        If a process ends before its work is done.
+    """
+    tokenize = functools.partial(text.tokenize, tokenizer=tokenizer)
+    if processes == 1 or processes is None and len(texts) <= 500:
+        yield from map(tokenize, texts)
+        return
+    import joblib  # small data needs none of these
+    from joblib.externals import loky
+    from tqdm import tqdm
+    # A process that starts now never sees Ctrl-C; this one ends all. The
+    # trackers are started before, since they would lift that.
+    for tracker in resource_tracker, loky.backend.resource_tracker:
+        tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        words = joblib.Parallel(processes or joblib.cpu_count(),
+                                return_as='generator', batch_size=50)(
+            map(joblib.delayed(tokenize), texts))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        with contextlib.closing(words):
+            yield from tqdm(words, 'tokenizing', len(texts), unit=' reviews',
+                            disable=None)
+    except concurrent.futures.process.BrokenProcessPool:
+        raise RuntimeError('a process ended before its work was done; the '
+                           'memory may be full')
+
+
+def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
+                   path='the corpus', more_words=()):
+    """Turn labelled reviews into word ids, and build their dictionary.
+
+    Parameters
+    ----------
+    reviews : list of Review
+    processes : int, optional
+        See :func:`tokenized`.
+    tokenizer : str, optional
+        See :func:`lstm_support.text.name`.
+    notes : Notes, optional
+        Counts reviews without words, which are left out, and duplicate
+        reviews.
+    path : str, optional
+        The corpus, for errors.
+    more_words : iterable of str, optional
+        More words for the dictionary, after those of the training reviews.
+
+    Returns
+    -------
+    Corpus
+        The id of a word is 2 plus its rank by training frequency; equally
+        frequent words are sorted. Classes have the numbers 0, 1 and so on.
+
+    Raises
+    ------
+    ValueError
+        If too few reviews have words.
+    """
+    notes = notes or sources.Notes()
+    first_seen, numbered, kept = {}, [], []  # words by order of appearance
+    with contextlib.closing(tokenized(
+            [review.text for review in reviews], tokenizer,
+            processes)) as tokens:
+        for review, words in zip(reviews, tokens):
+            if not words:
+                notes.add('Left out: texts without a word',
+                          'one of %s %s' % review[:2])
+                continue
+            kept.append(review)
+            numbered.append(numpy.array(
+                [first_seen.setdefault(word, len(first_seen))
+                 for word in words], dtype='int32'))
+    check_classes(path, kept)
+    _note_copies(kept, numbered, notes)
+    train = [n for n, review in enumerate(kept) if review.split == 'train']
+    counts = numpy.bincount(numpy.concatenate([numbered[n] for n in train]),
+                            minlength=len(first_seen))
+    ranked = sorted((-counts[n], word)
+                    for word, n in first_seen.items() if counts[n])
+    dictionary = {word: n for n, (_, word) in enumerate(
+        ranked, storage.FIRST_WORD)}
+    for word in more_words:
+        dictionary.setdefault(word, storage.FIRST_WORD + len(dictionary))
+
+    ids = numpy.array([dictionary.get(word, UNKNOWN) for word in first_seen])
+    classes = sorted(set(review.label for review in kept))
+    sets = {split: ([], []) for split in SPLITS}
+    for review, words in zip(kept, numbered):
+        sets[review.split][0].append(ids[words].tolist())
+        sets[review.split][1].append(classes.index(review.label))
+    return storage.Corpus(
+        sets['train'], sets['valid'], sets['test'], dictionary, classes,
+        tokenizer, number_groups([kept[n] for n in train]))
+
+
+def _note_copies(reviews, numbered, notes):
+    """Note reviews that are in two splits, or have two labels."""
+    labels = {}  # words -> class of the training review
+    for review, words in zip(reviews, numbered):
+        if review.split == 'train' and labels.setdefault(
+                words.tobytes(), review.label) != review.label:
+            notes.add('Training reviews that are in two classes, word for '
+                      'word', '%r' % review.text[:40])
+    for review, words in zip(reviews, numbered):
+        if review.split != 'train' and words.tobytes() in labels:
+            notes.add('%s reviews that are training reviews, too, word for '
+                      'word' % SPLIT_NAMES[review.split].capitalize(),
+                      '%r' % review.text[:40])
+
+
+# ---- Writing ----------------------------------------------------------------
+
+def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
+               model=None):
+    """Write the data file of a corpus.
+
+    Prints the number of reviews per split and class, and of texts left out.
+
+    Parameters
+    ----------
+    source : str, path or Source
+        See :func:`read_reviews`.
+    path : str or path, optional
+        The data file to write. It has the same bytes on every run.
+    lang : str, optional
+        Code of the language, see :func:`lstm_support.text.name`.
+    model : str or path, optional
+        A model whose words are added to the dictionary. A training that
+        starts from this model then keeps its embeddings of these words.
+
+    Raises
+    ------
+    IOError
+        If the file exists: it may be the only copy of another corpus.
+    ValueError, IOError
+        As :func:`read_reviews`.
+    """
+    source, path = as_source(source), storage.as_path(path)
+    if not path.endswith('.pkl'):
+        raise ValueError('the data file must be named *.pkl, and %s is not; '
+                         'name another' % path)
+    _check_new(path, 'python imdb.py %s OTHER.pkl' % source.path)
+    tokenizer = text.name(lang)
+    more_words = storage.words_of_model(model, tokenizer) if model else ()
+    with sources.noted(source.path) as notes:
+        corpus = encode_reviews(
+            read_reviews(source, notes), tokenizer=tokenizer, notes=notes,
+            path=source.path, more_words=more_words)
+    _make_folder(path)
+    storage.write_data_file(path, corpus)
+    _report(corpus, model)
+    log.info('Wrote %s' % path)
+
+
+def _check_new(path, command):
+    """Raise an IOError if a file exists."""
+    if os.path.exists(path):
+        raise IOError('%s already exists; remove it, or name another file to '
+                      'write: %s' % (path, command))
+
+
+def _make_folder(path):
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+
+
+def _report(corpus, model):
+    """Print the numbers of reviews, words and groups."""
+    reviews, labels = corpus.train
+    splits = [(split, numpy.bincount(part[1], minlength=len(corpus.classes)))
+              for split, part in zip(SPLITS, corpus) if part[1]]
+    width = max(map(len, ['class'] + corpus.classes))
+    log.info('class'.ljust(width) + ''.join('%8s' % split
+                                            for split, _ in splits))
+    for n, name in enumerate(corpus.classes):
+        log.info(name.ljust(width) + ''.join('%8d' % counts[n]
+                                             for _, counts in splits))
+    if len(reviews) < 200:
+        log.info('Warning: %d training reviews are few; training and '
+                 'validation need some hundreds' % len(reviews))
+    log.info('%d training and %d test reviews; %d words in the training '
+             'reviews, %d of them distinct' % (
+                 len(reviews), len(corpus.test[0]), sum(map(len, reviews)),
+                 len(set().union(*reviews))))
+    if model:
+        n_words = len(corpus.dictionary)
+        log.info('%d words with those of %s; train with --n_words %d to use '
+                 'all' % (n_words, model, n_words + storage.FIRST_WORD))
+    if corpus.groups is not None:
+        log.info('The training reviews belong to %d groups, such as films'
+                 % len(set(corpus.groups)))
+
+
+def write_vectors(source, path, dim=64, lang='en'):
+    """Write word vectors, learned from the texts of :func:`read_texts`.
+
+    Pass the options with which the data file was made: its test reviews are
+    then left out. Reviews that :func:`imdb.load_data` later holds back for
+    validation are included, but not their labels.
+
+    Parameters
+    ----------
+    source : str, path or Source
+        See :func:`read_reviews`.
+    path : str or path
+        The text file to write, for the option ``vectors`` of ``lstm.py``.
+    dim : int, optional
+        Numbers per vector, see :func:`skipgram.train`.
+    lang : str, optional
+        As for :func:`preprocess`.
+
+    Raises
+    ------
+    IOError
+        If the file exists.
+    ImportError
+        If the package gensim is missing.
+    ValueError, IOError
+        As :func:`read_reviews`. Also if no word is frequent enough.
+    """
+    source, path = as_source(source), storage.as_path(path)
+    _check_new(path, 'python imdb.py %s --vectors OTHER.txt' % source.path)
+    skipgram.check(dim)
+    tokenizer = text.name(lang)
+    with sources.noted(source.path) as notes:
+        labelled, unlabelled = read_texts(source, notes)
+    log.info('%d labelled and %s unlabelled training texts' % (
+        len(labelled), len(unlabelled) or 'no'))
+    # Each distinct word is stored once: copies would take a gigabyte.
+    shared = {}
+    with contextlib.closing(tokenized(labelled + unlabelled,
+                                      tokenizer)) as tokens:
+        words = [[shared.setdefault(word, word) for word in review]
+                 for review in tokens]
+    _make_folder(path)
+    skipgram.train(words, path, dim)
+
+
+# ---- The command line -------------------------------------------------------
+
+def main():
+    """Run ``python imdb.py``: write a data file or word vectors."""
+    parser = argparse.ArgumentParser(
+        description='Turn labelled texts into the file that lstm.py trains '
+                    'on. With --vectors, write word vectors instead.')
+    add = parser.add_argument
+    add('source', help='aclImdb_v1.tar.gz; a folder or an archive that holds '
+        'texts as {train,test}/CLASS/*.txt; or a table: .csv, .tsv or .jsonl')
+    add('path', nargs='?',
+        help='the data file to write (default: data/imdb.pkl)')
+    add('--lang', default='en', metavar='CODE',
+        help='language of the texts: %s (default: en)' % ' '.join(
+            text.LANGUAGES))
+    add('--text', metavar='COLUMN', help='column of the texts in a table')
+    add('--label', metavar='COLUMN', help='column of the labels in a table')
+    add('--test_portion', type=float, metavar='SHARE',
+        help='share of each class to set apart for the test, if there is no '
+             'test part (of a table: 0.1)')
+    add('--group', metavar='COLUMN',
+        help='column of the groups in a table, such as films (default: group)')
+    add('--model', metavar='FILE.npz',
+        help='a model to start from: its words get ids, too')
+    add('--vectors', metavar='FILE.txt',
+        help='write word vectors for the option vectors of lstm.py, and no '
+             'data file; they are learned from all training texts, with or '
+             'without a label, by the package gensim')
+    add('--dim', type=int, metavar='N', default=64,
+        help='with --vectors: numbers per vector (default: 64)')
+    args = parser.parse_args()
+    if args.vectors is not None and args.path is not None:
+        parser.error('--vectors writes no data file, so do not name one')
+    if args.vectors is not None and args.model is not None:
+        parser.error('--vectors takes no --model')
+    path = args.vectors or args.path or os.path.join('data', 'imdb.pkl')
+    source = layout.Source(args.source, args.text, args.label, args.group,
+                           args.test_portion)
+    try:
+        if args.vectors is None:
+            preprocess(source, path, args.lang, args.model)
+        else:
+            write_vectors(source, path, args.dim, args.lang)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        log.warning('imdb.py: %s' % error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        log.warning('imdb.py: interrupted; %s was not written' % path)
+        sys.exit(130)  # as shells report SIGINT

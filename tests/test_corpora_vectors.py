@@ -1,0 +1,287 @@
+"""Word vectors from all texts, and the command line of imdb.py."""
+import collections
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import types
+
+import numpy
+import pytest
+
+import imdb
+from conftest import ROOT
+from lstm_support.corpora import Notes, skipgram
+from lstm_support.training import vectors
+from test_corpora_data import write_texts
+from test_corpora_reading import (
+    N, read, text_of, write_corpus, write_films)
+from test_corpora_splits import groups_of
+
+
+UNLABELLED = {'train/unsup/0_0.txt': 'Nobody judged this.',
+              'train/unsup/1_0.txt': 'Nor this one.'}
+
+
+class Model(object):
+    """In place of gensim's Word2Vec: it keeps what it is given."""
+
+    made = []
+
+    def __init__(self, **options):
+        self.options, self.seen = options, []
+        self.made.append(self)
+
+    def build_vocab_from_freq(self, counts, corpus_count):
+        self.counts, self.n = counts, corpus_count
+
+    def train(self, texts, total_examples, epochs):
+        assert total_examples == self.n == len(list(texts))
+        self.seen = [list(texts) for _ in range(epochs)][-1]
+        dim = self.options['vector_size']
+        self.wv = types.SimpleNamespace(
+            index_to_key=list(self.counts), vectors=numpy.linspace(
+                -1, 1, dim * len(self.counts)).reshape(-1, dim))
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """A package gensim that learns nothing; the list of its models."""
+    gensim = types.ModuleType('gensim')
+    gensim.__version__ = '4.0.0'
+    gensim.models = types.SimpleNamespace(Word2Vec=Model)
+    monkeypatch.setitem(sys.modules, 'gensim', gensim)
+    monkeypatch.setattr(Model, 'made', [])
+    return Model.made
+
+
+def test_texts_are_those_of_the_training_part(tmp_path):
+    write_corpus(tmp_path / 'c', **UNLABELLED)
+    write_texts(tmp_path / 'c', {
+        'test/unsup/0_0.txt': 'Test', 'valid/bad/0.txt': 'Valid',
+        'valid/good/0.txt': 'Valid', 'valid/unsup/0_0.txt': 'Valid'})
+    labelled = sorted(text_of(label, k) for label in ('bad', 'good')
+                      for k in range(N))
+    archive = shutil.make_archive(str(tmp_path / 'a'), 'gztar', str(tmp_path),
+                                  'c')
+    for source in (tmp_path / 'c', archive):
+        notes = Notes()
+        texts, unlabelled = imdb.read_texts(source, notes=notes)
+        assert sorted(texts) == labelled
+        assert unlabelled == ['Nobody judged this.', 'Nor this one.']
+        assert [line.partition(', for')[0] for line in notes.lines()] == [
+            'Left out: reviews without a label (unsup): 2']
+        reviews, lines = read(source)
+        assert len(reviews) == 2 * N + 6
+        assert [line.partition(', for')[0] for line in lines] == [
+            'Left out: reviews without a label (unsup): 4']
+    write_texts(tmp_path / 'lines', {
+        'train/a.txt': 'x\ny', 'train/b.txt': 'z', 'test/a.txt': 'x',
+        'test/b.txt': 'z', 'train/unsup.txt': 'one\n\ntwo\n'})
+    assert imdb.read_texts(tmp_path / 'lines') == (
+        ['x', 'y', 'z'], ['one', 'two'])
+
+
+def test_texts_that_are_set_apart_are_left_out(tmp_path):
+    write_films(tmp_path / 'r.csv')
+    reviews = imdb.read_reviews(tmp_path / 'r.csv')
+    texts, unlabelled = imdb.read_texts(tmp_path / 'r.csv')
+    assert unlabelled == [] and 0 < len(texts) < 2 * N
+    assert texts == [review.text for review in reviews
+                     if review.split == 'train']
+
+
+def test_vectors_are_learned_from_all_training_texts(tmp_path, model, capsys):
+    write_corpus(tmp_path / 'c', **dict(
+        UNLABELLED, **{'train/unsup/2_0.txt': 'Rare &amp; "odd" isn\'t\n' * 9,
+                       'test/bad/9.txt': 'Untold ' * 20}))
+    path = tmp_path / 'new' / 'v.txt'
+    imdb.write_vectors(tmp_path / 'c', path, 3)
+    made, = model
+    assert sorted(made.seen) == sorted(
+        [imdb.tokenize(text_of(label, k)) for label in ('bad', 'good')
+         for k in range(N)] + [imdb.tokenize(text) for text in (
+             UNLABELLED['train/unsup/0_0.txt'],
+             UNLABELLED['train/unsup/1_0.txt'],
+             'Rare &amp; "odd" isn\'t\n' * 9)])
+    counts = collections.Counter(itertools.chain(*made.seen))
+    assert made.counts == {word: n for word, n in counts.items() if n >= 5}
+    assert {'&amp;', '&quot;', '&apos;t', 'bad', ':'} <= set(made.counts)
+    assert {key: made.options[key] for key in (
+        'sg', 'window', 'negative', 'min_count', 'alpha', 'sample', 'seed',
+        'vector_size')} == dict(
+            sg=1, window=8, negative=5, min_count=5, alpha=0.05, sample=1e-3,
+            seed=1, vector_size=3)
+    lines = path.read_text().splitlines()
+    assert lines[0] == '%d 3' % len(made.counts)
+    assert [line.split(' ')[0] for line in lines[1:]] == list(made.counts)
+    numbers = [[float(number) for number in line.split(' ')[1:]]
+               for line in lines[1:]]
+    numpy.testing.assert_allclose(numbers, made.wv.vectors, 1e-5)
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == 'Reading %s' % (tmp_path / 'c')
+    assert out[1:] == [
+        '%d labelled and 3 unlabelled training texts' % (2 * N),
+        'Learning vectors of %d words from %d texts of %d words, in 5 epochs'
+        % (len(made.counts), 2 * N + 3, sum(counts.values())),
+        'Wrote %s' % path]
+    # A model of all words finds every vector, by its escaped form, too.
+    dictionary = {word: n for n, word in enumerate(made.counts)}
+    table = numpy.full((len(dictionary), 3), 9.)
+    vectors.load(str(path), table, dictionary)
+    numpy.testing.assert_allclose(table, numbers)
+
+
+def test_an_existing_file_of_vectors_is_not_overwritten(tmp_path, model):
+    write_corpus(tmp_path / 'c')
+    path = tmp_path / 'v.txt'
+    path.write_bytes(b'precious')
+    with pytest.raises(IOError, match='v.txt already exists; remove it, or '
+                                      'name another .* --vectors OTHER.txt'):
+        imdb.write_vectors(tmp_path / 'c', path)
+    assert path.read_bytes() == b'precious' and model == []
+
+
+@pytest.mark.parametrize('dim', [0, -1, 4097, 2.5, True, '64', None])
+def test_an_invalid_dimension_is_refused(tmp_path, model, dim):
+    with pytest.raises(ValueError, match='dim=.*: it must be an integer from '
+                                         '1 to 4096'):
+        imdb.write_vectors(write_corpus(tmp_path / 'c'), tmp_path / 'v', dim)
+    assert os.listdir(str(tmp_path)) == ['c']
+
+
+def test_texts_that_repeat_no_word_have_no_vectors(tmp_path, model):
+    with pytest.raises(ValueError, match='no word occurs 5 times in the 2 '
+                                         'texts'):
+        skipgram.train([['a', 'b', 'c'], ['a']], str(tmp_path / 'v.txt'))
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_long_texts_and_long_words(tmp_path, model, capsys):
+    """gensim reads 10,000 words of a text; a line has 65,536 bytes."""
+    texts = [['w%d' % (n % 50) for n in range(25000)], [], ['x' * 1001] * 9,
+             [u'\u4e00' * 1000] * 9]
+    skipgram.train(texts, str(tmp_path / 'v.txt'), skipgram.MAX_DIM)
+    assert [len(piece) for piece in model[0].seen] == [
+        10000, 10000, 5000, 9, 9]
+    assert sum(model[0].seen, []) == sum(texts, [])
+    assert ('Left out: 1 words of more than 1000 characters\n'
+            ) in capsys.readouterr().out
+    table = numpy.zeros((51, skipgram.MAX_DIM), 'float32')
+    vectors.load(str(tmp_path / 'v.txt'), table, dict(
+        {'w%d' % n: n for n in range(50)}, **{u'\u4e00' * 1000: 50}))
+    assert (table != 0).any(axis=1).all()
+
+
+def test_a_training_that_fails_leaves_no_file(tmp_path, model, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError('out of luck')
+    monkeypatch.setattr(Model, 'train', fail)
+    with pytest.raises(RuntimeError):
+        skipgram.train([['a'] * 9], str(tmp_path / 'v.txt'))
+    assert os.listdir(str(tmp_path)) == []
+    with pytest.raises(IOError, match='the folder does not exist'):
+        skipgram.train([['a'] * 9], str(tmp_path / 'no' / 'v.txt'))
+
+
+CLUSTERS = [['sea', 'boat', 'wave', 'sail'], ['pan', 'oven', 'soup', 'salt']]
+
+
+def words_of_two_worlds(n=400):
+    rng = numpy.random.RandomState(0)
+    return [[CLUSTERS[k % 2][i] for i in rng.randint(0, 4, 12)]
+            for k in range(n)]
+
+
+def test_words_of_like_neighbours_have_like_vectors(tmp_path):
+    pytest.importorskip('gensim')
+    table = {}
+    for name in 'one', 'two':
+        path = tmp_path / name
+        skipgram.train(words_of_two_worlds(), str(path), 8, processes=1,
+                       epochs=20)
+        table[name] = numpy.zeros((8, 8))
+        vectors.load(str(path), table[name], {
+            word: n for n, word in enumerate(sum(CLUSTERS, []))})
+    # One process learns the same numbers each time.
+    assert (tmp_path / 'one').read_bytes() == (tmp_path / 'two').read_bytes()
+    unit = table['one'] / numpy.linalg.norm(table['one'], axis=1)[:, None]
+    cosines = unit.dot(unit.T)
+    assert cosines[:4, :4].min() > cosines[:4, 4:].max() + 0.1
+    assert cosines[4:, 4:].min() > cosines[:4, 4:].max() + 0.1
+
+
+# ---- The command line -------------------------------------------------------
+
+def run(folder, *args, **env):
+    return subprocess.run(
+        [sys.executable, os.path.join(ROOT, 'imdb.py')] + list(args),
+        cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        universal_newlines=True, env=dict(os.environ, **env))
+
+
+def test_command_line_with_a_column_of_groups(tmp_path):
+    write_films(tmp_path / 'r.csv', ('text', 'label', 'film'))
+    done = run(tmp_path, 'r.csv', 'd.pkl', '--group', 'film',
+               '--test_portion', '0.25')
+    assert done.returncode == 0, done.stderr
+    assert ' set apart for it, in whole groups\n' in done.stdout
+    n = len(set(groups_of(tmp_path / 'd.pkl')))
+    assert 1 < n < 8
+    assert ('\nThe training reviews belong to %d groups, such as films\n' % n
+            in done.stdout)
+    done = run(tmp_path, 'r.csv', 'e.pkl', '--group', 'what')
+    assert done.returncode == 1
+    assert done.stderr == ('imdb.py: r.csv has no column what; it has text, '
+                           'label, film\n')
+
+
+def test_command_line_writes_vectors(tmp_path):
+    pytest.importorskip('gensim')
+    write_corpus(tmp_path / 'c', **dict(
+        ('train/unsup/%d_0.txt' % n, ' '.join(words))
+        for n, words in enumerate(words_of_two_worlds(60))))
+    done = run(tmp_path, 'c', '--vectors', 'v.txt', '--dim', '5')
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ''
+    assert done.stdout.splitlines()[:2] == [
+        'Reading c', '28 labelled and 60 unlabelled training texts']
+    assert done.stdout.splitlines()[-1] == 'Wrote v.txt'
+    assert sorted(os.listdir(str(tmp_path))) == ['c', 'v.txt']
+    table = numpy.zeros((8, 5))
+    vectors.load(str(tmp_path / 'v.txt'), table, {
+        word: n for n, word in enumerate(sum(CLUSTERS, []))})
+    assert (table != 0).all()
+    done = run(tmp_path, 'c', '--vectors', 'v.txt')
+    assert done.returncode == 1
+    assert done.stderr.startswith('imdb.py: v.txt already exists; ')
+
+
+@pytest.mark.parametrize('code, words', [
+    ('raise ImportError("no gensim")', 'word vectors need the package gensim, '
+     'which cannot be imported (no gensim): pip install gensim'),
+    ('__version__ = "3.8.3"', 'word vectors need gensim 4, and this is 3.8.3: '
+     'pip install --upgrade gensim')], ids=['missing', 'old'])
+def test_command_line_without_gensim(tmp_path, code, words):
+    write_corpus(tmp_path / 'c')
+    (tmp_path / 'path').mkdir()
+    (tmp_path / 'path' / 'gensim.py').write_text(code)
+    env = {'PYTHONPATH': str(tmp_path / 'path')}
+    done = run(tmp_path, 'c', '--vectors', 'v.txt', **env)
+    assert done.returncode == 1 and done.stdout == ''
+    assert done.stderr == 'imdb.py: %s\n' % words
+    assert sorted(os.listdir(str(tmp_path))) == ['c', 'path']
+    # Data needs none.
+    assert run(tmp_path, 'c', 'd.pkl', **env).returncode == 0
+
+
+def test_command_line_names_one_file_to_write(tmp_path):
+    write_corpus(tmp_path / 'c')
+    done = run(tmp_path, 'c', 'd.pkl', '--vectors', 'v.txt')
+    assert done.returncode == 2
+    assert '--vectors writes no data file, so do not name one' in done.stderr
+    assert os.listdir(str(tmp_path)) == ['c']
+    said = ' '.join(run(tmp_path, '--help').stdout.split())
+    assert 'for the option vectors of lstm.py, and no data file' in said
+    assert 'column of the groups in a table, such as films' in said
