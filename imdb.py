@@ -44,7 +44,7 @@ from lstm_support.terminal import log
 
 PADDING = 0     # word id that pads short reviews; the mask hides it
 UNKNOWN = 1     # word id of every word outside the vocabulary
-FIRST_WORD = storage.FIRST_WORD  # word id of the most frequent word, 2
+FIRST_WORD = 2  # word id of the most frequent word
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

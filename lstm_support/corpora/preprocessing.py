@@ -17,7 +17,7 @@ from lstm_support.corpora.reviews import (
 from lstm_support.splits import SPLIT_NAMES, SPLITS
 from lstm_support.terminal import log
 
-UNKNOWN = 1  # as in imdb.py
+UNKNOWN, FIRST_WORD = 1, 2  # word ids, as in imdb.py
 
 
 # ---- Word ids ---------------------------------------------------------------
@@ -116,9 +116,9 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
     ranked = sorted((-counts[n], word)
                     for word, n in first_seen.items() if counts[n])
     dictionary = {word: n for n, (_, word) in enumerate(
-        ranked, storage.FIRST_WORD)}
+        ranked, FIRST_WORD)}
     for word in more_words:
-        dictionary.setdefault(word, storage.FIRST_WORD + len(dictionary))
+        dictionary.setdefault(word, FIRST_WORD + len(dictionary))
 
     ids = numpy.array([dictionary.get(word, UNKNOWN) for word in first_seen])
     classes = sorted(set(review.label for review in kept))
@@ -222,7 +222,7 @@ def _report(corpus, model):
     if model:
         n_words = len(corpus.dictionary)
         log.info('%d words with those of %s; train with --n_words %d to use '
-                 'all' % (n_words, model, n_words + storage.FIRST_WORD))
+                 'all' % (n_words, model, n_words + FIRST_WORD))
     if corpus.groups is not None:
         log.info('The training reviews belong to %d groups, such as films'
                  % len(set(corpus.groups)))
