@@ -49,12 +49,12 @@ class _Handler(logging.Handler):
     is lost, the work goes on, and standard error says so once.
     """
 
-    lost = None  # the stream to which nothing can be written
+    lost = ()  # the streams to which nothing can be written
 
     def emit(self, record):
         name = 'stderr' if record.levelno >= logging.WARNING else 'stdout'
         stream, text = getattr(sys, name), printable(record.getMessage())
-        if stream is None or stream is self.lost:
+        if stream is None or stream in self.lost:
             return
         try:
             try:
@@ -66,7 +66,7 @@ class _Handler(logging.Handler):
         except RuntimeError:
             pass  # a signal came while this stream was being written
         except Exception as error:  # a user's stream can raise anything
-            self.lost = stream
+            self.lost += (stream,)
             discard(stream)
             if name == 'stdout':
                 log.warning('cannot write output (%s); continuing without it'
