@@ -378,7 +378,7 @@ _EXAMPLES = """examples:
 
 def _parser():
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = terminal.ArgumentParser(
         prog='classify.py', description='Use a saved model.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_EXAMPLES)

@@ -5,6 +5,7 @@ To print less: ``logging.getLogger('lstm_support').setLevel('WARNING')``.
 """
 from __future__ import absolute_import, division, print_function
 
+import argparse
 import logging
 import os
 import re
@@ -62,7 +63,7 @@ class _Handler(logging.Handler):
             except UnicodeEncodeError:
                 stream.write(text.encode('ascii', 'backslashreplace').decode()
                              + '\n')
-            stream.flush()
+            getattr(stream, 'flush', int)()
         except RuntimeError:
             pass  # a signal came while this stream was being written
         except Exception as error:  # a user's stream can raise anything
@@ -78,6 +79,18 @@ if not log.handlers:
     log.addHandler(_Handler())
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Prints help and errors through the log; Python 3.14 has no colours."""
+
+    def __init__(self, *args, **kwargs):
+        super(ArgumentParser, self).__init__(*args, **kwargs)
+        self.color = False
+
+    def _print_message(self, message, file=None):
+        print_ = log.info if file is sys.stdout else log.warning
+        print_(message.rstrip('\n'))
 
 
 def discard(stream):
@@ -115,6 +128,10 @@ def mpi_size_and_rank():
 
 
 def start_script():
-    """Let only the first process of mpiexec print."""
+    """Let Ctrl-C end without a traceback, and only mpiexec's first print."""
+    def hook(kind, value, traceback):
+        if not issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, value, traceback)
+    sys.excepthook = hook
     if mpi_size_and_rank()[1] > 0:
         sys.stdout = sys.stderr = open(os.devnull, 'w')

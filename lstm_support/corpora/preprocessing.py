@@ -1,5 +1,4 @@
 """Labelled texts become a data file: tokenize, number the words, write."""
-import argparse
 import concurrent.futures.process
 import contextlib
 import functools
@@ -15,7 +14,7 @@ from lstm_support.corpora import layout, skipgram, sources
 from lstm_support.corpora.reviews import (
     as_source, check_classes, number_groups, read_reviews, read_texts)
 from lstm_support.splits import SPLIT_NAMES, SPLITS
-from lstm_support.terminal import log
+from lstm_support.terminal import ArgumentParser, log
 
 UNKNOWN, FIRST_WORD = 1, 2  # word ids, as in imdb.py
 
@@ -277,7 +276,7 @@ def write_vectors(source, path, dim=64, lang='en'):
 
 def main():
     """Run ``python imdb.py``: write a data file or word vectors."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         description='Turn labelled texts into the file that lstm.py trains '
                     'on. With --vectors, write word vectors instead.')
     add = parser.add_argument

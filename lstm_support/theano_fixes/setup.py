@@ -28,8 +28,8 @@ class SetupError(ImportError):
 class CompilerError(EnvironmentError):
     """The C++ compiler failed; says so in one sentence."""
 
-    def __str__(self):  # Theano adds more arguments
-        return self.args[0]
+    def __str__(self):  # Theano puts more arguments before it
+        return self.args[-1]
 
 
 def _check_packages():

@@ -19,7 +19,7 @@ import textwrap
 import numpy
 import six
 
-from lstm_support import storage
+from lstm_support import storage, terminal
 
 Option = collections.namedtuple('Option', 'name default values meaning')
 
@@ -261,7 +261,7 @@ def from_command_line(table, values, description, commands):
     """
     _point_to(commands)
     # Python 2 cannot be told to refuse abbreviated names.
-    parser = argparse.ArgumentParser(
+    parser = terminal.ArgumentParser(
         description=description, usage='%(prog)s [--NAME VALUE ...]',
         **({} if six.PY2 else {'allow_abbrev': False}))
     for row in table:

@@ -40,6 +40,7 @@ class Status(object):
             if self.bar is not None:
                 getattr(self.bar, method)(*args, **kwargs)
         except Exception:  # the terminal has closed
+            self.bar.disable = True  # otherwise its end would print, too
             self.bar = None
 
     def show(self, epoch, done, update, cost, best_err):
