@@ -446,56 +446,24 @@ def test_a_training_with_its_log_on_a_full_disk_saves(start, dataset,
 # Memory
 # --------------------------------------------------------------------------
 
-@pytest.fixture
-def numbers(monkeypatch):
-    """The contents of system files, by path; all other files are missing."""
-    said = {}
+def test_free_memory_is_the_least_of_what_limits_it(monkeypatch):
+    files = {}
 
-    def opened(path, *args, **kwargs):
-        if path not in said:
+    def opened(path):
+        if path not in files:
             raise IOError(path)
-        return io.StringIO(said[path])
-
+        return io.StringIO(files[path])
     monkeypatch.setattr(memory.io, 'open', opened)
-    monkeypatch.setattr(memory, 'resource', None)
-    return said
-
-
-GROUP = '/sys/fs/cgroup/'
-
-
-def test_free_memory_is_the_least_of_what_limits_it(numbers):
     assert memory.available() is None
-    numbers['/proc/meminfo'] = (u'MemTotal:  900 kB\nMemAvailable:  500 kB\n'
-                                u'HugePages_Free:  0\n')
-    assert memory.available() == 500 * 1024
-    numbers[GROUP + 'memory.max'] = u'max\n'
-    numbers[GROUP + 'memory.current'] = u'1000\n'
-    assert memory.available() == 500 * 1024
-    numbers[GROUP + 'memory.max'] = u'21000\n'
-    assert memory.available() == 20000
-    numbers[GROUP + 'memory.current'] = u'30000\n'  # over it: nothing free
-    assert memory.available() == 0
-    del numbers[GROUP + 'memory.max'], numbers['/proc/meminfo']
-    numbers[GROUP + 'memory/memory.limit_in_bytes'] = u'7000'
-    numbers[GROUP + 'memory/memory.usage_in_bytes'] = u'3000'
-    assert memory.available() == 4000
-
-
-def test_strange_files_of_the_system_are_passed_over(numbers):
-    for text in (u'', u'nothing', u'MemAvailable: much kB\n', u'a:b:c\n'):
-        numbers['/proc/meminfo'] = text
+    for text in u'', u'nothing', u'MemAvailable: much kB\n', u'a:b:c\n':
+        files['/proc/meminfo'] = text
         assert memory.available() is None
-
-
-def test_a_limit_of_the_address_space_counts():
-    pytest.importorskip('resource')
-    code = ('import resource\nfrom lstm_support.training import memory\n'
-            'before = memory.available()\n'
-            'resource.setrlimit(resource.RLIMIT_AS, (2 ** 31, -1))\n'
-            'print(before, memory.available())')
-    before, after = map(int, run('-c', code)[1].split())
-    assert 2 ** 29 < after < 2 ** 31 and after <= before
+    files['/proc/meminfo'] = u'MemTotal:  900 kB\nMemAvailable:  500 kB\n'
+    for limit, used, free in ((u'max\n', u'1000\n', 500 * 1024),
+                              (u'21000\n', u'1000\n', 20000)):
+        files['/sys/fs/cgroup/memory.max'] = limit
+        files['/sys/fs/cgroup/memory.current'] = used
+        assert memory.available() == free
 
 
 def test_an_update_that_cannot_fit_is_refused_with_its_numbers(monkeypatch):
