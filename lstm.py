@@ -49,11 +49,10 @@ from lstm_support import kernel, training
 from lstm_support.terminal import log
 from lstm_support.training import metrics, options as opt, parallel, rows_of
 # Names that users of this module find here, as in 2014.
-from lstm_support.training import MRG_RandomStreams
-from lstm_support.training.metrics import (  # noqa: F401
-    missing, pred_error, pred_probs)
 from lstm_support.storage import (  # noqa: F401
     load_history, load_options, load_params, load_words, save_model)
+from lstm_support.training import (  # noqa: F401
+    MRG_RandomStreams, missing, pred_error, pred_probs)
 
 SEED = 123
 MAX_WORDS = 2 ** 18  # per minibatch in evaluation, padding included
@@ -102,9 +101,8 @@ def ortho_weight(ndim, rng=numpy.random):
 def param_init_lstm(options, params, prefix='lstm', rng=numpy.random):
     """Add the parameters of an LSTM layer to a dict and return the dict.
 
-    Input weights ``prefix_W`` (D, 4D) and recurrent ones ``prefix_U`` (D, 4D)
-    have four orthogonal blocks side by side: for the input, forget and output
-    gates and for the candidate. ``prefix_b`` (4D,) is 0.
+    Weights ``prefix_W`` and ``prefix_U`` (D, 4D) have four orthogonal blocks
+    side by side: i, f, o and the candidate. ``prefix_b`` (4D,) is 0.
     """
     dim = options['dim_proj']
     for name in 'WU':
@@ -124,16 +122,12 @@ def param_init_bilstm(options, params, prefix='bilstm', rng=numpy.random):
 def n_features(params, options):
     """Return the number of inputs of the classifier, F.
 
-    It is a length in the graph of :func:`encode`, so layers and poolings may
-    have outputs of any width. Theano infers it without computing them.
+    Theano infers it from the graph, so outputs may have any width.
     """
     x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
     with change_flags(fused_lstm=False):
         _, proj = encode(init_tparams(params), options, x, mask)
-    f_width = theano.function(
-        [x, mask], proj.shape[1], mode=theano.Mode('py', 'fast_run'),
-        on_unused_input='ignore')
-    return int(f_width([[0]], numpy_floatX([[1]])))
+    return training.width(proj, x, mask)
 
 
 def init_params(options):
@@ -141,10 +135,8 @@ def init_params(options):
 
     ``Wemb`` (V, D) is uniform in [0, 0.01). The layer has its own, see
     :func:`param_init_lstm`, and so may the pooling. The classifier has ``U``
-    (F, C), 0.01 N(0, 1), and ``b`` (C,), 0.
-
-    `options` has ``n_words``, ``dim_proj``, ``ydim`` and, optionally,
-    ``encoder``, ``pooling`` and ``seed``.
+    (F, C), 0.01 N(0, 1), and ``b`` (C,), 0. Of the options, ``encoder``,
+    ``pooling`` and ``seed`` may be missing.
     """
     rng = numpy.random.RandomState(options.get('seed', SEED))
     dim, encoder = options['dim_proj'], options.get('encoder', 'lstm')
@@ -232,11 +224,10 @@ def lstm_layer(tparams, state_below, options, prefix='lstm', mask=None):
 
 
 def bilstm_layer(tparams, state_below, options, prefix='bilstm', mask=None):
-    """Two LSTM layers; the second reads each review backwards.
+    """Two LSTM layers; the second reads each review backwards: (T, n, 2D).
 
     M. Schuster and K. K. Paliwal, "Bidirectional Recurrent Neural Networks",
-    IEEE Transactions on Signal Processing 45(11), 1997. Arguments are as for
-    :func:`lstm_layer`. The result has shape (T, n, 2D).
+    IEEE Transactions on Signal Processing 45(11), 1997.
     """
     forward = lstm_layer(tparams, state_below, options,
                          _p(prefix, 'forward'), mask)
@@ -263,8 +254,7 @@ def dropout_layer(state_before, use_noise, trng):
 
     N. Srivastava et al., "Dropout", JMLR 15, 2014. Halving keeps the expected
     input of the classifier. `use_noise`, a shared floatX scalar, is 1 in
-    training and 0 otherwise; `trng` is an MRG_RandomStreams. The result has
-    the shape of `state_before`.
+    training and 0 otherwise; `trng` is an MRG_RandomStreams.
     """
     kept = trng.binomial(state_before.shape, p=0.5, n=1,
                          dtype=state_before.dtype)
@@ -274,10 +264,16 @@ def dropout_layer(state_before, use_noise, trng):
 
 class Model(collections.namedtuple(
         'Model', 'use_noise x mask y f_pred_prob f_pred cost')):
-    """The seven values of :func:`build_model`; three more are attributes.
+    """What :func:`build_model` returns: seven values and three attributes.
 
-    They are the outputs h (T, n, D) of the layer, the probabilities prob
-    (n, C), and the weights that ``decay_c`` shrinks.
+    use_noise : shared floatX scalar, 1 for dropout in the cost, else 0
+    x, mask, y : word ids (T, n); 1 for words, else 0 (T, n); labels (n,)
+    f_pred_prob, f_pred : functions of x and mask
+        Probabilities (n, C), and the most probable labels (n,).
+    cost : floatX scalar
+        Mean of -log p[y], in nats; with class weights, of ``-w[y] log p[y]``.
+    h, prob, weights : floatX tensors
+        Outputs of the layer (T, n, D); probabilities; what decay_c shrinks.
     """
 
     h = prob = weights = None
@@ -286,8 +282,7 @@ class Model(collections.namedtuple(
 def encode(tparams, options, x, mask):
     """Return the outputs h (T, n, D) of the layer, and pooled ones (n, F).
 
-    F = D for one direction and one pooling; a second one doubles it. Add
-    layers here; :func:`init_params` adds their parameters.
+    Add layers here, and their parameters in :func:`init_params`.
     """
     encoder = options.get('encoder', 'lstm')
     emb = tparams['Wemb'][x]                                # (T, n, D)
@@ -300,27 +295,9 @@ def encode(tparams, options, x, mask):
 def build_model(tparams, options, mode=None):
     """Build the graph from word ids to class probabilities and cost.
 
-    Parameters
-    ----------
-    tparams : dict of str to shared variable
-        See :func:`init_params`.
-    options : dict
-        ``dim_proj`` and, optionally, ``encoder``, ``pooling``, ``seed``,
-        ``use_dropout`` and ``class_weights``, a list of C numbers w.
-    mode : theano.Mode, optional
-        That of f_pred_prob.
-
-    Returns
-    -------
-    use_noise : shared floatX scalar
-        1 turns dropout on in the cost, 0 off.
-    x, mask, y : int64 matrix (T, n), floatX matrix (T, n), int64 vector (n,)
-        Word ids; 1 for words and 0 for padding; labels.
-    f_pred_prob, f_pred : function
-        Of x and mask: probabilities (n, C), and the most probable labels.
-    cost : floatX scalar
-        Mean negative log likelihood, in nats; with class weights, the mean of
-        ``-w[y] log p[y]``.
+    `tparams` are those of :func:`init_params`, with the same options and,
+    optionally, ``use_dropout`` and ``class_weights``, a list of C numbers w.
+    `mode` is that of f_pred_prob. Returns a :class:`Model`.
     """
     trng = MRG_RandomStreams(options.get('seed', SEED))
     use_noise = theano.shared(numpy_floatX(0.), name='use_noise')
@@ -339,8 +316,7 @@ def build_model(tparams, options, mode=None):
         cost *= tensor.constant(numpy_floatX(options['class_weights']))[y]
     cost = cost.mean()
 
-    # A prediction uses no dropout and draws no random numbers, so that it
-    # changes nothing in a training.
+    # Without dropout and random numbers: it changes nothing in a training.
     f_pred_prob = theano.function(
         [x, mask], prob, name='f_pred_prob', mode=mode,
         givens=[(use_noise, tensor.constant(numpy_floatX(0.)))],
@@ -355,10 +331,7 @@ def build_model(tparams, options, mode=None):
 
 
 def mean_over_words(h, mask):
-    """Average h (T, n, D) over the words of each review: (n, D).
-
-    A review without words has a mean of 0.
-    """
+    """Average h (T, n, D) over the words of each review; without any, 0."""
     floats = theano.config.floatX  # by default, float32 is summed in float64
     n_words = tensor.maximum(mask.sum(axis=0, acc_dtype=floats), 1)
     # A product with ones gives sum(axis=0), ten times faster.
@@ -368,10 +341,9 @@ def mean_over_words(h, mask):
 
 
 def max_over_words(h, mask):
-    """Take the maximum of each unit of h (T, n, D) over the words: (n, D).
+    """Take the maximum of each unit of h (T, n, D); without words, 0.
 
-    A review without words has a maximum of 0. Of equal values the first is
-    taken, so that each maximum belongs to one word.
+    Of equal values the first is taken: each maximum belongs to one word.
     """
     masked = tensor.switch(mask[:, :, None], h, numpy_floatX(-numpy.inf))
     step = tensor.argmax(masked, axis=0)                    # (n, D)
@@ -381,9 +353,8 @@ def max_over_words(h, mask):
 
 
 # Functions that pool the outputs h over the words, for the classifier.
-# To add one: poolings['mine'] = [f], and then train_lstm(pooling='mine'). One
-# with parameters is (initialize, apply), functions like those of a layer;
-# initialize also gets n_units, the width of h.
+# To add one: poolings['mine'] = [f]; or (initialize, apply), like a layer, if
+# it has parameters. Its initialize also gets n_units, the width of h.
 poolings = {'mean': [mean_over_words], 'max': [max_over_words],
             'both': [mean_over_words, max_over_words]}
 
@@ -548,8 +519,8 @@ OPTIONS = [opt.Option(*row) for row in (
     ('n_words', 10000, opt.integer(3), 'words, with padding and unknown'),
     ('optimizer', adadelta, opt.function(optimizers), 'moves the parameters'),
     ('encoder', 'lstm', opt.key(layers, 'lstm.layers'), 'layer over words'),
-    ('saveto', 'lstm_model.npz', opt.path('the path of a .npz file, or None',
-     '.npz'), 'file to save the model to; None: none'),
+    ('saveto', 'lstm_model.npz', opt.path('.npz file', '.npz'),
+     'file to save the model to; None: none'),
     ('validFreq', 370, opt.integer(1, also=(-1, 'once per epoch')),
      'updates between two validations'),
     ('saveFreq', 1110, opt.integer(1, also=(-1, 'once per epoch')),
@@ -562,9 +533,8 @@ OPTIONS = [opt.Option(*row) for row in (
      'lstm.datasets', none=False), 'data set to train on'),
     ('noise_std', 0., opt.number(0), 'no effect, as in 2014'),
     ('use_dropout', True, opt.boolean, "drop half of the classifier's inputs"),
-    ('reload_model', None, opt.path('the path of a .npz file, or None'),
-     'model whose parameters initialize this run; embedding rows are matched '
-     'by word if both have a dictionary'),
+    ('reload_model', None, opt.path('.npz file'), 'model whose parameters '
+     'initialize this run; Wemb by word if both have a dictionary'),
     ('test_size', -1, opt.integer(0, also=(-1, 'all')),
      'test reviews to use, chosen at random; 0: all'),
     ('seed', SEED, opt.integer(1, 2147462578),  # bounds of MRG_RandomStreams
@@ -574,11 +544,10 @@ OPTIONS = [opt.Option(*row) for row in (
      'words become unknown in training'),
     ('clip_c', 0., opt.number(1e-30, 1e30, also=(0, 'no clipping')),
      'maximum L2 norm of the gradient'),
-    ('class_weight', None, opt.choice('balanced', None), 'balanced: weigh a '
-     'review in the cost by N / (C N_k), where N_k of the N training reviews '
-     'have its class'),
-    ('vectors', None, opt.path('the path of a text file, or None'), 'word '
-     'vectors to start from, of GloVe or word2vec'),
+    ('class_weight', None, opt.choice('balanced', None), 'balanced: N / (C '
+     'N_k) weighs the N_k of the N training reviews of a class in the cost'),
+    ('vectors', None, opt.path('text file'), 'word vectors to start from, of '
+     'GloVe or word2vec'),
     ('pooling', 'mean', opt.key(poolings, 'lstm.poolings'), 'what the '
      'classifier sees of the outputs for the words of a review'),
     ('average', 0., opt.number(0, below=1), 'decay of a moving average of the '
@@ -586,26 +555,21 @@ OPTIONS = [opt.Option(*row) for row in (
     ('schedule', 'constant', opt.choice('constant', 'linear'),
      'linear: lrate falls to 0 at the end of max_epochs'),
     ('split', 'group', opt.choice('group', 'random'), 'group: no film appears '
-     'in both training and validation, if films are known; random: as in '
-     '2014'),
+     'in both training and validation, if known; random: as in 2014'),
     ('valid_portion', 0.05, opt.number(above=0, below=1), 'share of the '
      'training reviews to validate on'),
     ('train_eval_size', -1, opt.integer(1, also=(-1, 'all')), 'training '
      'reviews, chosen at random, that a validation evaluates'),
     ('resume', False, opt.boolean, 'continue the training that wrote saveto'))]
 
-# What a training adds to its options. train_lstm ignores them, so that
+# What a training adds to its options, and train_lstm ignores: so
 # train_lstm(**load_options('lstm_model.npz')) trains in the same way again.
-FACTS = ('ydim', 'n_train', 'classes', 'class_weights', 'tokenizer',
-         'fingerprint')
+FACTS = 'ydim n_train classes class_weights tokenizer fingerprint'.split()
 
 
 @opt.takes(OPTIONS, FACTS)
 def train_lstm(options):
-    """Train the model, keep its best parameters and save them.
-
-    Returns the error rates of the best parameters on the training, validation
-    and test reviews.
+    """Train; save the best parameters; return their error rates on all sets.
 
     Parameters
     ----------
@@ -614,27 +578,23 @@ def train_lstm(options):
     Raises
     ------
     TypeError, ValueError, IOError
-        Before training, if an option, the data or a file cannot be used, or
-        if another training saves to the same file.
+        Before training, if an option, the data or a file cannot be used.
     FloatingPointError, MemoryError
-        If the cost or a parameter is not finite; if memory runs out. The best
-        parameters of the validations before are saved first.
+        If a number is not finite; if memory runs out. The best parameters of
+        the validations before are saved first.
     SystemExit
         After Ctrl-C, SIGTERM or SIGHUP, when everything is saved. Its code is
         128 plus the number of the signal.
     """
     if options['resume'] and not options['saveto']:
-        raise ValueError('resume=True needs the saveto of the training to '
-                         'continue')
-    # With mpiexec, all processes train together.
-    return parallel.run(Training, options)
+        raise ValueError('resume=True needs the saveto of a training')
+    return parallel.run(Training, options)  # in all processes of mpiexec
 
 
 class Training(object):
-    """The data, compiled functions and state of a training.
+    """A training; :func:`parallel.run` calls compile, run and finish.
 
-    :func:`parallel.run` calls compile, run and finish. `group` are the
-    processes that train together; without mpiexec, one.
+    `group` are the processes that train together; without mpiexec, one.
     """
 
     def __init__(self, options, group):
@@ -642,9 +602,9 @@ class Training(object):
         # Files have the name of the optimizer, since JSON has no functions.
         self.optimizer = options['optimizer']
         options['optimizer'] = opt.name_of(self.optimizer)
-        log.info('Options: ' + ', '.join('%s=%s' % item
-                                         for item in options.items()))
-        # Shuffles the minibatches. Dropout has random numbers of its own.
+        log.info('Options: ' + ', '.join(
+            '%s=%s' % item for item in options.items()))
+        # Shuffles the minibatches; dropout has random numbers of its own.
         self.rng = numpy.random.RandomState(options['seed'])
         self.load_data()
         # A run is resumed only if these agree with the saved ones.
@@ -665,7 +625,7 @@ class Training(object):
         log.info('Reading the data set')
         options, name = self.options, self.options['dataset']
         load, self.prepare_data = get_dataset(name)
-        # A loader of your own gets those of these options that it has.
+        # Your own loader gets those of these options that it takes.
         self.train, self.valid, self.test = sets = opt.call(
             load, n_words=options['n_words'], maxlen=options['maxlen'],
             valid_portion=options['valid_portion'], split=options['split'],
@@ -720,8 +680,7 @@ class Training(object):
         """Yield x, mask and y of every remaining minibatch."""
         options, state = self.options, self.state
         reviews, labels = self.train
-        lengths = ([len(review) for review in reviews]
-                   if options['pool_lengths'] else None)
+        lengths = list(map(len, reviews)) if options['pool_lengths'] else None
         while state.epoch < options['max_epochs']:
             batches = get_minibatches_idx(
                 len(reviews), options['batch_size'], shuffle=True,
@@ -737,10 +696,7 @@ class Training(object):
             state.next_epoch()
 
     def run(self, stopped):
-        """Update, validate and save until the end, or until `stopped()`.
-
-        Raises a FloatingPointError if a number is not finite.
-        """
+        """Update, validate and save until the end, or until `stopped()`."""
         options, state = self.options, self.state
         valid_freq, save_freq = [
             self.epoch_size if options[name] == -1 else options[name]
@@ -775,11 +731,11 @@ class Training(object):
 
     def rate(self):
         """Return the learning rate of the current update."""
-        lrate, done = self.options['lrate'], self.state.update - 1.
-        if self.options['schedule'] == 'constant':
-            return lrate
-        return lrate * (1. - done / (self.options['max_epochs']
-                                     * self.epoch_size))
+        options, done = self.options, self.state.update - 1.
+        if options['schedule'] == 'constant':
+            return options['lrate']
+        return options['lrate'] * (
+            1. - done / (options['max_epochs'] * self.epoch_size))
 
     def averaged(self):
         """Return the parameters to evaluate and to save, as a dict."""
@@ -790,12 +746,11 @@ class Training(object):
         """Return the error rates on `train` and the other two sets."""
         sets = train, self.valid, self.test
         # Reviews of similar length together, long ones in small minibatches.
-        iterators = [get_minibatches_idx(
-            len(reviews), self.options['valid_batch_size'],
-            lengths=[len(review) for review in reviews], max_words=MAX_WORDS)
-            for reviews, _ in sets]
         errors, self.predicted = metrics.error_rates(
-            self.f_pred, self.prepare_data, sets, iterators)
+            self.f_pred, self.prepare_data, sets, [get_minibatches_idx(
+                len(reviews), self.options['valid_batch_size'],
+                lengths=list(map(len, reviews)), max_words=MAX_WORDS)
+                for reviews, _ in sets])
         return errors
 
     def validate(self):
@@ -822,23 +777,17 @@ class Training(object):
                      'error' % self.stopping.bad_counter)
 
     def finish(self, fault):
-        """Evaluate and save the best parameters; return their error rates.
-
-        `fault` is the error that ended the training, or None.
-        """
+        """Evaluate and save the best parameters after a fault, or None."""
         self.status.close()
         options, state = self.options, self.state
         if fault and state.best_params is None:
             raise training.failure(fault, options, state.update, None)
-        # Save first, since a second signal may end the evaluation. After a
-        # fault, the state has numbers that are not finite.
-        if not fault:
+        if not fault:  # first: a second signal may end the evaluation
             self.saver.save(state, self.averaged())
         state.best_params = state.best_params or self.averaged()
         zipp(state.best_params, self.tparams)
         errors = self.errors(self.train)
-        for line in metrics.missing(options['classes'], self.test[1],
-                                    self.predicted):
+        for line in missing(options['classes'], self.test[1], self.predicted):
             log.info(line)
         log.info('Errors of the best parameters: train %.4f  valid %.4f  test '
                  '%.4f' % errors)

@@ -403,12 +403,11 @@ def on_terminal(monkeypatch):
 
 def test_a_terminal_has_a_status_line(on_terminal, monkeypatch):
     screen = on_terminal()
-    tqdm = pytest.importorskip('tqdm').tqdm
+    tqdm = pytest.importorskip('tqdm')
     # Without waiting between two lines.
-    monkeypatch.setattr(terminal, 'tqdm', functools.partial(
-        tqdm, mininterval=0))
+    monkeypatch.setattr(tqdm, 'tqdm', functools.partial(
+        tqdm.tqdm, mininterval=0))
     status = report.Status(19, 1)
-    assert status.on
     for call, parts, absent in (
             ((2, 10, 48, 0.6, None), ['Epoch 2', ' 10/19 ', 'cost 0.6000'],
              'best'),
@@ -442,9 +441,8 @@ def test_an_epoch_of_one_update_changes_the_status_line(on_terminal):
 
 def test_without_tqdm_there_is_no_status_line(on_terminal, monkeypatch):
     screen = on_terminal()
-    monkeypatch.setattr(terminal, 'tqdm', None)
+    monkeypatch.setitem(sys.modules, 'tqdm', None)
     status = report.Status(19, 10)
-    assert not status.on
     status.show(2, 11, 49, 0.6, None)
     status.clear()
     status.close()

@@ -3,10 +3,12 @@ from lstm_support.training import (  # noqa: F401  the door
     metrics, options, parallel)
 from lstm_support.training.average import Average  # noqa: F401
 from lstm_support.training.memory import check_update  # noqa: F401
+from lstm_support.training.metrics import (  # noqa: F401
+    missing, pred_error, pred_probs)
 from lstm_support.training.random_streams import (  # noqa: F401
     MRG_RandomStreams)
 from lstm_support.training.report import Status, failure  # noqa: F401
 from lstm_support.training.rows import clipped, rows_of  # noqa: F401
-from lstm_support.training.start import initialize  # noqa: F401
+from lstm_support.training.start import initialize, width  # noqa: F401
 from lstm_support.training.state import (  # noqa: F401
     Progress, Saver, run_configuration)

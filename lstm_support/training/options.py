@@ -122,7 +122,7 @@ def function(registry):
         repr(each) for each in sorted(registry)), clean, str)
 
 
-def path(words, ending='', none=True):
+def path(kind, ending='', none=True):
     """Paths, as text or as path objects; '' is None, if None is allowed.
 
     `ending` is added where it is missing, as numpy.savez does.
@@ -138,7 +138,8 @@ def path(words, ending='', none=True):
                 os.path.exists(value) and not os.path.isfile(value)):
             raise ValueError(value)
         return value + ending
-    return Values(words, clean, str)
+    return Values('the path of a %s, or None' % kind if none else kind, clean,
+                  str)
 
 
 # ---- Uses of a table --------------------------------------------------------

@@ -40,17 +40,8 @@ EXPECTED = (IOError, OSError, TypeError, ValueError, FloatingPointError,
 def run(make, options):
     """Train in this process or, in an MPI job, in all of its processes.
 
-    Parameters
-    ----------
-    make : function
-        ``make(options, group)`` reads the data and returns the training, such
-        as :class:`lstm.Training`. This function calls its methods in turn.
-    options : dict
-
-    Returns
-    -------
-    tuple of float
-        The errors of the best parameters.
+    ``make(options, group)`` reads the data and returns a training, such as
+    :class:`lstm.Training`. Returns what its method finish returns.
     """
     with processes() as group, state.sole_writer(
             group.first and options['saveto']):
@@ -77,10 +68,8 @@ def run(make, options):
 def processes():
     """Return a context manager: an :class:`Alone`, or a :class:`Group`.
 
-    Raises
-    ------
-    ValueError
-        If ``mpiexec`` started several processes, but they cannot use MPI.
+    Raises a ValueError if ``mpiexec`` started several processes, but they
+    cannot use MPI.
     """
     size, rank = terminal.mpi_size_and_rank()
     if size < 2:
@@ -105,17 +94,8 @@ def deal(lengths, n_processes):
     """Deal the reviews of a minibatch to processes, the longest first.
 
     The direction changes with every round, so that all processes get about
-    the same number of words.
-
-    Parameters
-    ----------
-    lengths : ndarray, shape (n,)
-    n_processes : int
-
-    Returns
-    -------
-    list of ndarray of int64
-        For each process the indices of its reviews, in ascending order.
+    the same number of words. Returns for each process the indices of its
+    reviews, in ascending order.
     """
     turns, seats = numpy.divmod(numpy.arange(len(lengths)), n_processes)
     owners = numpy.where(turns % 2, n_processes - 1 - seats, seats)
@@ -124,16 +104,9 @@ def deal(lengths, n_processes):
 
 
 class Alone(object):
-    """The only process of a training: it computes complete minibatches.
+    """The only process of a training: it computes complete minibatches."""
 
-    Attributes
-    ----------
-    size, rank : int
-        Number of processes, and the number of this one.
-    first : bool
-        Whether this is the process that reads, prints and saves.
-    """
-
+    # Number of processes, and of this one; whether it prints and saves.
     size, rank, first = 1, 0, True
 
     def __enter__(self):
@@ -182,14 +155,9 @@ class Alone(object):
 class Message(object):
     """One array that an update sums over the processes, and its parts.
 
-    Attributes
-    ----------
-    array : floatX vector
-    cost, signals, no_memory : floatX vectors of length 1
-        The cost, and how many processes have a signal or lack memory.
-    n_rows : floatX matrix, shape (number of sparse gradients, processes)
-    dense : list of floatX tensor
-        The dense gradients.
+    They are the cost, how many processes have a signal, how many lack memory,
+    the number of rows of each sparse gradient in each process, and the dense
+    gradients.
     """
 
     def __init__(self, shapes, n_sparse, n_processes):
@@ -206,9 +174,8 @@ class Message(object):
 class Group(Alone):
     """The processes of an MPI job; this is one of them.
 
-    A context manager with one rule for errors: those that all processes have
-    leave it. An error of one process alone is printed and ends all of them,
-    since the others would wait for it.
+    A context manager. An error that all processes have is raised in each. An
+    error of one alone is printed and ends all, since the others would wait.
     """
 
     def __init__(self, mpi):
@@ -233,23 +200,19 @@ class Group(Alone):
     def __exit__(self, kind, error, trace):
         MRG_RandomStreams.order = None
         sys.stdout, sys.stderr = self.streams
-        if kind is not None and not self.exiting:
-            at_once = isinstance(error, SystemExit)  # after a second signal
-            if at_once or not self.meet(self.exit_comm, PATIENCE):
-                if not at_once:
-                    self._print(kind, error, trace)
-                self.comm.Abort(getattr(error, 'code', None) or 1)
+        if isinstance(error, SystemExit) and not self.exiting:
+            self.comm.Abort(error.code)  # after a second signal
+        elif kind and not self.exiting and not self.meet(self.exit_comm,
+                                                         PATIENCE):
+            lines = traceback.format_exception(kind, error, trace)
+            if issubclass(kind, EXPECTED):
+                lines = lines[-1:]
+            log.warning('Process %d of %d ends the training: %s' % (
+                self.rank + 1, self.size, ''.join(lines).strip()))
+            time.sleep(.5)  # mpiexec may drop what comes just before an Abort
+            self.comm.Abort(1)
         for comm in self.fault_comm, self.exit_comm:
             comm.Free()
-
-    def _print(self, kind, error, trace):
-        """Print an error that only this process has."""
-        lines = traceback.format_exception(kind, error, trace)
-        if issubclass(kind, EXPECTED):
-            lines = lines[-1:]
-        log.warning('Process %d of %d ends the training: %s' % (
-            self.rank + 1, self.size, ''.join(lines).strip()))
-        time.sleep(.5)  # mpiexec may drop what comes just before an Abort
 
     def meet(self, comm, seconds=numpy.inf):
         """Wait for all processes; return whether they came."""
@@ -285,14 +248,10 @@ class Group(Alone):
         machine.Free()
 
     def check_equal(self, **values):
-        checksums = {}
-        for name, arrays in values.items():
-            checksums[name] = 0
-            for each in arrays:
-                checksums[name] = zlib.crc32(
-                    numpy.ascontiguousarray(each) if hasattr(each, 'dtype')
-                    else repr(each).encode('utf-8'), checksums[name])
-        of_all = self.comm.allgather(checksums)
+        of_all = self.comm.allgather(dict((name, zlib.crc32(b''.join(
+            each.tobytes() if hasattr(each, 'dtype') else
+            repr(each).encode('utf-8') for each in arrays)))
+            for name, arrays in values.items()))
         for name in sorted(values):
             if len(set(sums[name] for sums in of_all)) > 1:
                 raise ValueError(
@@ -332,10 +291,9 @@ class Group(Alone):
 
     def _part(self, mask):
         """Deal a minibatch: return the columns of this process and its share.
-
-        Theano needs at least one review. If there are more processes than
-        reviews, some processes compute the first review with a share of 0.
         """
+        # Theano needs at least one review. If there are more processes than
+        # reviews, some compute the first review with a share of 0.
         dealt = deal(mask.sum(axis=0), self.size)
         own = dealt.pop(self.rank)
         self.order.set_value(numpy.concatenate([own] + dealt) if len(own) else
@@ -344,10 +302,7 @@ class Group(Alone):
                 len(own) / float(mask.shape[1]))
 
     def summed(self, inputs, tparams, cost, grads):
-        """Return a cost and its gradients, summed over the processes.
-
-        They are made of shared variables, which sum_gradients sets.
-        """
+        """Return a cost and its gradients, which sum_gradients sets."""
         floats, dense, sparse, summed = theano.config.floatX, [], [], []
         self.cost = theano.shared(numpy.zeros(0, floats), name='costs')
         self.totals, self.row_totals, shapes = [], [], []
@@ -377,10 +332,7 @@ class Group(Alone):
         return self.cost.sum() + zero, summed
 
     def sum_gradients(self, x, mask, y):
-        """Compute this process's part, and store the sums of all parts.
-
-        Raises a MemoryError in all processes if one of them does.
-        """
+        """Compute this process's part, and store the sums of all parts."""
         columns, share = self._part(mask)
         message = self.message
         message.array[:] = 0
@@ -438,7 +390,7 @@ class Group(Alone):
 
 
 class _Divided(object):
-    """f_grad_shared, computed by all processes of a :class:`Group`."""
+    """f_grad_shared, computed by all processes of a group."""
 
     def __init__(self, group, f_grad_shared):
         self.group, self.f_grad_shared = group, f_grad_shared

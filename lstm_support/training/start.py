@@ -1,7 +1,9 @@
 """Where a training starts: from a saved model, or from word vectors."""
 from __future__ import absolute_import, division, print_function
 
+from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
+import theano
 
 from lstm_support import storage
 from lstm_support.terminal import log
@@ -9,6 +11,14 @@ from lstm_support.training import vectors
 
 # Options that determine the parameters of a model.
 _SHAPING = ('encoder', 'pooling', 'dim_proj')
+
+
+def width(outputs, x, mask):
+    """Return the length of the last axis of a graph of these inputs."""
+    f_width = theano.function(
+        [x, mask], outputs.shape[-1], mode=theano.Mode('py', 'fast_run'),
+        on_unused_input='ignore')
+    return int(f_width([[0]], numpy.ones((1, 1), mask.dtype)))
 
 
 def initialize(params, dictionary, options):
