@@ -16,7 +16,8 @@ import numpy
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import lstm  # noqa: E402
-from lstm_support.storage import files  # noqa: E402
+from lstm_support import storage  # noqa: E402
+from lstm_support.storage import arrays  # noqa: E402
 
 RANK = int(os.environ.get('PMI_RANK', 0))
 
@@ -105,13 +106,13 @@ def no_memory_later():
 def slow_disk():
     """The last model, after NaN, takes long to be saved."""
     lstm.parallel.PATIENCE = 0.3
-    write = files.write_npz
+    write = arrays.write_npz
 
     def slow(*args):
         time.sleep(1.)
         write(*args)
     if RANK == 0:
-        files.write_npz = slow
+        storage.write_npz = arrays.write_npz = slow
     at_update(12, infinite)
 
 
@@ -119,7 +120,7 @@ def full_disk():
     def full(*args):
         raise IOError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if RANK == 0:
-        files.write_npz = full
+        storage.write_npz = arrays.write_npz = full
 
 
 def other_data():
