@@ -1,6 +1,5 @@
 """The first prediction: what it compiles, and which model answers."""
 import glob
-import itertools
 import json
 import os
 import re
@@ -11,19 +10,16 @@ import sys
 import numpy
 import pytest
 import theano
-from theano.sandbox.rng_mrg import mrg_uniform
 
 import classify
 import imdb
 import lstm
 from conftest import ROOT, TINY, write_data
-from graphs import in_float64, nodes_of, some_params
-from lstm_support.kernel import LSTM
+from graphs import some_params
 
 SIZES = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
 WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
 TEXTS = ['the film was great', 'dull', 'a b a']
-KINDS = list(itertools.product(['lstm', 'bilstm'], ['mean', 'both']))
 # Standard error when the layer is compiled.
 LINE = re.compile('Compiling the LSTM layer for this machine, which is done '
                   'once; the code is kept in (.*)\n$')
@@ -44,7 +40,6 @@ def probabilities(path, texts=TEXTS):
     params, options = classify.load_model(path)
     f_pred_prob = lstm.build_model(lstm.init_tparams(params),
                                    options).f_pred_prob
-    assert len(nodes_of(f_pred_prob, mrg_uniform)) == 1
     words = lstm.load_words(path)
     seqs = [imdb.encode(text, words, 12, imdb.TOKENIZER) for text in texts]
     return f_pred_prob(*imdb.prepare_data(seqs, [0] * len(seqs))[:2])
@@ -122,26 +117,6 @@ def test_other_settings_of_theano_predict_the_same(tmp_path, flags):
         numpy.testing.assert_allclose(
             [part for _, part in line['contributions']],
             classifier.explain(text).parts, 1e-5, 1e-6)
-
-
-@pytest.mark.parametrize('kind', KINDS, ids='-'.join)
-def test_the_quick_mode_has_the_probabilities_of_the_default_one(tmp_path,
-                                                                 kind):
-    path = write_model(tmp_path / 'm.npz', dict(zip(('encoder', 'pooling'),
-                                                    kind)))
-    _, _, model = classify.build(path)
-    f = model.f_pred_prob
-    assert nodes_of(f, LSTM) == [LSTM(keep_state=False)] * (
-        1 + (kind[0] == 'bilstm'))
-    assert not nodes_of(f, mrg_uniform)  # the default mode's has one
-    found = classify.Classifier(path).probabilities(TEXTS)
-    expected = probabilities(path)
-    assert abs(expected[0] - expected[1]).max() > 0.01
-    numpy.testing.assert_allclose(found, expected,
-                                  1e-12 if in_float64 else 1e-6)
-    for n in range(3):  # nothing is drawn that could differ
-        numpy.testing.assert_array_equal(
-            classify.Classifier(path).probabilities(TEXTS), found)
 
 
 # ---- Which model answers ----------------------------------------------------

@@ -8,7 +8,7 @@ import classify
 import imdb
 import lstm
 from conftest import ROOT
-from lstm_support import explain, storage
+from lstm_support import explain
 
 # What a newcomer types first.
 POSITIVE = u"""\
