@@ -174,7 +174,7 @@ def run(tmp_path, monkeypatch, capfdbinary):
 
 def test_evaluate_takes_the_same_model_and_plot_does_not(run):
     write_data('d.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
-                    ([[2], [5, 7, 9]], [0, 1]))
+               ([[2], [5, 7, 9]], [0, 1]))
     options = dict(dataset='d.pkl', n_train=40)
     history = numpy.ones((2, 5))
     write_model('own.npz', options, history=history)
@@ -198,7 +198,7 @@ def test_a_model_of_the_sample_is_evaluated_on_the_sample(run, monkeypatch):
         patch.setattr(imdb, 'find_file', lambda path: None)
         errors = lstm.train_lstm(dataset='imdb', **dict(TINY, max_epochs=0))
     write_data('imdb.pkl', ([[2, 7], [8, 9, 3]] * 20, [0, 1] * 20),
-                    ([[2], [5, 7, 9]], [0, 1]))
+               ([[2], [5, 7, 9]], [0, 1]))
     code, out, error = run('evaluate')
     train, _, test = imdb.load_data(None, valid_portion=0.05, maxlen=100)
     assert code == 0 and 'Error on %d test reviews: %.4f' % (
