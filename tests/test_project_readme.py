@@ -44,7 +44,7 @@ ELSEWHERE = {
         'mpiexec -n 2 python lstm.py',
         'uv run --extra mpi mpiexec -n 2 python lstm.py'],
     'tests/conftest.py': ['python imdb.py aclImdb_v1.tar.gz'],
-    'tests/test_corpora_groups.py': [
+    'tests/test_corpora_vectors.py': [
         'python imdb.py aclImdb_v1.tar.gz --vectors data/imdb64.txt --dim 64'],
     'tests/test_project_download.py': ['./download.sh'],
     '': ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py']}
