@@ -23,9 +23,9 @@ whole groups. Line k + 1 of ``train/urls_CLASS.txt`` names the group of
 
 The data file holds the pickles ``(train_x, train_y)`` and ``(test_x,
 test_y)``, as in 2014: x is a list of reviews, each a list of word ids, and y
-is a list of labels. A third pickle, a dict, has the words, the class names,
-the tokenizer and, if known, a validation part and the group of each training
-review. Older files have their dictionary in a second file.
+is a list of labels. A third pickle, a dict, has the words, the class names
+and the tokenizer. If they are known, it also has a validation part and the
+group of each training review. Older files have a second file of words.
 
 The data: A. L. Maas, R. E. Daly, P. T. Pham, D. Huang, A. Y. Ng and C. Potts,
 "Learning Word Vectors for Sentiment Analysis", ACL 2011.
@@ -70,22 +70,11 @@ def tokenize(review, tokenizer=TOKENIZER):
 
 
 def encode(review, dictionary, n_words=None, tokenizer=TOKENIZER):
-    """Turn a review into word ids.
+    """Turn a review into word ids, one per word.
 
-    Parameters
-    ----------
-    review : str
-    dictionary : dict
-        Word to id, as :func:`load_dictionary` returns it.
-    n_words : int, optional
-        Size of the vocabulary: ids of `n_words` or more become 1.
-    tokenizer : str, optional
-        The tokenizer of the dictionary, see :func:`lstm_support.text.name`.
-
-    Returns
-    -------
-    list of int
-        One id per word; 1 for a word that the dictionary lacks.
+    `dictionary` has the id of each word, as :func:`load_dictionary` returns
+    it, and `tokenizer` is the one that it was made with. Words that it lacks
+    become 1, as do ids of `n_words` or more.
     """
     ids = [dictionary.get(word, UNKNOWN)
            for word in tokenize(review, tokenizer)]
@@ -95,17 +84,9 @@ def encode(review, dictionary, n_words=None, tokenizer=TOKENIZER):
 # ---- Loading ----------------------------------------------------------------
 
 def find_file(path):
-    """Look for a file as named, or in ``data/``, gzipped or not.
+    """Return the path of a file here or in ``data/``, or None.
 
-    Parameters
-    ----------
-    path : str
-        Name of a file here or in ``data/``, or a path. ``.gz`` is optional.
-
-    Returns
-    -------
-    str or None
-        The path of the file; None if there is none.
+    The ending ``.gz`` is optional.
     """
     path = storage.as_path(path)
     for folder in ('', 'data', os.path.join(HERE, 'data')):
@@ -143,26 +124,11 @@ def load_dictionary(path='imdb.pkl'):
 
 
 def read_data(path):
-    """Read a data file as it is: nothing is split, cut or sorted.
+    """Read the training and the test set of a data file, as they are.
 
-    Only lists, tuples, integers and NumPy arrays of integers are read.
-
-    Parameters
-    ----------
-    path : str or path
-        See :func:`find_file`.
-
-    Returns
-    -------
-    train, test : (list of list of int, list of int)
-        Word ids and labels.
-
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If the file is damaged or holds anything but lists of integers.
+    For `path`, see :func:`find_file`. Each set is a list of reviews, which
+    are lists of word ids, and a list of labels. A file that is damaged, or
+    holds anything else, is a ValueError; one that is not there is an IOError.
     """
     corpus = storage.read_data_file(get_dataset_file(path))
     return corpus.train, corpus.test
@@ -179,11 +145,10 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     n_words : int, optional
         Size of the vocabulary: ids of `n_words` or more become 1, "unknown".
     valid_portion : float, optional
-        Share of the training reviews that becomes the validation set, see
-        `split`. If the corpus has a validation set, that is used instead.
+        Share of the training reviews that becomes the validation set. If the
+        corpus has a validation set, that is used instead.
     maxlen : int, optional
-        Leave out training reviews of `maxlen` words or more. Test reviews
-        are all kept.
+        Leave out training reviews of `maxlen` words or more.
     sort_by_len : bool, optional
         Sort each set by length: minibatches of similar lengths need the
         least padding.
@@ -208,7 +173,7 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     ------
     IOError, ValueError
         As :func:`read_data`. Also if `maxlen` leaves no training review of a
-        class, or `split` is invalid.
+        class.
     """
     if split not in ('group', 'random'):
         raise ValueError("split=%r: it must be 'group' or 'random'"
@@ -305,19 +270,10 @@ def encode_sample():
 # ---- Data sets by name ------------------------------------------------------
 
 def data_path(name):
-    """Return the path of a data set's file.
+    """Return the path of a data set's file, or None for the sample.
 
-    Parameters
-    ----------
-    name : str or path
-        'imdb' for ``imdb.pkl`` or, where there is none, the sample. 'sample'
-        for the reviews of ``data/sample``. Anything else is the path of a
-        data file that ``python imdb.py FOLDER FILE.pkl`` wrote.
-
-    Returns
-    -------
-    str or None
-        None for the sample.
+    'imdb' is ``imdb.pkl`` or, where there is none, the sample. 'sample' is
+    ``data/sample``. Any other name is the path of a data file.
     """
     name = storage.as_path(name)
     if name == 'sample' or (name == 'imdb' and not find_file('imdb.pkl')):
@@ -344,22 +300,10 @@ def load_dataset(name, **kwargs):
 
 
 def dataset_words(name):
-    """Load the words, classes and tokenizer of a data set, if known.
+    """Return the :class:`Corpus` of a data set, without its sets.
 
-    Parameters
-    ----------
-    name : str or path
-        See :func:`data_path`.
-
-    Returns
-    -------
-    Corpus
-        Without its sets. What is unknown is None.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`read_words`.
+    For `name`, see :func:`data_path`. What is unknown is None: the
+    dictionary, class names, tokenizer or groups.
     """
     path = data_path(name)
     if path is None:
@@ -445,10 +389,8 @@ def prepare_data(seqs, labels, maxlen=None):
 
     Parameters
     ----------
-    seqs : list of list of int
-        Word ids of n reviews.
-    labels : list of int
-        Their n labels.
+    seqs, labels : list of list of int, list of int
+        Word ids and labels of n reviews.
     maxlen : int, optional
         Leave out reviews of `maxlen` words or more.
 
@@ -494,10 +436,8 @@ def drop_words(x, mask, rate, seed):
 
     Parameters
     ----------
-    x : int64 array, shape (T, n)
-        Word ids.
-    mask : array, shape (T, n)
-        0 for padding, which stays as it is.
+    x, mask : arrays, shape (T, n)
+        Word ids, and 0 for padding, which stays as it is.
     rate : float
         Probability, from 0 to 1, that a review loses a word.
     seed : list of int

@@ -14,23 +14,9 @@ SPLIT_NAMES = {'train': 'training', 'valid': 'validation', 'test': 'test'}
 def hold_back(labels, groups, portion, seed, verbose=False):
     """Split training examples off for validation, by group if possible.
 
-    Prints a message if that is impossible. If `verbose`, also prints the
-    number of groups held back.
-
-    Parameters
-    ----------
-    labels : list of int
-    groups : list of int, or None
-        None to split at random, see :func:`split_at_random`.
-    portion : float
-        Share of the examples to hold back.
-    seed : int
-    verbose : bool, optional
-
-    Returns
-    -------
-    train, valid : list of int
-        Indices, in random order.
+    Prints a message if `groups` permit no split. They are a number for each
+    example, or None. If `verbose`, also prints how many groups are held back.
+    Returns two lists of indices, in random order.
     """
     at_random = split_at_random(labels, portion, seed)
     if groups is None or not at_random[1]:
@@ -53,19 +39,8 @@ def split_at_random(labels, portion, seed):
     """Split examples at random, as the script of 2014 does.
 
     If that leaves a class less than half of its share, each class is split by
-    itself, see :func:`split_by_class`.
-
-    Parameters
-    ----------
-    labels : sequence of int
-    portion : float
-        Share of the second part.
-    seed : int
-
-    Returns
-    -------
-    first, second : list of int
-        Indices, in random order.
+    itself, see :func:`split_by_class`. `portion` is the share of the second
+    part. Returns two lists of indices, in random order.
     """
     order = numpy.random.RandomState(seed).permutation(len(labels)).tolist()
     n_first = int(numpy.round(len(order) * (1. - portion)))
@@ -93,18 +68,9 @@ def _is_fair(labels, n_first):
 def split_by_class(labels, portion, rng):
     """Split examples, every class in the same proportion.
 
-    Parameters
-    ----------
-    labels : sequence
-    portion : float
-        Share of the second part. That part gets at least one example of each
-        class that has two or more; the first part gets one of every class.
-    rng : numpy.random.RandomState
-
-    Returns
-    -------
-    first, second : list of int
-        Indices, in random order.
+    The second part gets at least one example of each class that has two or
+    more; the first part gets one of every class. Parameters and result are as
+    for :func:`split_by_group`.
     """
     order = rng.permutation(len(labels)).tolist()
     members = collections.defaultdict(list)
@@ -135,12 +101,10 @@ def split_by_group(labels, groups, portion, rng):
 
     Parameters
     ----------
-    labels : sequence
-    groups : sequence of int
-        The group of each example.
+    labels, groups : sequence of int
+        The class and the group of each example.
     portion : float
-        Share of the second part. Each class comes as close to it as the
-        searches get with whole groups.
+        Share of the second part, for each class.
     rng : numpy.random.RandomState
 
     Returns
@@ -256,28 +220,11 @@ class _Part(object):
 # ---- Checks -----------------------------------------------------------------
 
 def check_sets(sets, name, maxlen, classes=None):
-    """Check that a model can be trained on the sets of :func:`imdb.load_data`.
+    """Return the number of classes of the training set.
 
-    Parameters
-    ----------
-    sets : sequence of (list of list of int, list of int)
-        Training, validation and test set.
-    name : str
-        The data set, for messages.
-    maxlen : int or None
-        See :func:`imdb.load_data`.
-    classes : list of str, optional
-        Names of the classes.
-
-    Returns
-    -------
-    int
-        Number of classes.
-
-    Raises
-    ------
-    ValueError
-        If a set is empty, or has a class that the training set lacks.
+    `sets` are those of :func:`imdb.load_data`; the other parameters are for
+    messages. Raises a ValueError if a set is empty, or has a class that the
+    training set lacks.
     """
     n_classes = int(max(sets[0][1])) + 1 if len(sets[0][1]) else 0
     remedy = 'add reviews to %s' % name

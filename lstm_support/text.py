@@ -33,12 +33,9 @@ def name(lang='en'):
 def tokenize(text, tokenizer=name()):
     """Split a text into words, in lower case.
 
-    May be called from several threads.
-
     Parameters
     ----------
     text : str
-        Text of any length; line breaks count as spaces.
     tokenizer : str, optional
         A result of :func:`name`, or ``OLD``.
 
@@ -47,15 +44,6 @@ def tokenize(text, tokenizer=name()):
     list of str
         Words and punctuation, with Moses's escapes: ``&apos;`` for an
         apostrophe, ``&quot;`` for a quotation mark and so on.
-
-    Raises
-    ------
-    ImportError
-        If the package sacremoses is missing.
-    TypeError
-        If `text` is not text.
-    ValueError
-        If there is no such tokenizer.
     """
     if not isinstance(text, str):
         raise TypeError('a text must be a str, not %s: %r'
@@ -104,20 +92,11 @@ def escaped(word):
 
 
 def as_written(text, words):
-    """Locate the words of :func:`tokenize` in their text.
+    """Locate the words of :func:`tokenize` in a text of :func:`shown`.
 
-    Parameters
-    ----------
-    text : str
-        See :func:`shown`.
-    words : list of str
-
-    Returns
-    -------
-    list of (str, str)
-        For each word the text before it and the word as written; last the
-        text after the final word, and ''. A word that cannot be located is
-        returned unchanged, preceded by a space.
+    Returns pairs of str: for each word the text before it and the word as
+    written; last the text after the final word, and ''. A word that cannot be
+    located is returned unchanged, preceded by a space.
     """
     pairs, place, done, lower = [], 0, 0, text.lower()
     # In lower case, a few letters become two, such as the Turkish capital I.
@@ -203,14 +182,7 @@ _PASSES = 20  # at most: tags in tags in tags would take one for each level
 def normalize(text):
     """Give texts that look the same the same characters.
 
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-        In NFC, and with the signs that a keyboard types.
+    The result is in NFC, and has the signs that a keyboard types.
     """
     before, text = text, _normalize_once(text)
     for _ in range(_PASSES):  # signs that were removed may have split a tag

@@ -320,12 +320,19 @@ def test_shown_is_the_text_in_which_the_words_are():
 # Size, threads, errors
 # --------------------------------------------------------------------------
 
+def pieces(start, end=u''):
+    return lambda n: start * n + end * n
+
+
 @pytest.mark.parametrize('rule', [text.OLD, NEW])
-@pytest.mark.parametrize('piece', [
-    u'.', u'. ', u'a.', u'!', u'-', u'- ', u'<', u'<br ', u'&', u'&amp', u"'",
-    u'e\u0301', u'\u0301', u'\u200d', u'\U0001f600', u',', u'a.b', u'no. ',
-    u'\u5f88', u'`', u'a`', u'. . ', u'..x'])
-def test_work_grows_with_the_length(rule, piece):
+@pytest.mark.parametrize('made_of', [pieces(*each) for each in [
+    (piece,) for piece in (
+        u'.', u'. ', u'a.', u'!', u'-', u'- ', u'<', u'<br ', u'&', u'&amp',
+        u"'", u'e\u0301', u'\u0301', u'\u200d', u'\U0001f600', u',', u'a.b',
+        u'no. ', u'\u5f88', u'`', u'a`', u'. . ', u'..x')] + [
+    (u'<i ', u'/>'), (u'<<i>', u'i>'), (u'<\ufeff', u'i>'),
+    (u'<&amp;amp;', u'amp;lt;')]])
+def test_work_grows_with_the_length(rule, made_of):
     """Counted in lines of Python; for the rest, 40,000 would take minutes."""
     lines = []
     for n in (200, 400):
@@ -334,7 +341,7 @@ def test_work_grows_with_the_length(rule, piece):
         def trace(frame, event, argument):
             count[0] += 1
             return trace
-        review = piece * n
+        review = made_of(n)
         text.tokenize(review, rule)
         sys.settrace(trace)
         try:
@@ -343,7 +350,52 @@ def test_work_grows_with_the_length(rule, piece):
             sys.settrace(None)
         lines.append(count[0])
     assert lines[1] < 2.2 * lines[0] + 100
-    assert text.tokenize(piece * 40000, rule) is not None
+    assert text.tokenize(made_of(40000), rule) is not None
+
+
+def test_passes_over_nested_tags_are_limited(monkeypatch):
+    """Each takes time in proportion to the length."""
+    done = []
+
+    def once(review, real=text._normalize_once):
+        done.append(len(review))
+        return real(review)
+    monkeypatch.setattr(text, '_normalize_once', once)
+    assert text.normalize(u'x' + u'<i ' * 9 + u'/>' * 9) == 'x'
+    assert len(done) <= 12
+    for n in 100, 1000:
+        del done[:]
+        text.normalize(u'<i ' * n + u'/>' * n)
+        assert len(done) <= 21 and max(done) == 5 * n
+
+
+def test_a_process_that_is_forked_meanwhile_can_tokenize():
+    """The fork comes while another thread makes its first tokenizer."""
+    code = '''
+import os, signal, threading
+import sacremoses
+from lstm_support import text
+real, inside, go_on = sacremoses.MosesTokenizer.__init__, *[
+    threading.Event() for _ in range(2)]
+parent = os.getpid()
+def slow(self, lang):
+    if os.getpid() == parent:
+        inside.set()
+        go_on.wait()
+    real(self, lang)
+sacremoses.MosesTokenizer.__init__ = slow
+thread = threading.Thread(target=text.tokenize, args=("It isn't bad.",))
+thread.start()
+inside.wait()
+child = os.fork()
+if not child:
+    signal.alarm(60)  # ends a process that waits
+    os._exit(len(text.tokenize("It isn't bad.")))
+print(os.waitpid(child, 0)[1] >> 8)
+go_on.set()
+'''
+    assert subprocess.check_output([sys.executable, '-c', code], cwd=ROOT,
+                                   universal_newlines=True) == '5\n'
 
 
 def test_forty_thousand_full_stops(moses):

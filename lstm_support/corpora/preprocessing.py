@@ -24,17 +24,7 @@ UNKNOWN, FIRST_WORD = 1, 2  # word ids, as in imdb.py
 def tokenized(texts, tokenizer, processes=None):
     """Yield the words of each text, in order.
 
-    Parameters
-    ----------
-    texts : list of str
-    tokenizer : str
-    processes : int, optional
-        By default one per processor, or this one if the texts are few.
-
-    Raises
-    ------
-    RuntimeError
-        If a process ends before its work is done.
+    Many texts are divided among `processes`, by default one per processor.
     """
     tokenize = functools.partial(text.tokenize, tokenizer=tokenizer)
     if processes == 1 or processes is None and len(texts) <= 500:
@@ -71,12 +61,11 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
     ----------
     reviews : list of Review
     processes : int, optional
-        See :func:`tokenized`.
+        Number of processes; by default one per processor for many reviews.
     tokenizer : str, optional
         See :func:`lstm_support.text.name`.
     notes : Notes, optional
-        Counts reviews without words, which are left out, and duplicate
-        reviews.
+        Counts reviews without words, which are left out, and copies.
     path : str, optional
         The corpus, for errors.
     more_words : iterable of str, optional
@@ -87,11 +76,6 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
     Corpus
         The id of a word is 2 plus its rank by training frequency; equally
         frequent words are sorted. Classes have the numbers 0, 1 and so on.
-
-    Raises
-    ------
-    ValueError
-        If too few reviews have words.
     """
     notes = notes or sources.Notes()
     first_seen, numbered, kept = {}, [], []  # words by order of appearance
@@ -149,28 +133,20 @@ def _note_copies(reviews, numbered, notes):
 
 def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
                model=None):
-    """Write the data file of a corpus.
-
-    Prints the number of reviews per split and class, and of texts left out.
+    """Write the data file of a corpus, and print what it holds.
 
     Parameters
     ----------
     source : str, path or Source
-        See :func:`read_reviews`.
+        See :func:`read_reviews`, also for errors.
     path : str or path, optional
-        The data file to write. It has the same bytes on every run.
+        The data file to write. It has the same bytes on every run. If it
+        exists, an IOError is raised: it may be the only copy.
     lang : str, optional
         Code of the language, see :func:`lstm_support.text.name`.
     model : str or path, optional
         A model whose words are added to the dictionary. A training that
         starts from this model then keeps its embeddings of these words.
-
-    Raises
-    ------
-    IOError
-        If the file exists: it may be the only copy of another corpus.
-    ValueError, IOError
-        As :func:`read_reviews`.
     """
     source, path = as_source(source), storage.as_path(path)
     if not path.endswith('.pkl'):
@@ -230,29 +206,18 @@ def _report(corpus, model):
 def write_vectors(source, path, dim=64, lang='en'):
     """Write word vectors, learned from the texts of :func:`read_texts`.
 
-    Pass the options with which the data file was made: its test reviews are
-    then left out. Reviews that :func:`imdb.load_data` later holds back for
-    validation are included, but not their labels.
+    Name the same source as for the data file: its test reviews are then left
+    out. Reviews that :func:`imdb.load_data` later holds back for validation
+    are included, but not their labels.
 
     Parameters
     ----------
-    source : str, path or Source
-        See :func:`read_reviews`.
+    source, lang
+        As for :func:`preprocess`.
     path : str or path
         The text file to write, for the option ``vectors`` of ``lstm.py``.
     dim : int, optional
         Numbers per vector, see :func:`skipgram.train`.
-    lang : str, optional
-        As for :func:`preprocess`.
-
-    Raises
-    ------
-    IOError
-        If the file exists.
-    ImportError
-        If the package gensim is missing.
-    ValueError, IOError
-        As :func:`read_reviews`. Also if no word is frequent enough.
     """
     source, path = as_source(source), storage.as_path(path)
     _check_new(path, 'python imdb.py %s --vectors OTHER.txt' % source.path)

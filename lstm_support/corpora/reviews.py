@@ -21,14 +21,11 @@ def read_reviews(source, notes=None, unlabelled=None):
     Parameters
     ----------
     source : str, path or Source
-        A folder, a tar or zip archive, in the layout that ``imdb.py``
-        describes, or a table. Nothing is extracted. A tenth of a table is set
-        apart for the test, if the :class:`Source` names no other share.
+        Its layout is that which ``imdb.py`` describes. Nothing is extracted.
     notes : Notes, optional
         Counts the texts and files that are left out.
     unlabelled : list, optional
-        The texts of ``train/unsup`` are appended to it. By default they are
-        left out.
+        The texts of ``train/unsup`` are appended to it.
 
     Returns
     -------
@@ -38,12 +35,9 @@ def read_reviews(source, notes=None, unlabelled=None):
 
     Raises
     ------
-    ValueError
-        If there are no training reviews of two or more classes, a split
-        lacks a class, or a member of the archive is not a regular file. Also
-        if a review is not UTF-8 and has no byte order mark.
-    IOError
-        If the source does not exist, is of no supported kind, or is damaged.
+    IOError, ValueError
+        If the source cannot be read, a review has another encoding than
+        UTF-8 and no mark, or a class is missing in a split.
     """
     source = as_source(source)
     share = source.test_portion
@@ -74,15 +68,10 @@ def read_reviews(source, notes=None, unlabelled=None):
 
 
 def read_texts(source, notes=None):
-    """Read the labelled and the unlabelled training texts of a corpus.
+    """Return the labelled and the unlabelled training texts, as two lists.
 
-    Parameters and errors are as for :func:`read_reviews`. Texts of the test
-    and validation parts are left out, as are texts set apart for the test.
-
-    Returns
-    -------
-    labelled, unlabelled : list of str
-        The second is empty where there is no ``train/unsup``.
+    Parameters and errors are as for :func:`read_reviews`. Texts that are set
+    apart for the test are left out.
     """
     unlabelled = []
     return [review.text for review in read_reviews(source, notes, unlabelled)
@@ -92,8 +81,8 @@ def read_texts(source, notes=None):
 def number_groups(reviews):
     """Number the groups of reviews, in the order in which they appear.
 
-    A review without a group is a group of its own. If no review has a group,
-    the result is None.
+    A review without a group is a group of its own. The result is None if no
+    review has a group.
     """
     if all(review.group is None for review in reviews):
         return None

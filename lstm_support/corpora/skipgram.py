@@ -44,8 +44,7 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     texts : list of list of str
         Words, which have no blanks in them.
     path : str
-        The file to write, in the text format of word2vec. It replaces an old
-        one when it is complete.
+        The file to write, in the text format of word2vec.
     dim : int, optional
         Numbers per vector.
     min_count : int, optional
@@ -54,15 +53,7 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
         Passes through the texts.
     processes : int, optional
         Number of threads; by default one per processor. With several threads,
-        vectors differ slightly from run to run. With one, they are the same.
-
-    Raises
-    ------
-    ImportError, ValueError
-        If gensim is missing or too old, `dim` is not an integer from 1 to
-        ``MAX_DIM``, or no word is frequent enough.
-    IOError, OSError
-        If the file cannot be written.
+        vectors differ slightly from run to run.
     """
     import joblib
     from tqdm import tqdm

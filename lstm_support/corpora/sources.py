@@ -68,27 +68,11 @@ def check_text(data, name):
 
 
 def decode_text(data, name, marked=True):
-    """Decode a text: UTF-8, or the encoding of its byte order mark.
+    """Decode UTF-8, or the encoding of the text's byte order mark.
 
-    Parameters
-    ----------
-    data : bytes
-    name : str
-        Source of the text, for the error.
-    marked : bool, optional
-        Whether to look for marks of UTF-16 and UTF-32, too. Only the first
-        line of a file has such a mark.
-
-    Returns
-    -------
-    str
-        Without the mark.
-
-    Raises
-    ------
-    ValueError
-        If the text has another encoding. The message has a command that
-        converts it.
+    `name` says in errors where the text is from. Not `marked` are lines after
+    the first, which have no mark of UTF-16 or UTF-32. Another encoding is a
+    ValueError with a command that converts the file.
     """
     mark, encoding = next(((mark, encoding) for mark, encoding in
                            (_MARKS if marked else _MARKS[:1])
@@ -137,32 +121,15 @@ def _failure(path, error):
 # ---- Folders ----------------------------------------------------------------
 
 def walk(path, notes):
-    """Go through the files of a folder, or of an untrusted archive.
+    """Go through the files of a folder, or of a tar or zip archive.
 
-    Parameters
-    ----------
-    path : str
-        A folder, or a tar or zip archive, compressed or not. The archive is
-        read in place.
-    notes : Notes
-        Counts what is left out: hidden files, and links that go in circles.
+    Yields the name of each file, with '/' between folders, and a function
+    that returns its bytes. Call it before the next file comes, and for wanted
+    files only: an archive is read in order.
 
-    Yields
-    ------
-    name : str
-        Path within the folder or archive, with '/' between folders.
-    read : function
-        ``read()`` returns the bytes of the file. Call it before the next file
-        comes, and for wanted files only: an archive is read in order.
-
-    Raises
-    ------
-    IOError
-        If `path` does not exist, is neither a folder nor an archive, or
-        cannot be read to its end. `read` raises this, too.
-    ValueError
-        If a member of the archive is not a regular file, or has a path
-        outside of the archive.
+    What cannot be read to its end is an IOError. A member of an archive that
+    is no regular file, or lies outside of it, is a ValueError. What is left
+    out is noted: hidden files, and links that go in circles.
     """
     if os.path.isdir(path):
         return _walk_folder(path, notes)

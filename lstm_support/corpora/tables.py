@@ -41,23 +41,9 @@ def read_file(path):
 
 
 def read_texts(path, column=None):
-    """Read the texts of a table; an empty one where a row has none.
+    """Return the texts of a table's column; '' where a row has none.
 
-    Parameters
-    ----------
-    path : str
-    column : str, optional
-        Name of the column of texts; by default one of the usual names.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    IOError, ValueError
-        If the file cannot be read, is damaged or not UTF-8, or lacks the
-        column.
+    By default the column is the first that has a usual name.
     """
     with storage.bounded_memory(path):
         columns, rows = _rows(path, read_file(path))
@@ -71,28 +57,11 @@ def read_texts(path, column=None):
 
 
 def read(name, data, source, notes):
-    """Read the rows of a table that have a text and a label.
+    """Return the rows of a table that have a text and a label.
 
-    Parameters
-    ----------
-    name : str
-        The file in errors; its extension gives the format.
-    data : bytes
-        The contents of the file.
-    source : Source
-        Has the names of the columns; by default they are the usual ones.
-    notes : Notes
-        Counts rows without a text or a label, which are left out.
-
-    Returns
-    -------
-    list of Row
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged or not UTF-8, or lacks a column. Also if no row
-        has both a text and a label.
+    `name` is that of the file, in errors, and its extension gives the format.
+    `data` are its bytes. `source` has the names of the columns. Rows without
+    a text or a label are noted.
     """
     columns, rows = _rows(name, data)
     text, label, group = _labelled_columns(name, columns, source)
