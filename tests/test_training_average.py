@@ -175,15 +175,6 @@ def test_a_dense_gradient_of_the_words_averages_all_rows():
     assert_all_close(average.values(12), mean_of(params, 0.9))
 
 
-@pytest.mark.parametrize('decay', [0.5, 0.9999])
-def test_the_average_of_one_update_is_the_parameters(decay):
-    words = Words(lstm.sgd)
-    average = words.average(decay)
-    params = words.update([average], [1, 2])
-    assert_all_close(average.values(1), params,
-                     1e-12 if in_float64 else 1e-6)
-
-
 def test_an_average_touches_the_rows_of_the_minibatch_alone():
     words = Words(lstm.adam)
     average = words.average(0.9)
@@ -483,11 +474,3 @@ def test_another_model_average_or_split_is_refused_by_name(train):
             assert value.tobytes() == arrays[key].tobytes()
     # With the same options, it is continued.
     assert not train(**options).costs
-
-
-def test_another_schedule_is_told(train, capsys):
-    options = dict(max_epochs=1, optimizer=lstm.adam)
-    train(**options)
-    train(schedule='linear', resume=True, **options)
-    assert 'Continuing with another schedule: linear, which was constant' in (
-        capsys.readouterr().out)

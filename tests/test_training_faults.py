@@ -100,16 +100,6 @@ def test_a_killed_training_resumes_bit_for_bit(train, start, dataset, options,
                                   'killed.npz', 'killed.resume.npz']
 
 
-def test_resuming_begins_after_the_last_save(train, start, dataset, capsys):
-    training = start(at={25: 'hold()'}, **dict(SMALL, dataset=dataset))
-    training.until('held')
-    training.kill()
-    train(resume=True)
-    shown = [int(n) for n in re.findall(r'Update (\d+)  Cost',
-                                        capsys.readouterr().out)]
-    assert shown == list(range(22, 77))
-
-
 def test_more_epochs_are_as_if_they_were_set_at_first(train, capsys):
     train(saveto='long.npz', max_epochs=3)
     train(saveto='short.npz', max_epochs=1)

@@ -1,4 +1,4 @@
-"""The optimizers of lstm.py and lstm_support/training/rows.py, and early stopping.
+"""Optimizers in NumPy, sparse gradients, clipping, early stopping.
 
 These run with the flags that the environment sets; without any, in float64.
 """
@@ -337,45 +337,22 @@ def test_adam_after_many_updates_has_no_bias_to_correct():
 # Early stopping
 # --------------------------------------------------------------------------
 
-def stopped(patience, errors):
-    """Return is_best and done after each validation."""
+nan = float('nan')
+
+
+@pytest.mark.parametrize('patience, errors, best, done, state', [
+    (0, [1.], '1', '0', (1., 0)),
+    (0, [.2, .3], '10', '01', (.2, 1)),
+    (5, [.2] + [.3] * 6, '1000000', '0000001', (.2, 6)),
+    # A new lowest error starts the count again.
+    (2, [.5, .6, .6, .4, .45, .41, .39, .4], '10010010', '00000000', (.39, 1)),
+    # Of equal errors the last is best, but is no progress.
+    (1, [.5, .5, .5], '111', '001', (.5, 2)),
+    (1, [.5, nan, nan], '100', '001', (.5, 2)),
+    (5, [nan, nan, .5, .6], '0010', '0000', (.5, 1))])
+def test_training_stops_without_a_new_lowest_error(patience, errors, best,
+                                                   done, state):
     stopping = lstm.EarlyStopping(patience)
-    assert not stopping.done
-    return stopping, [(stopping.is_best(error), stopping.done)
-                      for error in errors]
-
-
-def test_the_first_error_is_the_best_so_far():
-    stopping, results = stopped(0, [1.])
-    assert results == [(True, False)]
-    assert (stopping.best_err, stopping.bad_counter) == (1., 0)
-
-
-@pytest.mark.parametrize('patience', [0, 1, 5])
-def test_training_stops_after_one_more_bad_validation_than_patience(patience):
-    _, results = stopped(patience, [0.2] + [0.3] * (patience + 1))
-    assert results == ([(True, False)] + [(False, False)] * patience
-                       + [(False, True)])
-
-
-def test_a_new_lowest_error_starts_the_count_again():
-    stopping, results = stopped(2, [0.5, 0.6, 0.6, 0.4, 0.45, 0.41, 0.39, 0.4])
-    assert not any(done for _, done in results)
-    assert [best for best, _ in results] == [
-        True, False, False, True, False, False, True, False]
-    assert (stopping.best_err, stopping.bad_counter) == (0.39, 1)
-
-
-def test_of_equal_errors_the_last_is_best_but_is_no_progress():
-    stopping, results = stopped(1, [0.5, 0.5, 0.5])
-    assert results == [(True, False), (True, False), (True, True)]
-    assert stopping.best_err == 0.5
-
-
-def test_an_error_that_is_not_a_number_is_never_the_best():
-    nan = float('nan')
-    _, results = stopped(1, [0.5, nan, nan])
-    assert results == [(True, False), (False, False), (False, True)]
-    stopping, results = stopped(5, [nan, nan, 0.5, 0.6])
-    assert [best for best, _ in results] == [False, False, True, False]
-    assert (stopping.best_err, stopping.bad_counter) == (0.5, 1)
+    results = [(stopping.is_best(error), stopping.done) for error in errors]
+    assert results == [(a == '1', b == '1') for a, b in zip(best, done)]
+    assert (stopping.best_err, stopping.bad_counter) == state

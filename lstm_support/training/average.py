@@ -44,12 +44,7 @@ class Average(object):
     of a row is brought up to date only before the row moves. This adds k
     equal terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
 
-    Parameters
-    ----------
-    tparams : OrderedDict of str to shared variable
-    decay : float
-    f_update : function
-        Moves the parameters. Its graph tells which rows.
+    The graph of `f_update`, which moves the parameters, tells which rows.
     """
 
     def __init__(self, tparams, decay, f_update):

@@ -33,17 +33,7 @@ def sample(data, size, rng):
 def missing(classes, labels, predicted):
     """Return a warning for each class without reviews, or never predicted.
 
-    Parameters
-    ----------
-    classes : list of str
-    labels : sequence of int
-        Labels of the test reviews.
-    predicted : container of int
-        The labels that were predicted.
-
-    Returns
-    -------
-    list of str
+    `labels` are those of the test reviews, `predicted` those predicted.
     """
     lines = []
     counts = numpy.bincount(labels, minlength=len(classes))
@@ -114,13 +104,7 @@ def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
 def error_rates(f_pred, prepare_data, sets, iterators):
     """Compute the error rates on several data sets.
 
-    Parameters are as for :func:`pred_error`, with one iterator per set.
-
-    Returns
-    -------
-    errors : tuple of float
-    predicted : set of int
-        Labels that were predicted on the last set.
+    Also returns the set of labels that were predicted on the last one.
     """
     errors = []
     for data, iterator in zip(sets, iterators):

@@ -170,9 +170,7 @@ def call(function, *args, **kwargs):
 def check(table, given, caller):
     """Return all options, in the order of the table and in their final form.
 
-    Raises a TypeError for a name that is not in the table, with the most
-    similar one. Raises a ValueError for a value that is not allowed, with
-    those that are.
+    Raises a TypeError for an unknown name, a ValueError for a bad value.
     """
     for name in sorted(set(given).difference(row.name for row in table)):
         raise TypeError('%s has no option %s; the nearest name is %s'
@@ -199,10 +197,9 @@ def nearest(table, name):
 
 
 def takes(table, ignored=()):
-    """Return a decorator: the function's options are those of a table.
+    """Return a decorator: a function gets the options of a table, as a dict.
 
-    The function gets them checked, as one dict. Its signature and the line
-    ``<options>`` of its docstring list them. Names in `ignored` are left out.
+    Its signature lists them, and its docstring for the line ``<options>``.
     """
     names = [row.name for row in table]
 

@@ -4,12 +4,10 @@
 
     mpiexec -n 4 python lstm.py
 
-Each process computes the gradient of its part of a minibatch. All processes
-update their parameters with the sum of these gradients. Costs equal those of
-one process, up to rounding. Only the first process prints, saves, and reads
-models, word vectors and checkpoints.
-
-Without ``mpiexec``, MPI is not imported.
+Each process computes the gradient of its part of a minibatch, and all update
+their parameters with the sum. Costs equal those of one process, up to
+rounding. Only the first prints, saves, and reads models, word vectors and
+checkpoints. Without ``mpiexec``, MPI is not imported.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -66,11 +64,7 @@ def run(make, options):
 
 
 def processes():
-    """Return a context manager: an :class:`Alone`, or a :class:`Group`.
-
-    Raises a ValueError if ``mpiexec`` started several processes, but they
-    cannot use MPI.
-    """
+    """Return a context manager: an :class:`Alone`, or a :class:`Group`."""
     size, rank = terminal.mpi_size_and_rank()
     if size < 2:
         return Alone()
@@ -140,9 +134,7 @@ class Alone(object):
         return signals.received
 
     def common(self, error):
-        """Return `error` once every process has reported one.
-
-        Raises it if some process has not after PATIENCE seconds.
+        """Return `error` once all have one; raise it after PATIENCE seconds.
         """
         return error
 
@@ -155,9 +147,8 @@ class Alone(object):
 class Message(object):
     """One array that an update sums over the processes, and its parts.
 
-    They are the cost, how many processes have a signal, how many lack memory,
-    the number of rows of each sparse gradient in each process, and the dense
-    gradients.
+    They are the cost, how many processes have a signal and how many lack
+    memory, the rows of each sparse gradient per process, dense gradients.
     """
 
     def __init__(self, shapes, n_sparse, n_processes):
@@ -185,7 +176,7 @@ class Group(Alone):
         # For errors, which may come while others wait in self.comm.
         self.fault_comm, self.exit_comm = self.comm.Dup(), self.comm.Dup()
         # Indices of a minibatch's reviews, those of this process first, for
-        # dropout. (Empty at first, so that checkpoints leave it out.)
+        # dropout. Empty at first, so that checkpoints leave it out.
         self.order = theano.shared(numpy.zeros(0, 'int64'), name='order')
         self.signals, self.signalled, self.exiting = None, False, False
 
@@ -290,7 +281,7 @@ class Group(Alone):
         return of_all, self.prediction(f_pred)
 
     def _part(self, mask):
-        """Deal a minibatch: return the columns of this process and its share.
+        """Return the columns of a minibatch for this process, and its share.
         """
         # Theano needs at least one review. If there are more processes than
         # reviews, some compute the first review with a share of 0.
@@ -328,8 +319,8 @@ class Group(Alone):
                      for output in [cost] + dense + sparse], name='f_part')
         # An optimizer compiles f_grad_shared with these inputs. Theano refuses
         # inputs that a graph does not use, so the cost uses them.
-        zero = 0 * sum(tensor.cast(each.sum(), floats) for each in inputs)
-        return self.cost.sum() + zero, summed
+        return self.cost.sum() + 0 * sum(
+            tensor.cast(each.sum(), floats) for each in inputs), summed
 
     def sum_gradients(self, x, mask, y):
         """Compute this process's part, and store the sums of all parts."""

@@ -11,14 +11,8 @@ from lstm_support.terminal import log
 class Status(object):
     """The progress: a line redrawn in place on a terminal, else a log.
 
-    Parameters
-    ----------
-    total : int
-        Updates per epoch.
-    every : int
-        Updates between two lines of the log.
-    first : int, optional
-        Number of updates before this run.
+    An epoch has `total` updates. The log has a line for `every` so many. There
+    were `first` updates before this run.
     """
 
     def __init__(self, total, every, first=0):
@@ -77,12 +71,8 @@ class Status(object):
 class Signals(object):
     """Defer SIGINT, SIGTERM and SIGHUP until the current update is finished.
 
-    A context manager. A second signal exits immediately.
-
-    Attributes
-    ----------
-    received : int or None
-        The number of the signal.
+    A context manager; `received` is the number of the signal, or None. A
+    second signal exits immediately.
     """
 
     received = None

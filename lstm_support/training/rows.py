@@ -67,22 +67,11 @@ def _scaled(grad, factor):
 
 
 def clip_gradients(grads, max_norm):
-    """Scale all gradients down together if their norm exceeds `max_norm`.
+    """Scale all gradients down together if their L2 norm exceeds `max_norm`.
 
     R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
     recurrent neural networks", ICML 2013, algorithm 1: a gradient may explode
-    in a few steps back through time.
-
-    Parameters
-    ----------
-    grads : list of floatX tensor
-    max_norm : float
-        Maximum L2 norm of all gradients together.
-
-    Returns
-    -------
-    list of floatX tensor
-        Sparse gradients stay sparse.
+    in a few steps back through time. Sparse gradients stay sparse.
     """
     norm = tensor.sqrt(sum(
         tensor.sqr(_values(grad)).sum(acc_dtype=theano.config.floatX)
@@ -136,14 +125,9 @@ class Rows(object):
 class GradientRows(Rows):
     """The rows of a parameter that an update moves, and their gradient.
 
-    These are the rows of a sparse gradient, and all rows of a dense one.
-
-    Attributes
-    ----------
-    g : shared variable
-        The gradient of these rows, stored by f_grad_shared.
-    stores : list of (shared variable, variable)
-        The updates with which f_grad_shared stores it.
+    These are the rows of a sparse gradient, and all rows of a dense one. The
+    shared variable `g` is their gradient; f_grad_shared has the updates
+    `stores`.
     """
 
     def __init__(self, name, p, grad):
@@ -157,21 +141,11 @@ class GradientRows(Rows):
         super(GradientRows, self).__init__(name, p, index)
 
     def missed(self, n_updates):
-        """Count the updates since the last one that moved these rows.
+        """Count the updates, of `n_updates`, since the last of these rows.
 
-        Parameters
-        ----------
-        n_updates : int64 scalar
-            Number of updates so far.
-
-        Returns
-        -------
-        floatX matrix (M, 1), or 0
-            0 for a dense gradient, since every update moves all rows.
-        list of (shared variable, variable)
-            The updates that record it.
+        Returns a matrix (M, 1), and the updates that record it.
         """
-        if self.index is None:
+        if self.index is None:  # every update moves all rows
             return 0, []
         seen = self.counter('seen')  # n_updates after the row's last update
         return (tensor.cast(n_updates - self.of(seen), self.p.dtype),

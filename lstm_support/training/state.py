@@ -125,38 +125,19 @@ def read_progress(path, config):
 class Progress(object):
     """The state of a training run: all that an exact continuation needs.
 
-    Parameters
-    ----------
-    tparams : OrderedDict of str to shared variable
-    functions : list of compiled functions
-        They own the other variables that change from update to update.
-    rng : numpy.random.RandomState
-        The generator that shuffles.
-    stopping : lstm.EarlyStopping
-        Has the lowest validation error, ``best_err``, and the number of
-        validations since, ``bad_counter``.
-
-    Attributes
-    ----------
-    update, epoch, batch : int
-        Updates done, epochs done, and minibatches of the current epoch done.
-    epoch_rng : tuple
-        State of `rng` at the start of the current epoch.
-    best_params : OrderedDict of str to ndarray, or None
-        The parameters with the lowest validation error.
-    history : list of (update, mean cost, errors on the three sets)
-        One entry per validation.
-    costs : list of (float, int)
-        Sum and number of the costs since the last validation.
-    shared : OrderedDict of str to shared variable
-        Parameters, accumulators of the optimizer, random state of dropout.
+    `functions` own the variables that change from update to update. `rng`
+    shuffles, and `stopping` is an EarlyStopping.
     """
 
     def __init__(self, tparams, functions, rng, stopping):
+        # Updates and epochs done, and minibatches of the current epoch.
         self.update = self.epoch = self.batch = 0
+        # The parameters with the lowest validation error; a row for each
+        # validation; sum and number of the costs since the last one.
         self.best_params, self.history, self.costs = None, [], [0., 0]
         self.tparams, self.rng, self.stopping = tparams, rng, stopping
-        self.epoch_rng = rng.get_state()
+        self.epoch_rng = rng.get_state()  # at the start of the epoch
+        # Parameters, accumulators of the optimizer, random state of dropout.
         variables = list(tparams.values())
         for f in functions:
             if hasattr(f, 'get_shared'):  # one that Theano compiled
@@ -207,8 +188,7 @@ class Progress(object):
     def load(self, path, progress):
         """Take the state from a file, whose :func:`read_progress` is given.
 
-        Raises an IOError or a ValueError if the file does not fit. Then
-        nothing has changed.
+        If it raises an error, nothing has changed.
         """
         with storage.open_npz(path, 'checkpoint') as archive:
             values = [_read_like(archive, name, variable.get_value())

@@ -12,25 +12,12 @@ _LONGEST = 2 ** 16  # bytes per line
 
 
 def load(path, table, dictionary):
-    """Put the vectors of known words into a table, and print their number.
+    """Put the vectors of known words into a table (V, D).
 
-    Parameters
-    ----------
-    path : str
-        A text file, perhaps gzipped: each line has a word and its numbers,
-        with spaces between them. A first line with two numbers is skipped.
-        If a word has several spellings there, the one in lower case counts.
-    table : ndarray, shape (V, D)
-        Rows of known words are replaced.
-    dictionary : dict
-        Word, in lower case, to row.
-
-    Raises
-    ------
-    IOError
-        If the file cannot be read.
-    ValueError
-        If a line is not a word and D finite numbers, or if no word is known.
+    `path` is a text file, perhaps gzipped: each line has a word and its
+    numbers. If a word has several spellings there, the one in lower case
+    counts. `dictionary` maps a word, in lower case, to its row. Raises a
+    ValueError for a line without D finite numbers, or if no word is known.
     """
     from lstm_support.text import escaped  # which Python 2.7 cannot import
     filled, exact = set(), set()  # rows
