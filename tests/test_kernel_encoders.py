@@ -11,6 +11,7 @@ import theano
 from theano import tensor
 from theano.sandbox.rng_mrg import mrg_uniform
 from theano.scan_module.scan_op import Scan
+from theano.tensor import extra_ops
 
 import classify
 import imdb
@@ -52,9 +53,7 @@ def built(request):
     return Built(request.param)
 
 
-# --------------------------------------------------------------------------
-# Values and gradients
-# --------------------------------------------------------------------------
+# ---- Values and gradients ---------------------------------------------------
 
 def test_probabilities_are_those_of_numpy(built):
     x, mask, _ = BATCH
@@ -64,13 +63,6 @@ def test_probabilities_are_those_of_numpy(built):
     assert_close(probs, expected)
     assert built.model.f_pred(x, mask).tolist() == expected.argmax(
         axis=1).tolist()
-    # No other pooling of as many inputs gives these.
-    others = {'mean': 'max', 'max': 'mean'}
-    if built.kind['pooling'] in others:
-        assert abs(expected - reference.probabilities(
-            built.params, REVIEWS, **dict(
-                built.kind, pooling=others[built.kind['pooling']]))
-        ).max() > 0.01
 
 
 def test_padding_changes_nothing(built):
@@ -93,7 +85,6 @@ def test_cost_and_gradients_are_those_of_numpy(built):
     params = {name: value.astype('float64')
               for name, value in built.params.items()}
     assert_close(results[0], cost(params))
-    used = set(sum(REVIEWS, []))
     for name, gradient in zip(params, results[1:]):
         expected = reference.exact_derivatives(cost, params, name)
         assert_close(gradient, expected, 10 * EXACT)
@@ -101,12 +92,6 @@ def test_cost_and_gradients_are_those_of_numpy(built):
             numpy.testing.assert_allclose(
                 gradient, reference.derivatives(cost, params, name), 0, 1e-9,
                 name)
-        moved = set(numpy.flatnonzero(gradient.any(axis=-1)))
-        if name == 'Wemb':  # after the last maximum, words count for nothing
-            assert moved == used or (
-                built.kind['pooling'] == 'max' and moved < used)
-        else:
-            assert moved, name
 
 
 def test_scan_gives_the_same_values_and_gradients(built):
@@ -124,18 +109,14 @@ def test_scan_gives_the_same_values_and_gradients(built):
 
 
 def test_reviews_without_words_make_no_nan(built):
-    for reviews in ([[], [3, 4]], [[]], [[], []]):
-        x, mask, y = imdb.prepare_data(reviews, [1] * len(reviews))
-        assert_close(built.model.f_pred_prob(x, mask),
-                     reference.probabilities(built.params, reviews,
-                                             **built.kind))
-        for value in built.f_grads(x, mask, y):
-            assert numpy.isfinite(value).all()
+    x, mask, y = imdb.prepare_data([[], []], [1, 1])
+    assert_close(built.model.f_pred_prob(x, mask), reference.probabilities(
+        built.params, [[], []], **built.kind))
+    for value in built.f_grads(x, mask, y):
+        assert numpy.isfinite(value).all()
 
 
-# --------------------------------------------------------------------------
-# The layers run in C++
-# --------------------------------------------------------------------------
+# ---- The layers run in C++ --------------------------------------------------
 
 def test_layers_run_in_c_and_keep_no_state_in_predictions(built):
     n_layers = 1 + (built.kind['encoder'] == 'bilstm')
@@ -145,6 +126,7 @@ def test_layers_run_in_c_and_keep_no_state_in_predictions(built):
     assert len(nodes_of(f_grads, LSTMGradient)) == n_layers
     for f in (f_pred_prob, f_grads):
         assert not nodes_of(f, Scan)
+        assert nodes_of(f, extra_ops.Unique)  # inputs of distinct words
 
 
 @pytest.mark.parametrize('options', [
@@ -180,9 +162,7 @@ def test_all_functions_of_a_training_run_layers_in_c(dataset, monkeypatch,
     assert capsys.readouterr().err == ''
 
 
-# --------------------------------------------------------------------------
-# Parameters
-# --------------------------------------------------------------------------
+# ---- Parameters -------------------------------------------------------------
 
 def drawn(options):
     """Initial parameters by the recipe of init_params' documentation."""
@@ -214,23 +194,9 @@ def test_parameters_are_drawn_by_the_recipe(kind):
         assert value.dtype == theano.config.floatX
         numpy.testing.assert_array_equal(
             value, lstm.numpy_floatX(expected[name]), name)
-    two = kind.get('encoder') == 'bilstm'
-    assert params['U'].shape == (
-        5 * (1 + two) * (1 + (kind.get('pooling') == 'both')), 3)
-    assert len(params) == 6 + 3 * two
 
 
-def test_the_defaults_are_one_direction_and_the_mean():
-    defaults = lstm.opt.defaults(lstm.OPTIONS)
-    assert (defaults['encoder'], defaults['pooling']) == ('lstm', 'mean')
-    for name, value in lstm.init_params(SIZES).items():
-        numpy.testing.assert_array_equal(value, lstm.init_params(
-            dict(SIZES, encoder='lstm', pooling='mean'))[name])
-
-
-# --------------------------------------------------------------------------
-# The maximum over the words
-# --------------------------------------------------------------------------
+# ---- The maximum over the words ---------------------------------------------
 
 @pytest.fixture(scope='module')
 def pool():
@@ -252,14 +218,10 @@ def test_padding_is_never_the_maximum(pool):
     weights = rng.randn(4, 3)
     value, gradient = pool(h, mask, weights)
     for n, words in enumerate(mask.T.astype(bool)):
-        if words.any():
-            assert_close(value[n], h[words, n].max(axis=0))
-            assert (value[n] < 0).all()
-        else:
-            assert (value[n] == 0).all()
+        assert_close(value[n], h[words, n].max(axis=0) if words.any() else
+                     numpy.zeros(3))
         assert not gradient[~words, n].any()
-        assert_close(gradient[:, n].sum(axis=0),
-                     weights[n] if words.any() else 0 * weights[n])
+        assert_close(gradient[:, n].sum(axis=0), weights[n] * words.any())
 
 
 def test_of_equal_outputs_the_first_word_has_the_whole_gradient(pool):
@@ -271,34 +233,7 @@ def test_of_equal_outputs_the_first_word_has_the_whole_gradient(pool):
                                        [0, 0]]
 
 
-@pytest.mark.parametrize('encoder', ['lstm', 'bilstm'])
-def test_a_word_repeated_until_the_state_stands_still_counts_once(encoder):
-    """Outputs that are exactly equal, in the model and its gradient."""
-    options = dict(SIZES, encoder=encoder, pooling='max')
-    params = some_params(options, names=())
-    for name in params:
-        if name.endswith('_U'):
-            params[name] *= lstm.numpy_floatX(0.1)  # so that it comes to rest
-    tparams = lstm.init_tparams(params)
-    model = lstm.build_model(tparams, options)
-    review, other = [4] * 300, [5, 4]
-    x, mask, _ = imdb.prepare_data([review, other], [0, 0])
-    f = theano.function([model.x, model.mask], [
-        model.h, tensor.grad(model.prob[0, 0], model.h)])
-    h, gradient = f(x, mask)
-    ties = (h[:, 0] == h[:, 0].max(axis=0)).sum(axis=0)
-    assert max(ties) > 50  # else this would show nothing
-    moved = gradient[:, 0] != 0
-    assert moved.sum(axis=0).tolist() == [1] * h.shape[2]
-    assert moved.argmax(axis=0).tolist() == h[:, 0].argmax(axis=0).tolist()
-    assert not gradient[:, 1].any()
-    assert_close(model.f_pred_prob(x, mask), reference.probabilities(
-        params, [review, other], encoder=encoder, pooling='max'))
-
-
-# --------------------------------------------------------------------------
-# Explanations
-# --------------------------------------------------------------------------
+# ---- Explanations -----------------------------------------------------------
 
 WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
 TEXTS = ['the film was great , it was good', 'dull', 'a a a a', '', 'x great']
@@ -338,7 +273,6 @@ def parts_of(params, ids, towards, kind):
 def test_parts_are_those_of_the_words_and_add_up(tmp_path, kind, n_classes):
     classifier = classify.Classifier(save(tmp_path, kind, n_classes))
     exact = 1e-6 if in_float64 else 1e-4
-    nothing = 0
     for text in TEXTS:
         found = classifier.explain(text)
         ids = classifier.encode(text)
@@ -355,8 +289,6 @@ def test_parts_are_those_of_the_words_and_add_up(tmp_path, kind, n_classes):
         if kind['pooling'] == 'max':
             # A word of which no unit has its maximum has no part, exactly.
             assert found.parts[parts == 0].tolist() == [0] * sum(parts == 0)
-            nothing += sum(parts == 0)
-    assert kind['pooling'] != 'max' or nothing >= 3
 
 
 @pytest.mark.parametrize('kind', [MODELS[1], MODELS[-1]],

@@ -72,8 +72,8 @@ def test_a_thread_that_compiles_at_the_same_time_gets_c(monkeypatch):
     monkeypatch.setattr(LSTM, 'make_thunk', make_thunk)
     f = in_quick_mode()
     assert compiled_nodes(f) == [LSTM(keep_state=False)]
-    assert compiler and compilers == [compiler] and theano.config.cxx == (
-        compiler)
+    assert compiler and compilers == [compiler]
+    assert theano.config.cxx == compiler
     assert len(compiled_nodes(functions[0])) == len(functions[0].fn.nodes)
 
 
@@ -86,25 +86,16 @@ def test_other_settings_of_theano_keep_their_mode(flags):
 
 
 def param_init_conv(options, params, prefix, rng):
-    dim = options['dim_proj']
-    params[prefix + '_W'] = lstm.numpy_floatX(rng.randn(dim, dim, 3, 1))
+    params['conv_W'] = lstm.numpy_floatX(rng.randn(4, 4, 3, 1))
     return params
 
 
 def conv_layer(tparams, state_below, options, prefix, mask):
     """Convolve the words with filters three words wide, padded with zeros."""
-    images = (state_below * mask[:, :, None]).dimshuffle(1, 2, 0, 'x')
-    h = tensor.nnet.conv2d(images, tparams[prefix + '_W'], border_mode='half')
+    h = tensor.nnet.conv2d(
+        (state_below * mask[:, :, None]).dimshuffle(1, 2, 0, 'x'),
+        tparams['conv_W'], border_mode='half')
     return tensor.tanh(h[:, :, :, 0]).dimshuffle(2, 0, 1)
-
-
-def conv_outputs(params, x, mask):
-    """The same in NumPy: a filter is reversed, as in Theano."""
-    inputs = params['Wemb'][x] * mask[:, :, None]
-    padded = numpy.pad(inputs, [(1, 1), (0, 0), (0, 0)], 'constant')
-    return numpy.tanh(sum(numpy.dot(
-        padded[k:k + len(x)], params['conv_W'][:, :, 2 - k, 0].T)
-        for k in range(3)))
 
 
 def test_a_convolution_that_needs_c_predicts(monkeypatch, dataset, tmp_path):
@@ -113,11 +104,14 @@ def test_a_convolution_that_needs_c_predicts(monkeypatch, dataset, tmp_path):
     lstm.train_lstm(encoder='conv', dataset=dataset, saveto=path, dim_proj=4,
                     n_words=30, max_epochs=1, dispFreq=1000)
     params, _, model = classify.build(path)
-    x, mask, _ = imdb.prepare_data([[7, 9, 12, 10], [8, 20], [5]], [0] * 3)
-    h = conv_outputs(params, x, mask)
-    means = (h * mask[:, :, None]).sum(axis=0) / mask.sum(axis=0)[:, None]
+    inputs = params['Wemb'][X] * MASK[:, :, None]
+    padded = numpy.pad(inputs, [(1, 1), (0, 0), (0, 0)], 'constant')
+    # A filter is reversed, as in Theano.
+    h = numpy.tanh(sum(padded[k:k + len(X)].dot(
+        params['conv_W'][:, :, 2 - k, 0].T) for k in range(3)))
+    means = (h * MASK[:, :, None]).sum(axis=0) / MASK.sum(axis=0)[:, None]
     scores = numpy.exp(0.5 * means.dot(params['U']) + params['b'])
-    assert_close(model.f_pred_prob(x, mask),
+    assert_close(model.f_pred_prob(X, MASK),
                  scores / scores.sum(axis=1, keepdims=True))
 
 
