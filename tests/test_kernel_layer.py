@@ -315,7 +315,6 @@ MODELS = {
         emb[::-1], mask[::-1])[::-1], 1),
     'go_backwards': (lambda layer, emb, inputs, mask: layer(
         emb, mask, change=tensor.add, go_backwards=True), 1),
-    # They look up the same words.
     'both directions': (lambda layer, emb, inputs, mask: tensor.concatenate(
         [layer(emb, mask), layer(emb[::-1], mask[::-1], 'lstm2')[::-1]],
         axis=2), 2),

@@ -29,9 +29,8 @@ def compiled_nodes(f):
 
 
 def in_quick_mode(params=None):
-    params = params or some_params(OPTIONS)
-    return lstm.build_model(lstm.init_tparams(params), OPTIONS,
-                            quick_mode()).f_pred_prob
+    tparams = lstm.init_tparams(params or some_params(OPTIONS))
+    return lstm.build_model(tparams, OPTIONS, quick_mode()).f_pred_prob
 
 
 def test_the_layer_alone_runs_in_c_with_the_same_values():
