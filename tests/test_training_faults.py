@@ -633,11 +633,11 @@ def test_two_trainings_cannot_save_to_one_file(train, start, dataset,
 def test_eight_processes_and_one_lock(tmp_path):
     """However often it is taken and released, one has it at a time."""
     code = ('import os, sys\n'
-            'from lstm_support.storage import files\n'
+            'from lstm_support import storage\n'
             'won = 0\n'
             'for attempt in range(10 ** 5):\n'
             '    try:\n'
-            '        with files.sole_writer("m.npz"):\n'
+            '        with storage.sole_writer("m.npz"):\n'
             '            os.mkdir("inside"); won += 1; os.rmdir("inside")\n'
             '    except IOError as error:\n'
             '        assert "another training" in str(error), error\n'
