@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 
@@ -233,6 +234,19 @@ def test_an_archive_takes_no_more_memory_than_the_bound(tmp_path,
         with pytest.raises(ValueError, match='%s takes more than' % name):
             read(tmp_path / name)
         assert resource.getrlimit(resource.RLIMIT_AS) == limit
+
+
+@pytest.mark.parametrize('kind', [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_large_header_of_an_archive_is_refused(tmp_path, kind):
+    """tarfile would take days to read it."""
+    header = tarfile.TarInfo('x')
+    header.type, header.size = kind, 2 ** 20
+    small_corpus(tmp_path / 'c')
+    with tarfile.open(str(tmp_path / 'a.tar'), 'w') as archive:
+        archive.add(str(tmp_path / 'c'), 'c')
+        archive.addfile(header, io.BytesIO(b'1' * 2 ** 20))
+    with pytest.raises(IOError, match='an entry of 1048576 bytes'):
+        read(tmp_path / 'a.tar')
 
 
 # ---- Tables -----------------------------------------------------------------
