@@ -280,8 +280,8 @@ def predict(args):
     """Print label, probability and text, separated by tabs, per text."""
     classifier = Classifier(args.model, args.dict)
     form = explain.as_json if args.json else explain.as_text
-    colour = sys.stdout and sys.stdout.isatty() and not os.environ.get(
-        'NO_COLOR')
+    colour = not getattr(sys.stdout, 'closed', True) and (
+        sys.stdout.isatty() and not os.environ.get('NO_COLOR'))
     explanations, fault = [], None
     for texts in explain.read(args.texts, args.file, args.text):
         seqs = [classifier.encode(text) for text in texts]
