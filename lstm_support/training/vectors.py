@@ -5,7 +5,7 @@ import codecs
 
 import numpy
 
-from lstm_support.storage import files
+from lstm_support import storage
 from lstm_support.terminal import log
 
 _LONGEST = 2 ** 16  # bytes per line
@@ -69,7 +69,7 @@ def _vector(path, number, numbers, table):
 
 def _lines(path):
     """Yield the number and the bytes of each line."""
-    with files.open_gzipped_or_not(path, 'file of vectors') as f:
+    with storage.open_gzipped_or_not(path, 'file of vectors') as f:
         number = 0
         while True:
             try:
