@@ -59,22 +59,19 @@ def _check_packages():
 def compiler():
     """Return the path of a C++ compiler, Theano's default for its flag cxx."""
     from shutil import which  # Python 3, as the patch that calls this
-    names = ['g++', 'clang++']
-    if sys.platform == 'darwin':
-        names.reverse()
-    paths = list(filter(None, map(which, names)))
-    if not paths:
+    names = ['g++', 'clang++'][::-1 if sys.platform == 'darwin' else 1]
+    path = next(filter(None, map(which, names)), None)
+    if path is None:
         raise SetupError(
-            'Theano needs a C++ compiler; install g++ (Debian, Ubuntu: apt '
-            'install g++; Fedora: dnf install gcc-c++; macOS: xcode-select '
-            '--install)')
+            'Theano needs a C++ compiler; install g++ (Debian: apt install '
+            'g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install)')
     include = sysconfig.get_paths()['include']
     if not os.path.exists(os.path.join(include, 'Python.h')):
         raise SetupError(
-            'Theano needs the header files of Python, which are not in %s; '
-            'install them (Debian, Ubuntu: apt install python3-dev; Fedora: '
-            'dnf install python3-devel)' % include)
-    return paths[0]
+            'Theano needs the header files of Python, which are not in %s '
+            '(Debian: apt install python3-dev; Fedora: dnf install '
+            'python3-devel)' % include)
+    return path
 
 
 def _check_config(theano):
@@ -85,8 +82,8 @@ def _check_config(theano):
     if config.cxx and theano.configdefaults.gcc_version_str == 'GCC_NOT_FOUND':
         raise SetupError('the compiler of cxx=%s does not exist; name '
                          'another, or leave cxx out' % config.cxx)
-    device = ''.join([config.device.replace('cpu', ''),
-                      config.init_gpu_device, config.contexts])
+    device = (config.device.replace('cpu', '') or config.init_gpu_device
+              or config.contexts)
     if device and not theano.gpuarray.pygpu_activated:
         try:
             importlib.import_module('pygpu.gpuarray')
@@ -125,19 +122,17 @@ _SENTENCES = [
 
 def _one_line(error):
     """Return the message of an error, in one line."""
-    texts = [text for text in error.args if isinstance(text, str)]
-    message = getattr(error, 'strerror', None) or (
-        str(error) if isinstance(error, UnicodeError) or not texts
-        else texts[0]) or type(error).__name__
+    message = getattr(error, 'strerror', None) or str(
+        error if isinstance(error, UnicodeError) or not error.args
+        else error.args[0]) or type(error).__name__
     return ' '.join(message.replace('Check the permissions.', '').split())
 
 
 def _sentence(error):
     """Return one sentence for an error of Theano or of its compiler."""
     message = _one_line(error)
-    text = '%s: %s' % (type(error).__name__, error)
-    sentence = next(sentence for pattern, sentence in _SENTENCES
-                    if re.search(pattern, text))
+    sentence = next(sentence for pattern, sentence in _SENTENCES if re.search(
+        pattern, '%s: %s' % (type(error).__name__, error)))
     if 'Compilation failed' in message:  # the first error is the cause
         message = re.sub(r'.*?return status=.*?\): *', '', message)
         first = re.search(r'(?<!\S)(?!collect2)\S+ error: .*', message)
@@ -151,11 +146,11 @@ _announcements = []
 @contextlib.contextmanager
 def announcing(name):
     """Print a warning if `name` is compiled, but not if it is cached."""
-    _announcements[:] = [name]
+    _announcements.append(name)
     try:
         yield
     finally:
-        _announcements[:] = []
+        del _announcements[:]
 
 
 def _wrap_compiler(header_flags):
@@ -203,22 +198,17 @@ def blas_flags():
     the number of cores.
     """
     path = _wheel_blas()
-    try:
-        library = path and ctypes.CDLL(path)
-    except OSError:
-        library = None
-    if not library:
+    if path is None:
         return ''
+    library = ctypes.CDLL(path)
     # The functions of SciPy's OpenBLAS have other names.
     prefix = 'scipy_' if hasattr(library, 'scipy_sgemm_') else ''
     names = ''.join(' -D%s=%s%s' % (name, prefix, name) for name in (
         'sgemm_', 'dgemm_', 'sgemv_', 'dgemv_', 'sger_', 'dger_', 'sdot_',
         'ddot_') if prefix)  # those that Theano calls
     set_threads = prefix + 'openblas_set_num_threads'
-    if hasattr(library, set_threads) and not any(
-            name in os.environ for name in (
-                'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS',
-                'OMP_NUM_THREADS')):
+    if hasattr(library, set_threads) and not set(os.environ) & {
+            'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS', 'OMP_NUM_THREADS'}:
         getattr(library, set_threads)(1)
     if re.match(r'[A-Za-z0-9_./+@:~-]+$', path):
         # The loader finds the library by its name. We do not write -L,
