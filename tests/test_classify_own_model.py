@@ -80,8 +80,8 @@ def test_its_error_on_the_sample(classifier):
     """It has seen none of these reviews."""
     reviews = imdb.read_reviews(os.path.join(ROOT, 'data', 'sample'))
     score = explain.scores(
-        [classifier.classes.index(label) for _, label, _ in reviews],
-        classifier.probabilities([text for _, _, text in reviews]))
+        [classifier.classes.index(review.label) for review in reviews],
+        classifier.probabilities([review.text for review in reviews]))
     assert score['error'] <= 0.25
 
 
