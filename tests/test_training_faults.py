@@ -770,21 +770,3 @@ def test_files_that_are_no_models_are_refused(tmp_path):
                  'text.npz'):
         with pytest.raises(ValueError, match='is not a .npz file'):
             lstm.load_params(str(tmp_path / name), params)
-
-
-# --------------------------------------------------------------------------
-# The tables of faults
-# --------------------------------------------------------------------------
-
-def test_every_test_that_the_readme_of_the_tests_names_exists():
-    folder = os.path.join(ROOT, 'tests')
-    with open(os.path.join(folder, 'README.rst')) as f:
-        named = set(re.findall(r'``(test_\w+)``', f.read()))
-    exist = set()
-    for name in os.listdir(folder):
-        if name.startswith('test_') and name.endswith('.py'):
-            exist.add(name[:-len('.py')])
-            with open(os.path.join(folder, name)) as f:
-                exist.update(re.findall(r'^def (test_\w+)', f.read(), re.M))
-    assert len(named) > 40
-    assert named - exist == set()

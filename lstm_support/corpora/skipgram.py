@@ -29,7 +29,8 @@ def _word2vec():
         import gensim
     except ImportError as error:
         raise ImportError('word vectors need the package gensim, which cannot '
-                          'be imported (%s): pip install gensim' % error)
+                          'be imported (%s): pip install gensim, or start '
+                          'with "uv run --extra vectors"' % error)
     if int(gensim.__version__.split('.')[0]) < 4:
         raise ImportError('word vectors need gensim 4, and this is %s: pip '
                           'install --upgrade gensim' % gensim.__version__)
