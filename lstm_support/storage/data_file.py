@@ -146,7 +146,7 @@ def _corpus(path, pickles):
                                  % (len(train[0]), len(groups)))
     except ValueError as error:
         raise ValueError('%s is not a data set: %s' % (path, error))
-    dictionary = words and dict(
+    dictionary = None if words is None else dict(
         (word, n) for n, word in enumerate(words, _FIRST_WORD) if word)
     if words is None and os.path.isfile(_dictionary_path(path)):
         old = read_dictionary(_dictionary_path(path))

@@ -1,0 +1,160 @@
+"""Archives, tables and vectors: damaged or malicious ones are refused."""
+import gzip
+import io
+import tarfile
+import zipfile
+
+import pytest
+
+import imdb
+from test_storage_untrusted import (
+    MB, archive_file, attempt, load_vectors, named, read_reviews, refused,
+    small_bound, zip_file)  # noqa: F401
+
+
+# --------------------------------------------------------------------------
+# Archives
+# --------------------------------------------------------------------------
+
+def member(name, kind=tarfile.REGTYPE, size=0):
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info
+
+
+@pytest.mark.parametrize('info, words', [
+    (member('/etc/passwd'), '/etc/passwd is not inside'),
+    (member('d/../../x'), 'not inside'),
+    (member('..', tarfile.DIRTYPE), 'not inside'),
+    (member('d/train/pos/2.txt', tarfile.SYMTYPE), 'is a link or a device'),
+    (member('d/train/pos/2.txt', tarfile.LNKTYPE), 'is a link or a device'),
+    (member('x', tarfile.CHRTYPE), 'is a link or a device'),
+    (member('x', tarfile.BLKTYPE), 'is a link or a device'),
+    (member('x', tarfile.FIFOTYPE), 'is a link or a device'),
+])
+def test_members_that_are_no_reviews(tmp_path, info, words):
+    data = archive_file([(info, None)])
+    refused(read_reviews, tmp_path / 'x', data, words)
+    refused(read_reviews, tmp_path / 'x', gzip.compress(data), words)
+
+
+def test_a_sparse_member(tmp_path):
+    """512 bytes that claim to be 8 GB of zeros."""
+    header = bytearray(member('d/train/pos/2.txt', tarfile.GNUTYPE_SPARSE)
+                       .tobuf(tarfile.GNU_FORMAT))
+    header[386:398] = header[398:410] = b'%011o\0' % 0  # a piece of nothing
+    header[483:495] = b'%011o\0' % (8 * 2 ** 30 - 1)
+    header[148:156] = b' ' * 8
+    header[148:156] = b'%06o\0 ' % sum(header)
+    refused(read_reviews, tmp_path / 'x',
+            bytes(header) + archive_file(), 'link or a device')
+
+
+def zip_member(name, mode=0o100644):
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    return info
+
+
+@pytest.mark.parametrize('info, words', [
+    (zip_member('/etc/passwd'), '/etc/passwd is not inside'),
+    (zip_member('d/../../x'), 'not inside'),
+    (zip_member('../x/'), 'not inside'),
+    (zip_member('d/train/pos/2.txt', 0o120777), 'is a link, not a regular'),
+    (zip_member('d/train/pos/1.txt'), 'appears twice; do not trust'),
+    (zip_member('../a\n\x1b[31m' + 'b' * 300), r'\.\./a \[31mb{91}\.\.\. is'),
+])
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+def test_zip_members_that_are_no_reviews(tmp_path, info, words):
+    refused(read_reviews, tmp_path / 'x', zip_file([(info, b'target')]),
+            words)
+
+
+def test_a_zip_archive_that_is_encrypted_or_damaged(tmp_path):
+    data = zip_file(packed=zipfile.ZIP_STORED)
+    encrypted = bytearray(data)
+    for signature, place in ((b'PK\x03\x04', 6), (b'PK\x01\x02', 8)):
+        encrypted[data.index(signature) + place] |= 1
+    refused(read_reviews, tmp_path / 'x', bytes(encrypted),
+            'd/train/pos/1.txt is encrypted; unpack it first')
+    refused(read_reviews, tmp_path / 'x', data.replace(b'Good.', b'Food.', 1),
+            'Bad CRC-32')
+    end = data.index(b'PK\x05\x06')
+    for damaged, words in (
+            (data[:end], 'File is not a zip file'),
+            # The first thing that fuzzing this loader found.
+            (data[:end] + b'PK\x06\x07' + b'a' * 16 + data[end:],
+             'span multiple disks'),
+            (b'PK', 'File is not a zip file')):
+        refused(read_reviews, tmp_path / 'x', damaged, words)
+
+
+def test_a_tar_archive_that_holds_a_zip_archive_last(tmp_path):
+    data = archive_file([(member('d/more.zip'), zip_file())])
+    (tmp_path / 'x').write_bytes(data)
+    assert len(imdb.read_reviews(str(tmp_path / 'x'))) == 4
+
+
+# --------------------------------------------------------------------------
+# Tables, vectors
+# --------------------------------------------------------------------------
+
+@pytest.mark.parametrize('kind, data, words', [
+    ('csv', b'text,label\n"' + b'a' * MB, 'line 2 is damaged: unexpected end'),
+    ('csv', b'"text\nlabel",b,c\n', 'has the columns text label, b, c; name'),
+    ('csv', b'a,' * 10 ** 5, r'has the columns a, a, (a, )*'),
+    ('csv', b'text,label\nx,' + b'y' * MB + b'\n',
+     r'the label has 1048576 characters, y{40}\.\.\.; name the column'),
+    ('csv', b'text,label\n' + b''.join(b'x,y%d\n' % n for n in range(30)),
+     'column of labels has 30 different values in 30 rows'),
+    ('csv', b'a\0b\0', 'not UTF-8 text but UTF-16, it seems'),
+    ('tsv', b'text\tlabel\nx\n', 'it has 1 fields, and the first row has 2'),
+    ('jsonl', b'[' * 10 ** 5, 'line 1 is not JSON'),
+    ('json', b'[' * 10 ** 5 + b']' * 10 ** 5, 'line 1 is not JSON'),
+    ('json', b'[' + b'{"a":' * 10 ** 5, 'line 1 is not JSON'),
+    ('jsonl', b'{"text": "a", "label": ' + b'9' * 10 ** 6 + b'}',
+     '1: inf'),
+    ('jsonl', b'{"text": {"a": ["b"]}, "label": 1}', 'a string, not dict'),
+    ('jsonl', b'{"text": "a", "label": ["b", "c"]}', 'or a number, not list'),
+    ('jsonl', b'{"text": "\\ud800", "label": "\\ud800"}', 'no row with a'),
+    ('csv', b'text,label\n\n', 'no row with a text and a label'),
+    ('json', b'[]', 'is empty'), ('json', b'7', 'not JSON'),
+    ('csv.gz', gzip.compress(b'text,label\na,b')[:-3], 'cannot be read: '),
+], ids=lambda value: repr(value)[:30])
+def test_hostile_tables(tmp_path, kind, data, words):
+    def load(path):
+        imdb.read_reviews(path, test_portion=0.5)
+    refused(load, named(tmp_path, kind), data, words)
+
+
+@pytest.mark.parametrize('data, words', [
+    (b'', 'has a vector for none of the words'),
+    (b'good 1 2\n', 'line 1 of .* has 2 numbers, and dim_proj is 3'),
+    (b'x 1 2\ngood 1 2 x\n', 'line 2 of .* is not a word and its numbers'),
+    (b'good 1 2 nan\n', 'line 1 of .* is not a word'),
+    (b'good 1 2 1e999\n', 'line 1 of .* is not a word'),
+    (b'good\n', 'line 1 of .* is not a word'),
+    (b'\xff 1 2 3\n', 'line 1 of .* is not UTF-8 text; the binary form'),
+    (b'good ' + b'1 ' * MB, 'line 1 of .* is not a word'),
+    (b'good ' + b'9' * 50000 + b' 1 1\n', 'line 1 of .* is not a word'),
+    (gzip.compress(b'good 1 2 3\n')[:-3], 'cannot be read to its end'),
+    (gzip.compress(b'a' * (100 * MB)), 'line 1 of .* is not a word'),
+], ids=lambda value: repr(value)[:30])
+def test_hostile_vectors(tmp_path, data, words):
+    refused(load_vectors, tmp_path / 'x', data, words)
+
+
+@pytest.mark.parametrize('form', ['gz', 'bz2', 'xz'])
+def test_damaged_compression(tmp_path, form):
+    """Every library raises its own errors; one of LZMA once came through."""
+    path = tmp_path / 'x'
+    with tarfile.open(str(path), 'w:' + form) as archive:
+        with tarfile.open(fileobj=io.BytesIO(archive_file())) as plain:
+            for info in plain:
+                archive.addfile(info, plain.extractfile(info))
+    assert len(imdb.read_reviews(str(path))) == 4
+    complete = path.read_bytes()
+    for n in range(len(complete)):
+        damaged = bytearray(complete)
+        damaged[n] ^= 0x55
+        attempt(read_reviews, path, bytes(damaged))
