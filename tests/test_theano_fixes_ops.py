@@ -19,7 +19,7 @@ from theano import tensor
 from theano.compile import MonitorMode
 from theano.tensor.subtensor import get_idx_list
 
-# The Ops of the layer are compared with NumPy and scan in test_kernel_layer.py.
+# Ops of the layer are compared with NumPy and scan in test_kernel_layer.py.
 ELSEWHERE = {'LSTM', 'LSTMGradient', 'Scan'}
 
 
