@@ -183,10 +183,11 @@ def _wheel_blas():
             package = importlib.import_module(name)
         except ImportError:
             continue
-        folder = os.path.dirname(os.path.abspath(package.__file__)) + '.libs'
-        for library in os.listdir(folder) if os.path.isdir(folder) else ():
-            if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', library):
-                return os.path.join(folder, library)
+        package = os.path.dirname(os.path.abspath(package.__file__))
+        for folder in package + '.libs', os.path.join(package, '.libs'):
+            for library in os.listdir(folder) if os.path.isdir(folder) else ():
+                if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', library):
+                    return os.path.join(folder, library)
     return None
 
 
