@@ -11,7 +11,7 @@ except ImportError:  # Windows
     resource = None
 
 # Bytes that reading a file may take. Raise it for a larger corpus or model.
-BOUND = 4 * 2 ** 30
+BOUND = 2 * 2 ** 30
 
 _lock = threading.Lock()
 _limits = []  # for each reader, None; for the first, what to restore
