@@ -47,20 +47,10 @@ _RESULTS = ('history', 'history_errs', 'train_err', 'valid_err', 'test_err',
 
 
 def load_model(path):
-    """Load the parameters and options of a model.
+    """Return the parameters and the options of a model, two dicts.
 
-    Parameters
-    ----------
-    path : str or path
-        A ``.npz`` file of :func:`lstm.train_lstm`, or of 2014. The latter has
-        no options; its arrays give the sizes.
-
-    Returns
-    -------
-    params : dict of str to ndarray
-        All parameters in the file, whatever the model is.
-    options : dict
-        For :func:`lstm.build_model`; ``classes`` are names of the classes.
+    `path` is a ``.npz`` file of :func:`lstm.train_lstm`, or of 2014. The
+    latter has no options; its arrays give the sizes.
     """
     path = storage.as_path(path)
     with storage.open_npz(path, 'model file') as archive:
@@ -94,14 +84,8 @@ def load_model(path):
         if options[name] not in list(getattr(lstm, here)):
             raise ValueError('%s has the %s %r, which lstm.%s lacks'
                              % (path, name, options[name], here))
-    options['classes'] = _names(path, options).classes
+    options['classes'] = explain.Names.of_model(path, options).classes
     return params, options
-
-
-def _names(path, options, words=None):
-    """Return the Names of a model; neg and pos are those of 2014."""
-    return explain.Names.of_model(path, options, words, imdb.class_names(
-        None, options['ydim']))
 
 
 # ---- Classifying ------------------------------------------------------------
@@ -126,8 +110,7 @@ if hasattr(os, 'register_at_fork'):  # not on Windows
 def build(path):
     """Return parameters, options and the compiled :class:`lstm.Model`.
 
-    See :func:`load_model`. A ValueError says that a file does not fit the
-    model that ``lstm.build_model`` builds.
+    A ValueError says that a file does not fit ``lstm.build_model``.
     """
     params, options = load_model(path)
     try:
@@ -185,9 +168,8 @@ class Classifier:
     params, options, model
         See :func:`build`.
     classes : list of str
-        Names of the classes, in the order of the probabilities.
-    dictionary : dict
-        Word to id.
+        In the order of the probabilities.
+    dictionary : dict of str to int
     tokenizer : str
         See :func:`lstm_support.text.name`.
     """
@@ -203,9 +185,9 @@ class Classifier:
                 'with --dict' % (dictionary or path))
         self.params, self.options, self.model = build(path)
         if dictionary:
-            self.options['classes'] = _names(path, self.options, words).name(
-                explain.Names(dictionary, *given[3:6]),
-                self.options['n_words'])
+            self.options['classes'] = explain.Names.of_model(
+                path, self.options, words).name(explain.Names(
+                    dictionary, *given[3:6]), self.options['n_words'])
         self.classes = self.options['classes']
         self.tokenizer = (self.options.get('tokenizer')
                           or words is None and given.tokenizer
@@ -221,16 +203,15 @@ class Classifier:
                            self.tokenizer)
 
     def probabilities(self, texts, batch_size=64):
-        """Compute the probability of every class for every text.
+        """Compute probabilities, of shape (number of texts, classes).
 
-        The result has shape (number of texts, C). A minibatch holds at most
-        `batch_size` of the texts.
+        A minibatch holds at most `batch_size` texts.
         """
         seqs = [self.encode(text) for text in explain.check_texts(texts)]
         return self.probabilities_of_ids(seqs, batch_size)
 
     def probabilities_of_ids(self, seqs, batch_size=64):
-        """Compute probabilities from lists of word ids, see probabilities.
+        """Compute probabilities from lists of word ids.
 
         Ids beyond the vocabulary count as 1, unknown. A TypeError or a
         ValueError names the first list that holds anything but word ids.
@@ -250,11 +231,7 @@ class Classifier:
                            [0] * len(seqs), batch_size)
 
     def explain(self, text):
-        """Split a decision into the contributions of the words.
-
-        Return a :class:`lstm_support.explain.Explanation`. A ValueError asks
-        for ``h`` and ``prob`` of the model that an edited lstm.py builds.
-        """
+        """Return a :class:`lstm_support.explain.Explanation` of a decision."""
         text, = explain.check_texts([text])
         words, ids = imdb.tokenize(text, self.tokenizer), self.encode(text)
         x, mask, _ = imdb.prepare_data([ids], [0])
@@ -292,11 +269,10 @@ def predict(args):
                 explanation = classifier.explain(text)
             if args.html:
                 explanations.append(explanation)
-            shown = explanation if args.explain else None
             try:
                 if not fault:
-                    _write(form(text, classifier.classes, row, known, shown,
-                                colour))
+                    _write(form(text, classifier.classes, row, known,
+                                args.explain and explanation, colour))
             except OSError as error:
                 if not args.html:
                     raise
@@ -324,7 +300,8 @@ def evaluate(args):
     corpus = _test_set(load, options['n_words'])
     name = imdb.dataset_name(name)  # the sample may stand in for imdb
     data = explain.Names(name, *corpus[3:5])
-    names = _names(args.model, options, lstm.load_words(args.model))
+    names = explain.Names.of_model(args.model, options,
+                                   lstm.load_words(args.model))
     if not names.has_words_of(data, options['n_words']):
         raise ValueError(
             '%s was trained with a different vocabulary than dataset %r, so '

@@ -25,7 +25,7 @@ class Explanation(collections.namedtuple(
     for each whether the model has it. `parts` are their contributions in nats,
     `bias` the log-odds without any word. `probs` are the probabilities of
     `classes`; positive parts favour the class with the index `towards`.
-    `note` is a remark, or ''.
+    `note` says why the parts do not explain the log-odds, or is ''.
     """
 
     @property
@@ -41,24 +41,10 @@ class Explanation(collections.namedtuple(
 
 
 def compile_contributions(model, n_classes, mode):
-    """Compile what :func:`contributions` needs of a model.
+    """Compile what :func:`contributions` needs of a :class:`lstm.Model`.
 
-    Parameters
-    ----------
-    model : lstm.Model
-    n_classes : int
-    mode : theano.Mode or None
-
-    Returns
-    -------
-    function
-        From x, mask and the index of a class to h, the gradient of its
-        log-odds at h and at h / 2, and the log-odds at h and at 0.
-
-    Raises
-    ------
-    ValueError
-        If build_model does not set ``h`` and ``prob`` of its result.
+    The function takes x, mask and the index of a class. It returns h, the
+    gradients of the log-odds at h and at h / 2, and the log-odds at h and 0.
     """
     h, prob = model.h, model.prob
     if h is None or prob is None or h.ndim != 3:
@@ -87,19 +73,13 @@ def contributions(function, x, mask, towards, n_words):
         value.astype('float64') for value in function(x, mask, towards)]
     parts, from_half = [(h * gradient)[:n_words, 0].sum(axis=1)
                         for gradient in (slope, slope_at_half)]
-    return parts, float(bias), _note(parts, from_half, bias, log_odds)
-
-
-def _note(parts, from_half, bias, log_odds):
-    """Return a sentence if the parts do not explain the log-odds, else ''."""
-    if not len(parts):
-        return ''
     rest = parts.sum() + bias - log_odds
-    add_up = abs(rest) <= 1e-3 * max(1., abs(log_odds))
+    add_up, note = abs(rest) <= 1e-3 * max(1., abs(log_odds)), ''
     # If the log-odds without bias are proportional to the outputs, as with
     # mean or max pooling, half the outputs have the same gradient.
-    if add_up and abs(parts - from_half).max() <= 1e-3 * abs(parts).max():
-        return ''
-    return ('The log-odds are not in proportion to the outputs. Parts are '
-            'gradient times output, and %s up to the log-odds, %+.3f.' % (
-                'add' if add_up else 'do not add', log_odds))
+    if n_words and not (add_up and abs(parts - from_half).max()
+                        <= 1e-3 * abs(parts).max()):
+        note = ('The log-odds are not in proportion to the outputs. Parts are '
+                'gradient times output, and %s up to the log-odds, %+.3f.' % (
+                    'add' if add_up else 'do not add', log_odds))
+    return parts, float(bias), note

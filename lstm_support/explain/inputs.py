@@ -17,13 +17,8 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 def read(arguments, paths, column=None):
     """Yield lists of up to ``CHUNK`` texts; a terminal's lines one by one.
 
-    Parameters
-    ----------
-    arguments, paths : list of str
-        Texts; then files with one text per line, or tables. ``-`` stands for
-        standard input.
-    column : str, optional
-        Name of the column of texts in a table.
+    `arguments` are texts, `paths` files with one text per line, or tables with
+    a `column` of texts. ``-`` stands for standard input.
     """
     if column and not any(map(corpora.is_table, paths)):
         raise ValueError('--text names a column of a table; name the table '
@@ -41,10 +36,10 @@ def read(arguments, paths, column=None):
 
 def _file(path, column):
     """Yield the texts of a file, or of standard input, in lists."""
-    if path == '-' and sys.stdin is None:
-        raise OSError('standard input is closed; give texts as arguments or '
-                      'with --file')
     if path == '-':
+        if sys.stdin is None:
+            raise OSError('standard input is closed; give texts as arguments '
+                          'or with --file')
         yield from _chunks(_lines(sys.stdin.buffer, 'standard input'),
                            1 if sys.stdin.buffer.isatty() else CHUNK)
     elif os.path.isdir(path):
@@ -67,14 +62,13 @@ def _lines(f, name):
     corpora.check_text(first, name)
     if first.startswith(_WIDE):
         # In UTF-16 and UTF-32, byte 10 can be a part of another character.
-        content = corpora.decode_text(first + f.read(), name)
-        for line in io.StringIO(content, newline='\n'):
-            yield line.rstrip('\r\n')
-        return
-    lines = itertools.chain([first] if first else [], f)
-    for number, line in enumerate(lines, 1):
-        yield corpora.decode_text(line, 'line %d of %s' % (number, name),
-                                  marked=False).rstrip('\r\n')
+        lines = io.StringIO(corpora.decode_text(first + f.read(), name), '\n')
+    else:
+        lines = (corpora.decode_text(line, 'line %d of %s' % (number, name),
+                                     marked=False) for number, line in
+                 enumerate(itertools.chain([first] if first else [], f), 1))
+    for line in lines:
+        yield line.rstrip('\r\n')
 
 
 def check_texts(texts):
@@ -82,24 +76,23 @@ def check_texts(texts):
     texts = _as_list(texts, 'texts')
     for n, text in enumerate(texts):
         if not isinstance(text, str):
-            raise TypeError(
-                'text %d is not a str but %s: %.60s%s' % (
-                    n, type(text).__name__, repr(text), '; decode it first'
-                    if isinstance(text, bytes) else ''))
+            raise TypeError('text %d is not a str but %s: %.60s%s' % (
+                n, type(text).__name__, repr(text),
+                '; decode it first' if isinstance(text, bytes) else ''))
     return texts
 
 
 def check_ids(seqs, n_words, unknown):
-    """Return lists of word ids; ids of `n_words` or more become `unknown`.
-
-    A TypeError or a ValueError names the first that is no list of word ids.
-    """
+    """Return lists of word ids; ids of `n_words` or more become `unknown`."""
     checked = []
     for n, seq in enumerate(_as_list(seqs, 'lists of word ids')):
         message = ('text %d is not a list of word ids, which are integers of '
                    '0 or more' % n)
         try:
-            ids = list(map(operator.index, _as_list(seq, 'it')))
+            seq = _as_list(seq, 'it')
+            if bool in map(type, seq):
+                raise TypeError
+            ids = list(map(operator.index, seq))
         except TypeError:
             raise TypeError(message)
         if min(ids, default=0) < 0:

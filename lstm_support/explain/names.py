@@ -2,25 +2,23 @@
 from lstm_support import text
 from lstm_support.terminal import one_line
 
+_OF_2014 = ['neg', 'pos']  # the classes of a model without options or words
+
+
+def _numbered(n):
+    """Return the names of n classes that have none."""
+    return ['class %d' % k for k in range(n)]
+
 
 class Names:
     """The words and class names of a model, a dictionary or a data set.
 
-    Parameters
-    ----------
-    source : str
-        Its path or name, for errors.
-    words : dict of str to int, or None
-    classes : list of str, or None
-        They are stored as printable names.
-    tokenizer : str, optional
-        It must be known here.
-    default : list of str, optional
-        The names of a model of 2014, which has no words.
+    `source` is its path or name, for errors. `words` and `classes` are None
+    where it has none; `classes` become printable.
     """
 
-    def __init__(self, source, words, classes, tokenizer=None, default=()):
-        self.source, self.words, self.default = source, words, default
+    def __init__(self, source, words, classes, tokenizer=None):
+        self.source, self.words = source, words
         if tokenizer is not None and not text.is_known(tokenizer):
             raise ValueError('%s was made with the tokenizer %r, which this '
                              'script lacks' % (source, tokenizer))
@@ -30,22 +28,21 @@ class Names:
                              % (source, ', '.join(self.classes)))
 
     @classmethod
-    def of_model(cls, path, options, words, default):
+    def of_model(cls, path, options, words=None):
         """Return those of a model, after a check of the options."""
         classes, n = options.get('classes'), options['ydim']
         if classes is None:
-            classes = default
+            classes = _OF_2014 if n == 2 else _numbered(n)
         if not isinstance(classes, list) or len(classes) != n or not all(
                 isinstance(name, str) for name in classes):
             raise ValueError('%s has %d classes, but its list of class names '
                              'does not fit' % (path, n))
-        return cls(path, words, classes, options.get('tokenizer'), default)
+        return cls(path, words, classes, options.get('tokenizer'))
 
     def has_default_classes(self):
         """Return whether nobody has chosen the names of a model's classes."""
-        return self.classes == [
-            'class %d' % n for n in range(len(self.classes))] or (
-            self.words is None and self.classes == self.default)
+        return self.classes == _numbered(len(self.classes)) or (
+            self.words is None and self.classes == _OF_2014)
 
     def has_words_of(self, other, n_words):
         """Return whether the words of a model are the other's, if known."""
@@ -58,10 +55,7 @@ class Names:
             other.words.get(word) == n for word, n in self.words.items())
 
     def name(self, given, n_words):
-        """Return class names of a model; a dictionary may have better ones.
-
-        A ValueError is raised if the dictionary `given` does not fit.
-        """
+        """Return the model's class names, or better ones of a dictionary."""
         if not self.has_words_of(given, n_words):
             raise ValueError('%s has other words than the model %s, which '
                              'needs no dictionary: leave out --dict'

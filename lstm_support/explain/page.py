@@ -30,10 +30,10 @@ def _sum(explanation):
     """Return the sum of the contributions, as a sentence."""
     total = explanation.parts.sum()
     return ('Log-odds of %s against %s: %+.3f from the words, %+.3f without '
-            'any; in all %+.3f.%s' % (
+            'any; in all %+.3f. %s' % (
                 explanation.favoured, explanation.other, total,
-                explanation.bias, total + explanation.bias,
-                explanation.note and ' ' + explanation.note))
+                explanation.bias, total + explanation.bias, explanation.note)
+            ).rstrip()
 
 
 def _largest(parts):
@@ -64,15 +64,10 @@ def as_text(text, classes, probs, known, explanation=None, colour=False):
     has no `colour`, marks such as ``[++]`` follow words.
     """
     best = int(probs.argmax())
-    if explanation:
-        return '%s  %.4f\n%s\n\n' % (classes[best], probs[best],
-                                     _explained(explanation, colour))
-    return '%s\t%.4f\t%s\n' % (classes[best], probs[best],
-                               _on_one_line(text))
+    if not explanation:
+        return '%s\t%.4f\t%s\n' % (classes[best], probs[best],
+                                   _on_one_line(text))
 
-
-def _explained(explanation, colour):
-    """Return the text with its words marked, a legend and the numbers."""
     def show(level, word):
         if not level or not word:
             return word
@@ -86,33 +81,18 @@ def _explained(explanation, colour):
                                     explanation.words)
     shown = ''.join(before + show(level, word)
                     for (before, word), level in zip(written, levels + [0]))
-    legend = ', '.join(show(level, 'for %s' % name) for level, name in (
-        (2, explanation.favoured), (-2, explanation.other)))
     strongest = sorted(zip(explanation.parts, explanation.words),
                        key=lambda pair: -abs(pair[0]))[:6]
-    return '%s\n\nMarks: %s. Strongest: %s.\n%s' % (
-        shown.strip(), legend, ', '.join(
-            '%s %+.3f' % (text_rules.unescaped(word), part)
-            for part, word in strongest) or 'none', _sum(explanation))
+    return '%s  %.4f\n%s\n\nMarks: %s, %s. Strongest: %s.\n%s\n\n' % (
+        classes[best], probs[best], shown.strip(),
+        show(2, 'for ' + explanation.favoured),
+        show(-2, 'for ' + explanation.other),
+        ', '.join('%s %+.3f' % (text_rules.unescaped(word), part)
+                  for part, word in strongest) or 'none', _sum(explanation))
 
 
 def as_page(explanations):
-    """Format a list of explanations as HTML, without scripts or other files.
-    """
-    reviews = []
-    for explanation in explanations:
-        best = int(explanation.probs.argmax())
-        numbers = ''.join(
-            '<li>%s %+.4f</li>' % (escape(printable(word)), part)
-            for word, part in zip(explanation.words, explanation.parts))
-        reviews.append(
-            '<h2>%s, with probability %.4f</h2>\n'
-            '<p class="text" dir="auto">%s</p>\n<p class="note">%s</p>\n'
-            '<details class="note"><summary>The numbers</summary>\n'
-            '<ol dir="auto">%s</ol></details>' % (
-                escape(explanation.classes[best]), explanation.probs[best],
-                _marked(explanation).strip(), escape(_sum(explanation)),
-                numbers))
+    """Format explanations as HTML, without scripts or other files."""
     # With more than two classes, reviews can favour different ones.
     favoured = set(explanation.favoured for explanation in explanations)
     with open(os.path.join(os.path.dirname(__file__), 'page.html'),
@@ -122,21 +102,29 @@ def as_page(explanations):
         favoured=escape(favoured.pop() if len(favoured) == 1
                         else 'the class in its heading'),
         other=escape(explanations[0].other if explanations else 'the others'),
-        reviews='\n'.join(reviews))
+        reviews='\n'.join(map(_review, explanations)))
 
 
-def _marked(explanation):
-    """Return the text in HTML, with a colour for each word."""
-    html, largest = '', _largest(explanation.parts)
+def _review(explanation):
+    """Return a review in HTML, with a colour for each word."""
+    best, largest = explanation.probs.argmax(), _largest(explanation.parts)
     written = text_rules.as_written(_lines(explanation.text),
                                     explanation.words)
-    for (before, word), part, known in zip(written, explanation.parts,
-                                           explanation.known):
-        html += escape(before)
-        if word:
-            html += ('<span%s style="background: rgba(%s,%.2f)" '
+    text = numbers = ''
+    for (before, shown), word, part, known in zip(
+            written, explanation.words, explanation.parts, explanation.known):
+        numbers += '<li>%s %+.4f</li>' % (escape(word), part)
+        text += escape(before)
+        if shown:
+            text += ('<span%s style="background: rgba(%s,%.2f)" '
                      'title="%+.4f">%s</span>' % (
                          '' if known else ' class="unknown"',
                          '31,119,200' if part > 0 else '230,120,20',
-                         0.75 * abs(part) / largest, part, escape(word)))
-    return html + escape(written[-1][0])
+                         0.75 * abs(part) / largest, part, escape(shown)))
+    return ('<h2>%s, with probability %.4f</h2>\n'
+            '<p class="text" dir="auto">%s</p>\n<p class="note">%s</p>\n'
+            '<details class="note"><summary>The numbers</summary>\n'
+            '<ol dir="auto">%s</ol></details>' % (
+                escape(explanation.classes[best]), explanation.probs[best],
+                (text + escape(written[-1][0])).strip(),
+                escape(_sum(explanation)), numbers))

@@ -6,18 +6,10 @@ from lstm_support.storage import atomic_write
 
 
 def plot(history, path):
-    """Draw the cost and the error rates of a training.
-
-    Parameters
-    ----------
-    history : ndarray
-        See :func:`lstm.load_history`.
-    path : str
-        A ``.png`` or ``.svg`` file to write.
-    """
+    """Draw an array of :func:`lstm.load_history` as a .png or .svg file."""
     try:
         import matplotlib
-        matplotlib.use('Agg')
+        matplotlib.use('Agg')  # draws without a display
         from matplotlib import pyplot
     except ImportError:
         raise ImportError('drawing needs matplotlib: pip install '
@@ -28,8 +20,7 @@ def plot(history, path):
         2, 1, sharex=True, figsize=(8, 6),
         gridspec_kw={'height_ratios': (1, 2)})
     upper.plot(update, cost, '.-', color='0.3')
-    upper.set_ylabel('cost (nats)')
-    upper.set_ylim(bottom=0)
+    upper.set(ylabel='cost (nats)', ylim=(0, None))
     for errors, label, colour in ((train, 'training', '#2ca02c'),
                                   (valid, 'validation', '#ff7f0e'),
                                   (test, 'test', '#1f77b4')):
@@ -38,10 +29,8 @@ def plot(history, path):
                markerfacecolor='none', markeredgewidth=2,
                label='saved: validation %.4f, test %.4f' % (
                    valid[best], test[best]))
-    lower.set_ylabel('error rate')
-    lower.set_xlabel('updates')
-    lower.set_ylim(bottom=0)
-    lower.set_xlim(left=0)
+    lower.set(xlabel='updates', ylabel='error rate', xlim=(0, None),
+              ylim=(0, None))
     lower.legend(frameon=False)
     for axes in (upper, lower):
         axes.spines[['top', 'right']].set_visible(False)

@@ -3,21 +3,13 @@ import numpy
 
 
 def scores(labels, probs):
-    """Compute metrics of predicted class probabilities.
+    """Compute metrics of predicted class probabilities, of shape (n, C).
 
-    Parameters
-    ----------
-    labels : sequence of int, length n
-    probs : floatX matrix, shape (n, C)
-
-    Returns
-    -------
-    dict
-        ``n``; ``error``, the error rate; ``interval``, its 95 % confidence
-        interval (E. B. Wilson, JASA 22, 1927); ``confusion`` (C, C), counts
-        with a row per label and a column per prediction; ``f1``, one per
-        class; ``auc``, the area under the ROC curve, as a mean over the
-        classes, each against the others. It is NaN without a pair to compare.
+    Return a dict: ``n``; ``error``, the error rate; ``interval``, its 95 %
+    confidence interval (E. B. Wilson, JASA 22, 1927); ``confusion`` (C, C),
+    counts with a row per label and a column per prediction; ``f1``, one per
+    class; ``auc``, the area under the ROC curve, as a mean over the classes,
+    each against the others. It is NaN without a pair to compare.
     """
     labels, probs = numpy.asarray(labels), numpy.asarray(probs)
     n, n_classes = probs.shape
@@ -30,8 +22,8 @@ def scores(labels, probs):
         error * (1 - error) / n + z * z / (4 * n * n))
     f1, auc = [], []
     for k in range(n_classes):
-        either = confusion[k].sum() + confusion[:, k].sum()
-        f1.append(2. * confusion[k, k] / either if either else 0.)
+        total = confusion[k].sum() + confusion[:, k].sum()
+        f1.append(2. * confusion[k, k] / total if total else 0.)
         of_class, of_others = [numpy.sort(probs[chosen, k])
                                for chosen in (labels == k, labels != k)]
         pairs = 2. * len(of_class) * len(of_others)
@@ -44,13 +36,9 @@ def scores(labels, probs):
 
 
 def report(metrics, classes):
-    """Format the metrics of :func:`scores` in several lines.
-
-    `classes` are the names of the classes.
-    """
-    width = max([9] + [len(name) for name in classes])
+    """Format the metrics of :func:`scores` in several lines."""
+    width, two = max([9] + list(map(len, classes))), len(classes) == 2
     first = max(13, width)
-    two = len(classes) == 2
     lines = ['Error on %d test reviews: %.4f, 95 %% interval %.4f to %.4f'
              % ((metrics['n'], metrics['error']) + metrics['interval']),
              'Accuracy %.4f  F1 %.4f%s  ROC AUC %.4f' % (
