@@ -156,22 +156,12 @@ def _pred_probs(f_pred_prob, prepare_data, seqs, labels, batch_size=64):
 class Classifier:
     """A saved model that classifies texts. Threads may share it.
 
-    Parameters
-    ----------
-    path : str or path
-        See :func:`load_model`.
-    dictionary : str or path, optional
-        A dictionary or data file, for a model file without words, as in 2014.
+    For a model file without words, as in 2014, `dictionary` is the path of a
+    dictionary or data file.
 
-    Attributes
-    ----------
-    params, options, model
-        See :func:`build`.
-    classes : list of str
-        In the order of the probabilities.
-    dictionary : dict of str to int
-    tokenizer : str
-        See :func:`lstm_support.text.name`.
+    Attributes are ``params``, ``options`` and ``model``, see :func:`build`;
+    ``classes``, names in the order of the probabilities; ``dictionary``, a
+    dict of word to id; ``tokenizer``, see :func:`lstm_support.text.name`.
     """
 
     def __init__(self, path, dictionary=None):
@@ -185,9 +175,10 @@ class Classifier:
                 'with --dict' % (dictionary or path))
         self.params, self.options, self.model = build(path)
         if dictionary:
-            self.options['classes'] = explain.Names.of_model(
-                path, self.options, words).name(explain.Names(
-                    dictionary, *given[3:6]), self.options['n_words'])
+            names = explain.Names.of_model(path, self.options, words)
+            self.options['classes'] = names.name(explain.Names(
+                dictionary, given.dictionary, given.classes,
+                given.tokenizer), self.options['n_words'])
         self.classes = self.options['classes']
         self.tokenizer = (self.options.get('tokenizer')
                           or words is None and given.tokenizer
@@ -299,7 +290,7 @@ def evaluate(args):
     load, prepare_data = lstm.get_dataset(name)
     corpus = _test_set(load, options['n_words'])
     name = imdb.dataset_name(name)  # the sample may stand in for imdb
-    data = explain.Names(name, *corpus[3:5])
+    data = explain.Names(name, corpus.dictionary, corpus.classes)
     names = explain.Names.of_model(args.model, options,
                                    lstm.load_words(args.model))
     if not names.has_words_of(data, options['n_words']):

@@ -311,15 +311,11 @@ def dataset_words(name):
     return read_words(path)
 
 
-def class_names(names, n_classes, dataset=None):
-    """Return the names of the classes, or default names if none are known.
-
-    The default is neg and pos for the IMDB and for models of 2014. `dataset`
-    is the name of the data set, or None for a model.
-    """
+def class_names(names, n_classes, dataset):
+    """Return the names of the classes; by default, IMDB's are neg and pos."""
     if names and len(names) >= n_classes:
         return list(names[:n_classes])
-    if n_classes == 2 and dataset in (None, 'imdb', 'imdb.pkl'):
+    if n_classes == 2 and dataset in ('imdb', 'imdb.pkl'):
         return ['neg', 'pos']
     return ['class %d' % n for n in range(n_classes)]
 

@@ -796,7 +796,7 @@ def test_texts_may_come_from_anything_with_an_order(shared):
 
 @pytest.mark.parametrize('seqs, error, fact', [
     ([[2, -1]], ValueError, 'text 0'), ([[2], [2.]], TypeError, 'text 1'),
-    ([['2']], TypeError, 'text 0'),
+    ([['2']], TypeError, 'text 0'), ([[2, True]], TypeError, 'text 0'),
     (['dull'], TypeError, 'text 0'), ([''], TypeError, 'text 0'),
     ([2, 3], TypeError, 'text 0'), ('dull', TypeError, 'list'),
     ([numpy.array([2.5])], TypeError, 'text 0'), (7, TypeError, 'int')])
