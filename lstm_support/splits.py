@@ -14,8 +14,8 @@ SPLIT_NAMES = {'train': 'training', 'valid': 'validation', 'test': 'test'}
 def hold_back(labels, groups, portion, seed, verbose=False):
     """Split training examples off for validation, by group if possible.
 
-    Prints a message if `groups` permit no split. They are a number for each
-    example, or None. If `verbose`, also prints how many groups are held back.
+    `groups` are a number for each example, or None. If they permit no split,
+    a message says so; if `verbose`, another says how many are held back.
     Returns two lists of indices, in random order.
     """
     at_random = split_at_random(labels, portion, seed)
@@ -56,9 +56,8 @@ def _is_fair(labels, n_first):
     """Return whether each class has at least half its share in both parts."""
     if n_first == len(labels):
         return True
-    n_classes = max(labels) + 1
-    first = numpy.bincount(labels[:n_first], minlength=n_classes)
-    second = numpy.bincount(labels[n_first:], minlength=n_classes)
+    first, second = [numpy.bincount(part, minlength=max(labels) + 1)
+                     for part in (labels[:n_first], labels[n_first:])]
     size = first + second
     share = size * (1. - float(n_first) / len(labels))
     is_fair = (second >= numpy.maximum(1, share // 2)) & (first > 0)
@@ -66,11 +65,9 @@ def _is_fair(labels, n_first):
 
 
 def split_by_class(labels, portion, rng):
-    """Split examples, every class in the same proportion.
+    """Split examples as :func:`split_by_group`, but without groups.
 
-    The second part gets at least one example of each class that has two or
-    more; the first part gets one of every class. Parameters and result are as
-    for :func:`split_by_group`.
+    The first part gets at least one example of every class.
     """
     order = rng.permutation(len(labels)).tolist()
     members = collections.defaultdict(list)
@@ -97,21 +94,12 @@ def split_by_group(labels, groups, portion, rng):
 
     A search starts from random groups, and moves single groups as long as
     this brings the classes nearer to their shares. The best of several
-    searches counts.
+    searches counts. `labels` and `groups` have a number for each example.
+    `portion` is the share of the second part, for each class.
 
-    Parameters
-    ----------
-    labels, groups : sequence of int
-        The class and the group of each example.
-    portion : float
-        Share of the second part, for each class.
-    rng : numpy.random.RandomState
-
-    Returns
-    -------
-    (first, second) : (list of int, list of int) or None
-        Indices, in random order. Each class that has two examples or more has
-        at least one in both parts. None if no such split was found.
+    Returns two lists of indices, in random order. Each class that has two
+    examples or more has at least one in both parts. The result is None if no
+    such split was found.
     """
     counts = collections.defaultdict(collections.Counter)
     for label, group in zip(labels, groups):
@@ -149,9 +137,7 @@ def _improve(part, groups):
             missing, distance = part.change(group, members)
             # In the first round, only the shares count. Otherwise the first
             # group of each class would move in, however large it is.
-            if n == 0:
-                missing = 0
-            if (missing, distance) < (0, -_PROGRESS):
+            if (missing * (n > 0), distance) < (0, -_PROGRESS):
                 part.move(group, members)
                 moved = True
         if n > 0 and not moved:
@@ -178,26 +164,21 @@ class _Part(object):
             self.counts[label] += sign * n
 
     def change(self, group, members):
-        """Return by how much a move would change the two numbers of quality.
-        """
+        """Return by how much a move would change the numbers of quality."""
         sign = -1 if group in self.groups else 1
         missing = distance = 0
         for label, n in members:
-            before = self.counts[label]
-            after = before + sign * n
-            missing += (self._is_missing(label, after)
-                        - self._is_missing(label, before))
-            distance += (self._distance(label, after)
-                         - self._distance(label, before))
+            before = self._fault(label, self.counts[label])
+            after = self._fault(label, self.counts[label] + sign * n)
+            missing += after[0] - before[0]
+            distance += after[1] - before[1]
         return missing, distance
 
     def quality(self):
-        """Return how many classes a part lacks, and the distance to the goals.
-        """
-        return (sum(self._is_missing(label, self.counts[label])
-                    for label in self.sizes),
-                sum(self._distance(label, self.counts[label])
-                    for label in sorted(self.sizes)))
+        """Return how many classes a part lacks, and the squared distance."""
+        faults = [self._fault(label, self.counts[label])
+                  for label in sorted(self.sizes)]
+        return tuple(sum(numbers) for numbers in zip(*faults))
 
     def is_near(self):
         """Return whether no search needs to look for a better part."""
@@ -205,16 +186,12 @@ class _Part(object):
             abs(self.counts[label] - self.goals[label])
             <= max(0.5, 1e-3 * size) for label, size in self.sizes.items())
 
-    def _is_missing(self, label, count):
-        """Return whether one part has no example of a class.
-
-        A single example belongs to the first part.
-        """
+    def _fault(self, label, count):
+        """Return whether a part lacks the class, and its squared distance."""
         size = self.sizes[label]
-        return count == size or (count == 0 and size > 1)
-
-    def _distance(self, label, count):
-        return ((count - self.goals[label]) / self.sizes[label]) ** 2
+        # A single example belongs to the first part.
+        return (count == size or (count == 0 and size > 1),
+                ((count - self.goals[label]) / size) ** 2)
 
 
 # ---- Checks -----------------------------------------------------------------

@@ -19,10 +19,7 @@ LANGUAGES = tuple(
 
 
 def name(lang='en'):
-    """Return the name of a language's tokenizer, which models store.
-
-    Raises a ValueError if the language is not in ``LANGUAGES``.
-    """
+    """Return the name of a language's tokenizer, which models store."""
     lang = re.split('[-_]', lang.lower())[0]  # fr-FR is fr
     if lang not in LANGUAGES:
         raise ValueError('there is no language %r; the languages are %s'
@@ -33,17 +30,8 @@ def name(lang='en'):
 def tokenize(text, tokenizer=name()):
     """Split a text into words, in lower case.
 
-    Parameters
-    ----------
-    text : str
-    tokenizer : str, optional
-        A result of :func:`name`, or ``OLD``.
-
-    Returns
-    -------
-    list of str
-        Words and punctuation, with Moses's escapes: ``&apos;`` for an
-        apostrophe, ``&quot;`` for a quotation mark and so on.
+    `tokenizer` is a result of :func:`name`, or ``OLD``. Words and punctuation
+    have Moses's escapes, such as ``&apos;`` for an apostrophe.
     """
     if not isinstance(text, str):
         raise TypeError('a text must be a str, not %s: %r'
@@ -95,8 +83,8 @@ def as_written(text, words):
     """Locate the words of :func:`tokenize` in a text of :func:`shown`.
 
     Returns pairs of str: for each word the text before it and the word as
-    written; last the text after the final word, and ''. A word that cannot be
-    located is returned unchanged, preceded by a space.
+    written; last the text after the final word, and ''. A word that is not
+    found is returned unchanged, after a space.
     """
     pairs, place, done, lower = [], 0, 0, text.lower()
     # In lower case, a few letters become two, such as the Turkish capital I.
@@ -144,8 +132,8 @@ _TYPED = [
     ('ffl', '\ufb04'), ('st', '\ufb05\ufb06')]
 
 
-def _table():
-    """Return the table of characters that are replaced or removed."""
+def _characters():
+    """Return a table of the characters that are replaced or removed."""
     table = dict.fromkeys([*range(9), *range(14, 32), 127])
     for first, last in _INVISIBLE:
         table.update(dict.fromkeys(range(first, last + 1)))
@@ -160,7 +148,7 @@ def _table():
     return table
 
 
-_CHARACTERS = _table()
+_CHARACTERS = _characters()
 _ENTITY = re.compile(
     '&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});')
 _TWICE = re.compile('&amp;(?=(?:#[0-9]{1,7}|[A-Za-z]{2,6});)')  # &amp;#39;
@@ -180,10 +168,7 @@ _PASSES = 20  # at most: tags in tags in tags would take one for each level
 
 
 def normalize(text):
-    """Give texts that look the same the same characters.
-
-    The result is in NFC, and has the signs that a keyboard types.
-    """
+    """Give texts that look the same the same characters, in NFC."""
     before, text = text, _normalize_once(text)
     for _ in range(_PASSES):  # signs that were removed may have split a tag
         if '<' not in text or text == before:
@@ -228,32 +213,26 @@ _EMOJI = ('[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\u20e3|{one}(?:\u200d{one})*'
 # would wait for it for ever. Two threads may both make one.
 @functools.lru_cache(maxsize=None)
 def _moses(lang, capitals, is_ascii=False):
-    """Return a tokenizer, which is made on first use.
-
-    `capitals` is whether its texts have capitals, which mark the starts of
-    sentences. `is_ascii` is whether they are ASCII, which is faster.
-    """
+    """Return a tokenizer of texts that have capitals, or are ASCII or not."""
     moses = _fast_tokenizer()(lang, capitals)
-    if not capitals:
-        moses.PAD_NOT_ISALNUM = re.compile(
-            "([^a-z0-9\\s\\.'\\`\\,\\-])" if is_ascii else
-            _not_inside_words()), r' \1 '
+    if not capitals:  # what becomes a word of its own
+        alone = "([^a-z0-9\\s\\.'\\`\\,\\-])"
+        if not is_ascii:
+            marks = ''.join(char for char in map(chr, range(0x300, 0x20000))
+                            if unicodedata.category(char)[0] == 'M')
+            # Those of the class: some languages change those of the object.
+            inside = type(moses).IsAlnum + marks + (
+                '\u200c\u200d\u1100-\u11ff\u3130-\u318f\ua960-\ua97f'
+                '\uac00-\ud7ff')
+            alone = "(%s|(?:%s)[%s]*|[^%s\\s\\.'\\`\\,\\-])" % (
+                _EMOJI, _SIGNS, marks, inside)
+        moses.PAD_NOT_ISALNUM = re.compile(alone), r' \1 '
     return moses
-
-
-def _not_inside_words():
-    """Return the pattern of what becomes a word of its own."""
-    marks = ''.join(char for char in map(chr, range(0x300, 0x20000))
-                    if unicodedata.category(char)[0] == 'M')
-    inside = _fast_tokenizer().IsAlnum + marks + (
-        '\u200c\u200d\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff')
-    return "(%s|(?:%s)[%s]*|[^%s\\s\\.'\\`\\,\\-])" % (
-        _EMOJI, _SIGNS, marks, inside)
 
 
 @functools.lru_cache(maxsize=None)
 def _fast_tokenizer():
-    """Return the class MosesTokenizer with faster parts, for the same words.
+    """Return a faster MosesTokenizer, which finds the same words.
 
     It makes sets of thousands of letters once, not for every full stop. It
     replaces full stops in a row at once, not one by one.
@@ -264,9 +243,8 @@ def _fast_tokenizer():
         raise ImportError(
             'reading text needs the package sacremoses: '
             'pip install -r requirements.txt, or start with "uv run"')
-    lower = frozenset(MosesTokenizer.IsLower)
-    alpha = frozenset(MosesTokenizer.IsAlpha)
-    digits = frozenset('0123456789')
+    lower, alpha, digits = map(set, (
+        MosesTokenizer.IsLower, MosesTokenizer.IsAlpha, '0123456789'))
     dots = re.compile(r'\.(\.+)(?=(.|\n)?)')
     marked_dots = re.compile(r'((?:DOT)*)DOTMULTI')
 
@@ -275,18 +253,15 @@ def _fast_tokenizer():
             super().__init__(lang)
             self.capitals = capitals
             spelt = str if capitals else str.lower
-            self.before_numbers = frozenset(
-                map(spelt, self.NUMERIC_ONLY_PREFIXES))
-            self.abbreviations = frozenset(map(
+            self.before_numbers = set(map(spelt, self.NUMERIC_ONLY_PREFIXES))
+            self.abbreviations = set(map(
                 spelt, self.NONBREAKING_PREFIXES)) - self.before_numbers
 
         def replace_multidots(self, text):
             if 'DOTMULTI' in text:
                 return super().replace_multidots(text)
-            return dots.sub(
-                lambda match: ' %sDOTMULTI%s' % (
-                    'DOT' * len(match.group(1)), ' ' * bool(match.group(2))),
-                text)
+            return dots.sub(lambda match: ' %sDOTMULTI%s' % (
+                'DOT' * len(match.group(1)), ' ' * bool(match.group(2))), text)
 
         def restore_multidots(self, text):
             return marked_dots.sub(
@@ -297,10 +272,10 @@ def _fast_tokenizer():
             words = text.split()
             for n, word in enumerate(words):
                 before = word[:-1]
-                if before and word[-1] == '.':
-                    after = words[n + 1][0] if n + 1 < len(words) else ''
-                    if not self._is_abbreviation(before, after):
-                        words[n] = before + ' .'
+                after = words[n + 1][0] if n + 1 < len(words) else ''
+                if before and word[-1] == '.' and not self._is_abbreviation(
+                        before, after):
+                    words[n] = before + ' .'
             return ' '.join(words)
 
         def _is_abbreviation(self, before, after):

@@ -5,19 +5,9 @@ import re
 import unicodedata
 
 from lstm_support.corpora import sources, tables
+from lstm_support.corpora.sources import Review
 from lstm_support.splits import SPLIT_NAMES
 from lstm_support.terminal import one_line
-
-# Where texts come from: the path of a folder, an archive or a table. Columns
-# of texts, labels and groups of a table; by default those with usual names.
-# The share of each class to set apart for the test if there is no test part.
-Source = collections.namedtuple('Source', 'path text label group test_portion',
-                                defaults=(None,) * 4)
-
-# A labelled text. `group` names a group of reviews, such as those of one
-# film; None if it is unknown.
-Review = collections.namedtuple('Review', 'split label text group',
-                                defaults=(None,))
 
 # A text of a folder or an archive: `number` is k in the file name k_9.txt, or
 # None; `one_file` is whether the file holds nothing else.
@@ -37,14 +27,7 @@ _NUMBER = re.compile('[0-9]{1,9}(?![0-9])')
 
 
 def read(source, notes, unlabelled=None):
-    """Read labelled texts, see :func:`reviews.read_reviews`.
-
-    Returns
-    -------
-    reviews : list of Review
-    is_table : bool
-        Whether they are the rows of a table.
-    """
+    """Return the reviews of a source, and whether they come from a table."""
     is_table = not os.path.isdir(source.path) and tables.is_table(source.path)
     if is_table:
         reviews = _of_table(source.path, tables.read_file(source.path),
@@ -58,10 +41,9 @@ def read(source, notes, unlabelled=None):
 
 
 def _shown_names(source, labels, notes):
-    """Return printable names of classes, as {name: printable name}.
+    """Return {name: printable name} of classes.
 
-    Control characters are removed, since terminals obey them. Accents are
-    composed with their letters; in file names of macOS they are separate.
+    Accents are composed with their letters; macOS separates them in names.
     """
     shown, first = {}, {}
     for label in sorted(labels):
@@ -91,12 +73,13 @@ def _read_files(source, notes, unlabelled):
         elif place is None:
             outside.append(name)
         elif _is_wanted(name, place, unlabelled, notes):
-            if folders.setdefault(place.split, place.folder) != place.folder:
+            folder = folders.setdefault(place.split, place.folder)
+            if folder != place.folder:
                 raise ValueError(
                     '%s has several folders of %s reviews: %s and %s; name '
                     'the folder above one of them' % (
-                        source.path, SPLIT_NAMES[place.split], one_line(
-                            folders[place.split]), one_line(place.folder)))
+                        source.path, SPLIT_NAMES[place.split],
+                        one_line(folder), one_line(place.folder)))
             content = sources.decode_text(
                 read_bytes(), '%s: %s' % (source.path, one_line(name)))
             if not place.one_file and _URLS.match(place.label):
@@ -125,31 +108,31 @@ def _place(name):
 
     .../train/pos/0_9.txt is one review, .../train/pos.txt has one per line.
     """
-    parts = name.split('/')
-    for n, part in enumerate(parts[:-1]):
-        if part.lower() in _SPLITS:
-            one_file = len(parts) > n + 2
-            label = parts[n + 1]
-            return _Place(_SPLITS[part.lower()], label if one_file else
-                          os.path.splitext(label)[0], one_file,
-                          '/'.join(parts[:n + 1]))
+    *folders, last = name.split('/')
+    for n, folder in enumerate(folders, 1):
+        split = _SPLITS.get(folder.lower())
+        if split:
+            one_file = n < len(folders)
+            label = folders[n] if one_file else os.path.splitext(last)[0]
+            return _Place(split, label, one_file, '/'.join(folders[:n]))
     return None
 
 
 def _is_wanted(name, place, unlabelled, notes):
     """Return whether a file has texts or groups; otherwise note why not."""
     urls = None if place.one_file else _URLS.match(place.label)
+    fault = None
     if not name.lower().endswith('.txt'):
-        notes.add('Left out: files not named .txt', name)
+        fault = 'files not named .txt'
     elif place.label == _UNLABELLED and (unlabelled is None
                                          or place.split != 'train'):
-        notes.add('Left out: reviews without a label (unsup)', name)
+        fault = 'reviews without a label (unsup)'
     elif not place.one_file and _NO_CLASS.match(place.label) or urls and (
             place.split != 'train' or urls.group(1) == _UNLABELLED):
-        notes.add('Left out: files of no class', name)
-    else:
-        return True
-    return False
+        fault = 'files of no class'
+    if fault:
+        notes.add('Left out: ' + fault, name)
+    return fault is None
 
 
 def _texts(name, place, content):
@@ -165,26 +148,24 @@ def _texts(name, place, content):
 
 def _without_strays(texts, notes):
     """Leave out files next to the folders of the classes, such as notes."""
-    folders = collections.defaultdict(set)
-    for text in texts:
-        if text.one_file:
-            folders[text.review.split].add(text.review.label)
+    folders = set(text.review[:2] for text in texts if text.one_file)
+    several = [split for split in SPLIT_NAMES
+               if [folder[0] for folder in folders].count(split) > 1]
     kept = []
     for text in texts:
-        if not text.one_file and len(folders[text.review.split]) > 1:
+        if text.one_file or text.review.split not in several:
+            kept.append(text)
+        else:
             notes.add('Left out: texts in files next to the folders of '
                       'classes', text.name.rpartition('/')[0])
-        else:
-            kept.append(text)
     return kept
 
 
 def _with_groups(texts, urls, notes):
     """Return the reviews of texts, with the groups that `urls` name.
 
-    Line k + 1 of train/urls_CLASS.txt is the group of train/CLASS/k_*.txt. If
-    a training review has no line, no groups are used: reviews of one group
-    could otherwise look unrelated.
+    If a training review has no line there, no groups are used: reviews of one
+    group could otherwise look unrelated.
     """
     reviews = [text.review for text in texts]
     classes = set(review.label for review in reviews
@@ -199,24 +180,25 @@ def _with_groups(texts, urls, notes):
             notes.add('Left out: files of no class', name)
     if not lines:
         return reviews
-    grouped, seen, fits = [], set(), True
-    for text in texts:
-        label, group = text.review.label, None
-        if text.review.split == 'train':
-            if text.number is None:
-                fault = 'without a number in their name'
-            elif text.number >= len(lines.get(label, [])):
-                fault = 'without a line in urls_CLASS.txt'
-            elif (label, text.number) in seen:
-                fault = 'with the number of another one'
-            else:
-                fault, group = None, lines[label][text.number] or None
-                seen.add((label, text.number))
-            if fault:
-                fits = False
-                notes.add('Groups are not used, because of training reviews '
-                          + fault, text.name)
-        grouped.append(text.review._replace(group=group))
+    grouped, seen, fits = list(reviews), set(), True
+    for n, (name, review, number, _) in enumerate(texts):
+        if review.split != 'train':
+            continue
+        fault = None
+        if number is None:
+            fault = 'without a number in their name'
+        elif number >= len(lines.get(review.label, [])):
+            fault = 'without a line in urls_CLASS.txt'
+        elif (review.label, number) in seen:
+            fault = 'with the number of another one'
+        else:
+            seen.add((review.label, number))
+            grouped[n] = review._replace(group=lines[review.label][number]
+                                         or None)
+        if fault:
+            fits = False
+            notes.add('Groups are not used, because of training reviews '
+                      + fault, name)
     return grouped if fits else reviews
 
 
@@ -226,16 +208,17 @@ def _of_tables(source, found_tables, notes):
     """Return the reviews of one table, or of several named by their split."""
     reviews, several = [], len(found_tables) > 1
     for name, data in sorted(found_tables.items()):
-        split = _SPLITS.get(name.rpartition('/')[2].partition('.')[0].lower())
-        if several and not split:
+        split = several and _SPLITS.get(
+            name.rpartition('/')[2].partition('.')[0].lower())
+        if split is None:
             notes.add('Left out: tables not named train, valid or test', name)
             continue
         columns = source
-        if several and split != 'train':
+        if split in ('valid', 'test'):
             columns = source._replace(group=None)  # training alone needs them
         found = _of_table('%s: %s' % (source.path, one_line(name)), data,
                           columns, notes)
-        reviews.extend(review._replace(split=split) if several else review
+        reviews.extend(review._replace(split=split) if split else review
                        for review in found)
     return reviews
 
@@ -244,11 +227,11 @@ def _of_table(name, data, source, notes):
     """Return the reviews of a table; splits count if all are known."""
     rows = tables.read(name, data, source, notes)
     splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
+    for row, split in zip(rows, splits):
+        if row.split and not split:
+            notes.add('Rows of another split than train, valid and test, so '
+                      'that the splits do not count', row.split)
     if not all(splits):
-        for row, split in zip(rows, splits):
-            if row.split and not split:
-                notes.add('Rows of another split than train, valid and test, '
-                          'so that the splits do not count', row.split)
         splits = ['train'] * len(rows)
     labels = set(row.label for row in rows)
     if len(labels) > max(20, len(rows) // 5):
@@ -256,5 +239,4 @@ def _of_table(name, data, source, notes):
             '%s: the column of labels has %d different values in %d rows, for '
             'example %r; name another with --label COLUMN'
             % (name, len(labels), len(rows), one_line(min(labels), 40)))
-    return [Review(split, row.label, row.text, row.group)
-            for split, row in zip(splits, rows)]
+    return [row._replace(split=split) for split, row in zip(splits, rows)]

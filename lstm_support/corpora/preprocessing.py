@@ -10,7 +10,7 @@ from multiprocessing import resource_tracker
 import numpy
 
 from lstm_support import storage, text
-from lstm_support.corpora import layout, skipgram, sources
+from lstm_support.corpora import skipgram, sources
 from lstm_support.corpora.reviews import (
     as_source, check_classes, number_groups, read_reviews, read_texts)
 from lstm_support.splits import SPLIT_NAMES, SPLITS
@@ -55,27 +55,15 @@ def tokenized(texts, tokenizer, processes=None):
 
 def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
                    path='the corpus', more_words=()):
-    """Turn labelled reviews into word ids, and build their dictionary.
+    """Turn labelled reviews into word ids: a :class:`Corpus`.
 
-    Parameters
-    ----------
-    reviews : list of Review
-    processes : int, optional
-        Number of processes; by default one per processor for many reviews.
-    tokenizer : str, optional
-        See :func:`lstm_support.text.name`.
-    notes : Notes, optional
-        Counts reviews without words, which are left out, and copies.
-    path : str, optional
-        The corpus, for errors.
-    more_words : iterable of str, optional
-        More words for the dictionary, after those of the training reviews.
+    The id of a word is 2 plus its rank by training frequency; equally frequent
+    words are sorted. `more_words` follow. Classes have the numbers 0, 1 and so
+    on, in the order of their names.
 
-    Returns
-    -------
-    Corpus
-        The id of a word is 2 plus its rank by training frequency; equally
-        frequent words are sorted. Classes have the numbers 0, 1 and so on.
+    Reviews without words are left out. `notes` count them, and copies. `path`
+    is the corpus, for errors. For `processes`, see :func:`tokenized`; for
+    `tokenizer`, :func:`lstm_support.text.name`.
     """
     notes = notes or sources.Notes()
     first_seen, numbered, kept = {}, [], []  # words by order of appearance
@@ -98,11 +86,9 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
                             minlength=len(first_seen))
     ranked = sorted((-counts[n], word)
                     for word, n in first_seen.items() if counts[n])
-    dictionary = {word: n for n, (_, word) in enumerate(
-        ranked, FIRST_WORD)}
+    dictionary = {word: n for n, (_, word) in enumerate(ranked, FIRST_WORD)}
     for word in more_words:
         dictionary.setdefault(word, FIRST_WORD + len(dictionary))
-
     ids = numpy.array([dictionary.get(word, UNKNOWN) for word in first_seen])
     classes = sorted(set(review.label for review in kept))
     sets = {split: ([], []) for split in SPLITS}
@@ -135,18 +121,11 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
                model=None):
     """Write the data file of a corpus, and print what it holds.
 
-    Parameters
-    ----------
-    source : str, path or Source
-        See :func:`read_reviews`, also for errors.
-    path : str or path, optional
-        The data file to write. It has the same bytes on every run. If it
-        exists, an IOError is raised: it may be the only copy.
-    lang : str, optional
-        Code of the language, see :func:`lstm_support.text.name`.
-    model : str or path, optional
-        A model whose words are added to the dictionary. A training that
-        starts from this model then keeps its embeddings of these words.
+    For `source`, see :func:`read_reviews`. The file `path` has the same bytes
+    on every run. If it exists, an IOError is raised: it may be the only copy.
+    `lang` is the code of the language. The words of a file `model` are added
+    to the dictionary, so that a training that starts from it keeps their
+    embeddings.
     """
     source, path = as_source(source), storage.as_path(path)
     if not path.endswith('.pkl'):
@@ -159,7 +138,7 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
         corpus = encode_reviews(
             read_reviews(source, notes), tokenizer=tokenizer, notes=notes,
             path=source.path, more_words=more_words)
-    _make_folder(path)
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     storage.write_data_file(path, corpus)
     _report(corpus, model)
     log.info('Wrote %s' % path)
@@ -172,21 +151,15 @@ def _check_new(path, command):
                       'write: %s' % (path, command))
 
 
-def _make_folder(path):
-    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-
-
 def _report(corpus, model):
     """Print the numbers of reviews, words and groups."""
-    reviews, labels = corpus.train
-    splits = [(split, numpy.bincount(part[1], minlength=len(corpus.classes)))
-              for split, part in zip(SPLITS, corpus) if part[1]]
-    width = max(map(len, ['class'] + corpus.classes))
-    log.info('class'.ljust(width) + ''.join('%8s' % split
-                                            for split, _ in splits))
-    for n, name in enumerate(corpus.classes):
-        log.info(name.ljust(width) + ''.join('%8d' % counts[n]
-                                             for _, counts in splits))
+    reviews = corpus.train[0]
+    columns = [[split, *numpy.bincount(part[1], minlength=len(corpus.classes))]
+               for split, part in zip(SPLITS, corpus) if part[1]]
+    names = ['class', *corpus.classes]
+    for name, *counts in zip(names, *columns):
+        log.info(name.ljust(max(map(len, names)))
+                 + ''.join('%8s' % count for count in counts))
     if len(reviews) < 200:
         log.info('Warning: %d training reviews are few; training and '
                  'validation need some hundreds' % len(reviews))
@@ -208,16 +181,9 @@ def write_vectors(source, path, dim=64, lang='en'):
 
     Name the same source as for the data file: its test reviews are then left
     out. Reviews that :func:`imdb.load_data` later holds back for validation
-    are included, but not their labels.
-
-    Parameters
-    ----------
-    source, lang
-        As for :func:`preprocess`.
-    path : str or path
-        The text file to write, for the option ``vectors`` of ``lstm.py``.
-    dim : int, optional
-        Numbers per vector, see :func:`skipgram.train`.
+    are included, but not their labels. The text file `path` is for the option
+    ``vectors`` of ``lstm.py``. `dim` is the length of a vector; `source` and
+    `lang` are as for :func:`preprocess`.
     """
     source, path = as_source(source), storage.as_path(path)
     _check_new(path, 'python imdb.py %s --vectors OTHER.txt' % source.path)
@@ -233,7 +199,7 @@ def write_vectors(source, path, dim=64, lang='en'):
                                       tokenizer)) as tokens:
         words = [[shared.setdefault(word, word) for word in review]
                  for review in tokens]
-    _make_folder(path)
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     skipgram.train(words, path, dim)
 
 
@@ -273,8 +239,8 @@ def main():
     if args.vectors is not None and args.model is not None:
         parser.error('--vectors takes no --model')
     path = args.vectors or args.path or os.path.join('data', 'imdb.pkl')
-    source = layout.Source(args.source, args.text, args.label, args.group,
-                           args.test_portion)
+    source = sources.Source(args.source, args.text, args.label, args.group,
+                            args.test_portion)
     try:
         if args.vectors is None:
             preprocess(source, path, args.lang, args.model)

@@ -10,34 +10,20 @@ from lstm_support.terminal import log
 
 def as_source(source):
     """Return a :class:`Source`, of which a path alone may be given."""
-    if not isinstance(source, layout.Source):
-        source = layout.Source(source)
+    if not isinstance(source, sources.Source):
+        source = sources.Source(source)
     return source._replace(path=storage.as_path(source.path))
 
 
 def read_reviews(source, notes=None, unlabelled=None):
     """Read the labelled reviews of a folder, an archive or a table.
 
-    Parameters
-    ----------
-    source : str, path or Source
-        Its layout is that which ``imdb.py`` describes. Nothing is extracted.
-    notes : Notes, optional
-        Counts the texts and files that are left out.
-    unlabelled : list, optional
-        The texts of ``train/unsup`` are appended to it.
+    Its layout is that which ``imdb.py`` describes. `source` is a path or a
+    :class:`Source`. `notes` count what is left out. The texts of
+    ``train/unsup`` are appended to the list `unlabelled`.
 
-    Returns
-    -------
-    list of Review
-        Sorted by file name, so that an archive and its extracted folder
-        agree. Those of a table are in the order of its rows.
-
-    Raises
-    ------
-    IOError, ValueError
-        If the source cannot be read, a review has another encoding than
-        UTF-8 and no mark, or a class is missing in a split.
+    Returns a list of :class:`Review`, sorted by file name, so that an archive
+    and its folder agree; those of a table are in the order of its rows.
     """
     source = as_source(source)
     share = source.test_portion
@@ -53,8 +39,7 @@ def read_reviews(source, notes=None, unlabelled=None):
             '%s has no training reviews; put them into train/CLASS/*.txt, for '
             'example train/pos/1.txt' % source.path)
     if 'test' not in splits:
-        if share is None and is_table:
-            share = 0.1
+        share = 0.1 if share is None and is_table else share
         if share is None:
             raise ValueError(
                 '%s has no test part: put about a tenth of the texts into '
@@ -70,8 +55,7 @@ def read_reviews(source, notes=None, unlabelled=None):
 def read_texts(source, notes=None):
     """Return the labelled and the unlabelled training texts, as two lists.
 
-    Parameters and errors are as for :func:`read_reviews`. Texts that are set
-    apart for the test are left out.
+    Texts that are set apart for the test are left out.
     """
     unlabelled = []
     return [review.text for review in read_reviews(source, notes, unlabelled)
@@ -79,10 +63,9 @@ def read_texts(source, notes=None):
 
 
 def number_groups(reviews):
-    """Number the groups of reviews, in the order in which they appear.
+    """Number the groups of reviews as they come; None if there are none.
 
-    A review without a group is a group of its own. The result is None if no
-    review has a group.
+    A review without a group is a group of its own.
     """
     if all(review.group is None for review in reviews):
         return None
@@ -97,16 +80,12 @@ def _set_apart(reviews, share):
     train = [n for n, review in enumerate(reviews) if review.split == 'train']
     labels = [reviews[n].label for n in train]
     groups = number_groups([reviews[n] for n in train])
-    parts, remark = None, ''
-    if groups:
-        parts, remark = split_by_group(
-            labels, groups, share, numpy.random.RandomState(123)), (
-                ', in whole groups')
-        if parts is None:
-            remark = ('; found no split into whole groups that has each class '
-                      'in both parts')
-    if parts is None:
-        parts = split_by_class(labels, share, numpy.random.RandomState(123))
+    parts = groups and split_by_group(labels, groups, share,
+                                      numpy.random.RandomState(123))
+    remark = '' if not groups else ', in whole groups' if parts else (
+        '; found no split into whole groups that has each class in both parts')
+    parts = parts or split_by_class(labels, share,
+                                    numpy.random.RandomState(123))
     log.info('There is no test part: %g of the texts of each class are set '
              'apart for it%s' % (share, remark))
     chosen = set(train[n] for n in parts[1])

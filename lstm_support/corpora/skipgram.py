@@ -16,16 +16,11 @@ _PIECE = 10000  # words; gensim ignores the rest of a longer text
 
 
 def check(dim):
-    """Raise an error if vectors of `dim` numbers cannot be learned here."""
+    """Return the class of gensim that learns vectors of `dim` numbers."""
     if type(dim) is not int or not 1 <= dim <= MAX_DIM:
         raise ValueError('dim=%r: it must be an integer from 1 to %d'
                          % (dim, MAX_DIM))
-    _word2vec()
-
-
-def _word2vec():
-    """Return the class of gensim, which takes seconds to import."""
-    try:
+    try:  # the import takes seconds
         import gensim
     except ImportError as error:
         raise ImportError('word vectors need the package gensim, which cannot '
@@ -38,27 +33,16 @@ def _word2vec():
 
 
 def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
-    """Learn the vectors of words, and write them as text.
+    """Learn the vectors of words, and write them in word2vec's text format.
 
-    Parameters
-    ----------
-    texts : list of list of str
-        Words, which have no blanks in them.
-    path : str
-        The file to write, in the text format of word2vec.
-    dim : int, optional
-        Numbers per vector.
-    min_count : int, optional
-        Rarer words get no vector.
-    epochs : int, optional
-        Passes through the texts.
-    processes : int, optional
-        Number of threads; by default one per processor. With several threads,
-        vectors differ slightly from run to run.
+    `texts` are lists of words, and `dim` is the length of a vector. Words that
+    occur less than `min_count` times get none. `processes` is the number of
+    threads, by default one per processor; with several, vectors differ
+    slightly from run to run.
     """
     import joblib
     from tqdm import tqdm
-    check(dim)
+    word2vec = check(dim)
     counts = collections.Counter(word for words in texts for word in words)
     frequent = [word for word, n in counts.items() if n >= min_count]
     kept = sorted((-counts[word], word) for word in frequent
@@ -74,7 +58,7 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
              'epochs' % (len(kept), len(texts), sum(counts.values()), epochs))
     pieces = [words[start:start + _PIECE] for words in texts
               for start in range(0, len(words), _PIECE)]
-    model = _word2vec()(
+    model = word2vec(
         vector_size=dim, sg=1, window=8, negative=5, sample=1e-3, alpha=0.05,
         min_count=min_count, seed=1, workers=processes or joblib.cpu_count())
     model.build_vocab_from_freq({word: -n for n, word in kept},

@@ -1,9 +1,6 @@
-"""Go through the files of folders and of tar and zip archives.
-
-Nothing in a file is ever run, nothing is extracted, and every error names the
-file.
-"""
+"""Go through the files of folders, and of tar and zip archives in place."""
 import codecs
+import collections
 import contextlib
 import errno
 import functools
@@ -13,6 +10,17 @@ import tarfile
 import zipfile
 
 from lstm_support.terminal import log, one_line
+
+# Where texts come from: the path of a folder, an archive or a table. Columns
+# of texts, labels and groups of a table; by default those with usual names.
+# The share of each class to set apart for the test if there is no test part.
+Source = collections.namedtuple('Source', 'path text label group test_portion',
+                                defaults=(None,) * 4)
+
+# A labelled text. `group` names a group of reviews, such as those of one
+# film; None if it is unknown.
+Review = collections.namedtuple('Review', 'split label text group',
+                                defaults=(None,))
 
 
 class Notes:
@@ -52,31 +60,27 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8'), (codecs.BOM_UTF32_LE, 'utf-32-le'),
           (codecs.BOM_UTF16_LE, 'utf-16-le'),
           (codecs.BOM_UTF16_BE, 'utf-16-be')]
 
-# First bytes of files that are not text: kind of file, remedy.
-_NO_TEXT = [(b'PK\x03\x04', 'a zip archive', 'unpack it'),
-            (b'\x1f\x8b', 'compressed', 'unpack it'),
-            (b'BZh', 'compressed', 'unpack it'),
-            (b'\xfd7zXZ', 'compressed', 'unpack it'),
-            (b'%PDF-', 'a PDF file', 'save its text')]
+_NO_TEXT = [(b'PK\x03\x04', 'a zip archive; unpack it'),
+            (b'%PDF-', 'a PDF file; save its text')] + [
+    (start, 'compressed; unpack it')
+    for start in (b'\x1f\x8b', b'BZh', b'\xfd7zXZ')]
 
 
 def check_text(data, name):
     """Raise a ValueError if data begins like a file that is not text."""
-    for start, kind, remedy in _NO_TEXT:
+    for start, kind in _NO_TEXT:
         if data.startswith(start):
-            raise ValueError('%s is %s; %s first' % (name, kind, remedy))
+            raise ValueError('%s is %s first' % (name, kind))
 
 
 def decode_text(data, name, marked=True):
     """Decode UTF-8, or the encoding of the text's byte order mark.
 
     `name` says in errors where the text is from. Not `marked` are lines after
-    the first, which have no mark of UTF-16 or UTF-32. Another encoding is a
-    ValueError with a command that converts the file.
+    the first, which have no mark of UTF-16 or UTF-32.
     """
-    mark, encoding = next(((mark, encoding) for mark, encoding in
-                           (_MARKS if marked else _MARKS[:1])
-                           if data.startswith(mark)), (b'', 'utf-8'))
+    mark, encoding = next((each for each in _MARKS[:None if marked else 1]
+                           if data.startswith(each[0])), (b'', 'utf-8'))
     try:
         text = data[len(mark):].decode(encoding)
     except UnicodeDecodeError as error:
@@ -105,8 +109,8 @@ def readable(path):
 
 
 def _failure(path, error):
-    path, number = getattr(error, 'filename', None) or path, getattr(
-        error, 'errno', None)
+    path = getattr(error, 'filename', None) or path
+    number = getattr(error, 'errno', None)
     if number in (errno.EACCES, errno.EPERM):
         return IOError('permission denied: %s cannot be read; change its '
                        'mode, or run this as its owner' % path)
@@ -125,11 +129,7 @@ def walk(path, notes):
 
     Yields the name of each file, with '/' between folders, and a function
     that returns its bytes. Call it before the next file comes, and for wanted
-    files only: an archive is read in order.
-
-    What cannot be read to its end is an IOError. A member of an archive that
-    is no regular file, or lies outside of it, is a ValueError. What is left
-    out is noted: hidden files, and links that go in circles.
+    files only: an archive is read in order. Files that are left out are noted.
     """
     if os.path.isdir(path):
         return _walk_folder(path, notes)
@@ -153,36 +153,33 @@ def _walk_folder(top, notes):
         raise _failure(top, error)
 
     # Real paths of a folder and of those above it: a link to one is a circle.
-    chains = {top: frozenset([os.path.realpath(top)])}
-    for folder, folders, names in os.walk(top, onerror=fail,
-                                          followlinks=True):
+    chains = {top: {os.path.realpath(top)}}
+    for folder, folders, names in os.walk(top, onerror=fail, followlinks=True):
         chain = chains.pop(folder)
-        folders.sort()  # so that the notes are always the same
+        below = os.path.relpath(folder, top).replace(os.sep, '/')
+        prefix = '' if below == '.' else below + '/'
         if not folders and not names:
-            notes.add('Left out: empty folders', _relative(folder, top))
-        for name in list(folders):
+            notes.add('Left out: empty folders', below)
+        wanted = []
+        for name in sorted(folders):  # so that the notes are always the same
             path = os.path.join(folder, name)
             real = os.path.realpath(path)
             if _is_hidden(name):
-                notes.add('Left out: hidden folders', _relative(path, top))
-                folders.remove(name)
+                notes.add('Left out: hidden folders', prefix + name)
             elif real in chain:
                 notes.add('Left out: links to a folder above them',
-                          _relative(path, top))
-                folders.remove(name)
+                          prefix + name)
             else:
+                wanted.append(name)
                 chains[path] = chain | {real}
+        folders[:] = wanted
         for name in sorted(names):
-            path = os.path.join(folder, name)
             if _is_hidden(name):
-                notes.add('Left out: hidden files', _relative(path, top))
+                notes.add('Left out: hidden files', prefix + name)
             else:
-                yield _relative(path, top), functools.partial(
-                    _read_file, path, _relative(path, top), notes)
-
-
-def _relative(path, top):
-    return os.path.relpath(path, top).replace(os.sep, '/')
+                yield prefix + name, functools.partial(
+                    _read_file, os.path.join(folder, name), prefix + name,
+                    notes)
 
 
 def _read_file(path, name, notes):
@@ -284,18 +281,13 @@ def _walk_tar(path):
                         'is a link or a device, not a regular file')
             yield member.name, functools.partial(_read_member, path, archive,
                                                  member)
-        with readable(path):
-            _check_end(archive)
+        with readable(path):  # to the end of the file: a checksum may be there
+            if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
+                raise EOFError('its end is missing')
+            while archive.fileobj.read(2 ** 20):
+                pass
 
 
 def _read_member(path, archive, member):
     with readable(path):
         return archive.extractfile(member).read()
-
-
-def _check_end(archive):
-    """Read to the end of the file, where a checksum may be."""
-    if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
-        raise EOFError('its end is missing')
-    while archive.fileobj.read(2 ** 20):
-        pass

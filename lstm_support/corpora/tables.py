@@ -1,8 +1,4 @@
-"""Read tables of texts: CSV, TSV and JSON Lines, which may be gzipped.
-
-Every error names the file and the row.
-"""
-import collections
+"""Read tables of texts: CSV, TSV and JSON Lines, which may be gzipped."""
 import csv
 import gzip
 import io
@@ -12,10 +8,6 @@ import re
 from lstm_support import storage
 from lstm_support.corpora import sources
 from lstm_support.terminal import one_line
-
-# A row: its text and label, and its split and group if the table has them,
-# else None.
-Row = collections.namedtuple('Row', 'text label split group')
 
 _NAME = re.compile(r'\.(csv|tsv|tab|jsonl|ndjson|json)(\.gz)?$', re.I)
 
@@ -41,9 +33,7 @@ def read_file(path):
 
 
 def read_texts(path, column=None):
-    """Return the texts of a table's column; '' where a row has none.
-
-    By default the column is the first that has a usual name.
+    """Return the texts of a column, by default of the first of a usual name.
     """
     with storage.bounded_memory(path):
         columns, rows = _rows(path, read_file(path))
@@ -59,9 +49,7 @@ def read_texts(path, column=None):
 def read(name, data, source, notes):
     """Return the rows of a table that have a text and a label.
 
-    `name` is that of the file, in errors, and its extension gives the format.
-    `data` are its bytes. `source` has the names of the columns. Rows without
-    a text or a label are noted.
+    The extension of `name` is the format, and `source` names the columns.
     """
     columns, rows = _rows(name, data)
     text, label, group = _labelled_columns(name, columns, source)
@@ -69,10 +57,10 @@ def read(name, data, source, notes):
     table = []
     for number, values in rows:
         place = '%s: line %d' % (name, number)
-        row = Row(_text(place, values.get(text)),
-                  _label(place, values.get(label)),
-                  _label(place, values.get(split)),
-                  _value(place, values.get(group), 'group'))
+        row = sources.Review(_label(place, values.get(split)),
+                             _label(place, values.get(label)),
+                             _text(place, values.get(text)),
+                             _value(place, values.get(group), 'group'))
         if row.text is None:
             notes.add('Left out: rows without a text', place)
         elif row.label is None:
@@ -113,21 +101,18 @@ def _labelled_columns(name, columns, source):
     if group in (text, label):
         group = None
     _check_columns(name, columns, {'--text': text, '--label': label,
-                                   '--group': group}, optional=['--group'])
+                                   **({'--group': group} if group else {})})
     return text, label, group
 
 
-def _check_columns(name, columns, chosen, optional=()):
-    """Raise a ValueError if a chosen column is missing, or there are two.
-
-    `chosen` are the options of the command line, and their columns or None.
-    """
+def _check_columns(name, columns, chosen):
+    """Check that there is one of each of the columns {option: column}."""
     for column in chosen.values():
         if columns.count(column) > 1:
             raise ValueError('%s has several columns %s; rename all but one'
                              % (name, one_line(column, 40)))
     missing = ['%s COLUMN' % option for option, column in chosen.items()
-               if column is None and option not in optional]
+               if column is None]
     if missing:
         raise ValueError(
             '%s has the columns %s; name those to use with %s (a table needs '
@@ -142,7 +127,7 @@ def _listed(columns):
 # ---- Formats ----------------------------------------------------------------
 
 def _rows(name, data):
-    """Return the columns of a table, and its rows as (line, {column: value}).
+    """Return the columns of a table, and its rows: (line, {column: value}).
     """
     form, gzipped = _NAME.search(name).groups()
     if gzipped:
@@ -165,17 +150,14 @@ def _csv_rows(name, content, has_tabs):
     columns = None
     try:
         for fields in reader:
-            if not any(fields) and (columns is None
-                                    or len(fields) != len(columns)):
-                continue  # a blank line
-            if columns is None:
-                columns = [field.strip() for field in fields]
-                yield columns
-            elif len(fields) != len(columns):
+            if columns and len(fields) == len(columns):
+                yield reader.line_num, dict(zip(columns, fields))
+            elif any(fields) and columns:
                 raise ValueError('it has %d fields, and the first row has %d'
                                  % (len(fields), len(columns)))
-            else:
-                yield reader.line_num, dict(zip(columns, fields))
+            elif any(fields):  # else it is a blank line
+                columns = [field.strip() for field in fields]
+                yield columns
     except (csv.Error, ValueError) as error:
         raise ValueError('%s: the row that ends at line %d is damaged: %s'
                          % (name, reader.line_num, error))
@@ -190,24 +172,21 @@ def _csv_reader(content, delimiter, **form):
 
 def _quoting(content, delimiter):
     """Return the csv module's options for the quotation marks of a table."""
+    def is_regular(form):  # whether all rows have the same number of fields
+        try:
+            widths = set(map(len, _csv_reader(content, delimiter, **form)))
+        except csv.Error:
+            return False
+        return len(widths - {0}) < 2
+
     form = {}
     if content.count('\\"') > content.count('""'):  # not doubled
         form = {'doublequote': False, 'escapechar': '\\'}
     # In files with tabs, quotation marks are often ordinary characters.
     plain = {'quoting': csv.QUOTE_NONE}
-    if (delimiter == '\t' and not _is_regular(content, delimiter, form)
-            and _is_regular(content, delimiter, plain)):
+    if delimiter == '\t' and not is_regular(form) and is_regular(plain):
         return plain
     return form
-
-
-def _is_regular(content, delimiter, form):
-    """Return whether all rows have the same number of fields."""
-    try:
-        widths = set(map(len, _csv_reader(content, delimiter, **form)))
-    except csv.Error:
-        return False
-    return len(widths - {0}) < 2
 
 
 def _json_rows(name, content, may_be_array):
@@ -229,9 +208,11 @@ def _json_rows(name, content, may_be_array):
 
 
 def _parse(name, number, content, kind):
-    """Parse a JSON text, or raise a ValueError if it is of another kind."""
+    """Parse a JSON text of a kind: list or dict."""
     try:
-        value = json.loads(content, parse_int=_parse_int)
+        # int() would take too long for a long number.
+        value = json.loads(content, parse_int=lambda digits: (
+            int if len(digits) < 20 else float)(digits))
         if not isinstance(value, kind):
             raise ValueError('no JSON %s' % (
                 'array' if kind is list else 'object'))
@@ -240,11 +221,6 @@ def _parse(name, number, content, kind):
         raise ValueError('%s: line %d is not JSON (%s); write one object per '
                          'line, or name the file .json if it is one array'
                          % (name, number, error))
-
-
-def _parse_int(digits):
-    """Parse an integer, a long one as a float: int() would take too long."""
-    return int(digits) if len(digits) < 20 else float(digits)
 
 
 # ---- Values -----------------------------------------------------------------
