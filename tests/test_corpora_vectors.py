@@ -260,7 +260,8 @@ def test_command_line_writes_vectors(tmp_path):
 
 @pytest.mark.parametrize('code, words', [
     ('raise ImportError("no gensim")', 'word vectors need the package gensim, '
-     'which cannot be imported (no gensim): pip install gensim'),
+     'which cannot be imported (no gensim): pip install gensim, or start '
+     'with "uv run --extra vectors"'),
     ('__version__ = "3.8.3"', 'word vectors need gensim 4, and this is 3.8.3: '
      'pip install --upgrade gensim')], ids=['missing', 'old'])
 def test_command_line_without_gensim(tmp_path, code, words):
