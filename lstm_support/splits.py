@@ -178,7 +178,8 @@ class _Part(object):
         """Return how many classes a part lacks, and the squared distance."""
         faults = [self._fault(label, self.counts[label])
                   for label in sorted(self.sizes)]
-        return tuple(sum(numbers) for numbers in zip(*faults))
+        return sum(fault[0] for fault in faults), sum(
+            fault[1] for fault in faults)
 
     def is_near(self):
         """Return whether no search needs to look for a better part."""

@@ -149,11 +149,10 @@ def _texts(name, place, content):
 def _without_strays(texts, notes):
     """Leave out files next to the folders of the classes, such as notes."""
     folders = set(text.review[:2] for text in texts if text.one_file)
-    several = [split for split in SPLIT_NAMES
-               if [folder[0] for folder in folders].count(split) > 1]
+    n_folders = collections.Counter(split for split, _ in folders)
     kept = []
     for text in texts:
-        if text.one_file or text.review.split not in several:
+        if text.one_file or n_folders[text.review.split] < 2:
             kept.append(text)
         else:
             notes.add('Left out: texts in files next to the folders of '

@@ -187,7 +187,7 @@ def write_vectors(source, path, dim=64, lang='en'):
     """
     source, path = as_source(source), storage.as_path(path)
     _check_new(path, 'python imdb.py %s --vectors OTHER.txt' % source.path)
-    skipgram.check(dim)
+    skipgram.word2vec(dim)  # fails here, before the texts are read
     tokenizer = text.name(lang)
     with sources.noted(source.path) as notes:
         labelled, unlabelled = read_texts(source, notes)

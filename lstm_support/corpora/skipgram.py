@@ -15,7 +15,7 @@ _LONGEST_WORD = 1000
 _PIECE = 10000  # words; gensim ignores the rest of a longer text
 
 
-def check(dim):
+def word2vec(dim):
     """Return the class of gensim that learns vectors of `dim` numbers."""
     if type(dim) is not int or not 1 <= dim <= MAX_DIM:
         raise ValueError('dim=%r: it must be an integer from 1 to %d'
@@ -42,7 +42,7 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     """
     import joblib
     from tqdm import tqdm
-    word2vec = check(dim)
+    model_class = word2vec(dim)
     counts = collections.Counter(word for words in texts for word in words)
     frequent = [word for word, n in counts.items() if n >= min_count]
     kept = sorted((-counts[word], word) for word in frequent
@@ -58,7 +58,7 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
              'epochs' % (len(kept), len(texts), sum(counts.values()), epochs))
     pieces = [words[start:start + _PIECE] for words in texts
               for start in range(0, len(words), _PIECE)]
-    model = word2vec(
+    model = model_class(
         vector_size=dim, sg=1, window=8, negative=5, sample=1e-3, alpha=0.05,
         min_count=min_count, seed=1, workers=processes or joblib.cpu_count())
     model.build_vocab_from_freq({word: -n for n, word in kept},

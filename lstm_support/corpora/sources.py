@@ -105,21 +105,17 @@ def readable(path):
     except MemoryError:
         raise
     except Exception as error:  # a damaged archive can raise anything
-        raise _failure(path, error)
-
-
-def _failure(path, error):
-    path = getattr(error, 'filename', None) or path
-    number = getattr(error, 'errno', None)
-    if number in (errno.EACCES, errno.EPERM):
-        return IOError('permission denied: %s cannot be read; change its '
-                       'mode, or run this as its owner' % path)
-    if number in (errno.ENOENT, errno.ELOOP):
-        return IOError('%s cannot be read: it is a link to nothing, or was '
-                       'removed' % path)
-    return IOError('%s cannot be read to its end (%s); it is damaged or '
-                   'incomplete, get it again' % (path, one_line(str(
-                       getattr(error, 'strerror', None) or error))))
+        path = getattr(error, 'filename', None) or path
+        number = getattr(error, 'errno', None)
+        if number in (errno.EACCES, errno.EPERM):
+            raise IOError('permission denied: %s cannot be read; change its '
+                          'mode, or run this as its owner' % path)
+        if number in (errno.ENOENT, errno.ELOOP):
+            raise IOError('%s cannot be read: it is a link to nothing, or was '
+                          'removed' % path)
+        raise IOError('%s cannot be read to its end (%s); it is damaged or '
+                      'incomplete, get it again' % (path, one_line(str(
+                          getattr(error, 'strerror', None) or error))))
 
 
 # ---- Folders ----------------------------------------------------------------
@@ -140,7 +136,8 @@ def walk(path, notes):
                           % (path, words))
     with readable(path), open(path, 'rb') as f:
         is_zip = f.read(2) == b'PK'
-    return _visible((_walk_zip if is_zip else _walk_tar)(path), notes)
+    members = (_walk_zip if is_zip else _walk_tar)(path)
+    return _files(path, members, notes)
 
 
 def _is_hidden(name):
@@ -150,7 +147,8 @@ def _is_hidden(name):
 def _walk_folder(top, notes):
     """Yield the names of files and their readers, see :func:`walk`."""
     def fail(error):
-        raise _failure(top, error)
+        with readable(top):
+            raise error
 
     # Real paths of a folder and of those above it: a link to one is a circle.
     chains = {top: {os.path.realpath(top)}}
@@ -196,10 +194,14 @@ def _read_file(path, name, notes):
 
 # ---- Archives ---------------------------------------------------------------
 
-def _visible(members, notes):
-    """Leave out hidden members, which macOS and editors make."""
-    for name, read in members:
+def _files(path, members, notes):
+    """Leave out folders and hidden files, which macOS and editors make."""
+    for name, is_folder, read in members:
         parts = [part for part in name.split('/') if part not in ('', '.')]
+        if name.startswith('/') or '..' in parts:
+            _refuse(path, name, "is not inside the archive's own folder")
+        if is_folder:
+            continue
         if any(map(_is_hidden, parts)):
             notes.add('Left out: hidden files', name)
         else:
@@ -211,25 +213,17 @@ def _refuse(path, name, fault):
                      % (path, one_line(name), fault))
 
 
-def _check_name(path, name):
-    if name.startswith('/') or '..' in name.split('/'):
-        _refuse(path, name, "is not inside the archive's own folder")
-
-
 def _walk_zip(path):
     with readable(path):
         archive = zipfile.ZipFile(path)
     with archive:
         names = set()
         for member in archive.infolist():
-            name = member.filename
-            _check_name(path, name)
-            if name in names:
-                _refuse(path, name, 'appears twice')
-            names.add(name)
-            if not name.endswith('/'):
-                yield name, functools.partial(_read_zipped, path, archive,
-                                              member)
+            if member.filename in names:
+                _refuse(path, member.filename, 'appears twice')
+            names.add(member.filename)
+            yield member.filename, member.is_dir(), functools.partial(
+                _read_zipped, path, archive, member)
 
 
 def _read_zipped(path, archive, member):
@@ -273,14 +267,11 @@ def _walk_tar(path):
                 member = archive.next()
             if member is None:
                 break
-            _check_name(path, member.name)
-            if member.isdir():
-                continue
-            if not member.isfile() or member.issparse():
+            if not (member.isfile() or member.isdir()) or member.issparse():
                 _refuse(path, member.name,
                         'is a link or a device, not a regular file')
-            yield member.name, functools.partial(_read_member, path, archive,
-                                                 member)
+            yield member.name, member.isdir(), functools.partial(
+                _read_member, path, archive, member)
         with readable(path):  # to the end of the file: a checksum may be there
             if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
                 raise EOFError('its end is missing')

@@ -37,10 +37,7 @@ def read_texts(path, column=None):
     """
     with storage.bounded_memory(path):
         columns, rows = _rows(path, read_file(path))
-        column = _find(path, columns, column, _TEXTS)
-        label = _find(path, columns, None, _LABELS)
-        if column is None and label and len(columns) == 2:
-            column = next((name for name in columns if name != label), None)
+        column, _ = _text_and_label(path, columns, column, None)
         _check_columns(path, columns, {'--text': column})
         return [_text('%s: line %d' % (path, number), row.get(column)) or ''
                 for number, row in rows]
@@ -86,13 +83,19 @@ def _find(name, columns, wanted, usual):
     return wanted
 
 
-def _labelled_columns(name, columns, source):
-    """Return the names of the columns of texts, labels and groups."""
-    text = _find(name, columns, source.text, _TEXTS)
-    label = _find(name, columns, source.label, _LABELS)
+def _text_and_label(name, columns, text, label):
+    """Return the names of the columns of texts and of labels, or None."""
+    text = _find(name, columns, text, _TEXTS)
+    label = _find(name, columns, label, _LABELS)
     others = [column for column in columns if column not in (text, label)]
     if len(columns) == 2 and len(others) == 1:  # the other column follows
         text, label = text or others[0], label or others[0]
+    return text, label
+
+
+def _labelled_columns(name, columns, source):
+    """Return the names of the columns of texts, labels and groups."""
+    text, label = _text_and_label(name, columns, source.text, source.label)
     if source.group is not None and source.group in (text, label):
         raise ValueError('%s: the column %s has the texts or the labels; name '
                          'another with --group'
