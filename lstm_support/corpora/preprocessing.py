@@ -5,6 +5,7 @@ import functools
 import os
 import signal
 import sys
+import warnings
 from multiprocessing import resource_tracker
 
 import numpy
@@ -37,6 +38,8 @@ def tokenized(texts, tokenizer, processes=None):
     # trackers are started before, since they would lift that.
     for tracker in resource_tracker, loky.backend.resource_tracker:
         tracker.ensure_running()
+    # After Ctrl-C it would tell of tasks that are cancelled.
+    warnings.filterwarnings('ignore', module='joblib.parallel')
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         words = joblib.Parallel(processes or joblib.cpu_count(),
