@@ -213,7 +213,7 @@ _EMOJI = ('[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\u20e3|{one}(?:\u200d{one})*'
 # would wait for it for ever. Two threads may both make one.
 @functools.lru_cache(maxsize=None)
 def _moses(lang, capitals, is_ascii=False):
-    """Return a tokenizer of texts that have capitals, or are ASCII or not."""
+    """Return a tokenizer for texts with capitals, or without: ASCII or not."""
     moses = _fast_tokenizer()(lang, capitals)
     if not capitals:  # what becomes a word of its own
         alone = "([^a-z0-9\\s\\.'\\`\\,\\-])"

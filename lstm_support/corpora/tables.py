@@ -33,8 +33,7 @@ def read_file(path):
 
 
 def read_texts(path, column=None):
-    """Return the texts of a column, by default of the first of a usual name.
-    """
+    """Return the texts of a column; by default its name is a usual one."""
     with storage.bounded_memory(path):
         columns, rows = _rows(path, read_file(path))
         column, _ = _text_and_label(path, columns, column, None)
