@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import numpy
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -31,6 +32,21 @@ gc.set_threshold(200000, 20, 20)
 def write_data(path, train, test):
     """Write a data file without words."""
     storage.write_data_file(path, storage.Corpus(train, test=test))
+
+
+def contents(path):
+    """Arrays of a file, by name."""
+    with numpy.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def assert_same(one, other, but=('options', 'progress')):
+    """Compare the arrays of two files bit for bit."""
+    assert set(one) == set(other)
+    for name, value in one.items():
+        if name not in but:
+            assert value.dtype == other[name].dtype
+            assert value.tobytes() == other[name].tobytes(), name
 
 
 def heed_signals():
@@ -67,7 +83,6 @@ def dataset(tmp_path_factory):
     Of its 80 training reviews four are for validation; 76 are left, which
     are 19 minibatches of four. One of the 30 test reviews is empty.
     """
-    import numpy
     rng = numpy.random.RandomState(0)
 
     def reviews(n):

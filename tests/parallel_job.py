@@ -48,12 +48,10 @@ def train(folder, name, options):
         return finish(self, fault)
 
     lstm.Training.finish = finishing
-    try:
-        options['optimizer'] = recorded(
-            options.get('optimizer', 'adadelta'), costs)
-        errors = lstm.train_lstm(**options)
-    finally:
-        lstm.Training.finish = finish
+    options['optimizer'] = recorded(options.get('optimizer', 'adadelta'),
+                                    costs)
+    errors = lstm.train_lstm(**options)
+    lstm.Training.finish = finish
     numpy.savez(os.path.join(folder, '%s.%d.npz' % (name, RANK)),
                 costs=costs, errors=errors, **params)
 
@@ -84,12 +82,10 @@ def infinite(results):
     return [numpy.asarray(numpy.nan, results[0].dtype)] + results[1:]
 
 
-def no_memory(results):
-    raise MemoryError('no room')
-
-
-def broken(results):
-    raise RuntimeError('a fault of process 2')
+def raising(error):
+    def action(results):
+        raise error
+    return action
 
 
 def no_memory_later():
@@ -125,15 +121,11 @@ def full_disk():
 
 def other_data():
     load = lstm.imdb.load_dataset
-    if RANK == 1:
-        lstm.datasets['tiny'] = (
-            lambda **kwargs: load(os.environ['TINY'], **dict(
-                kwargs, n_words=kwargs['n_words'] - 5)),
-            lstm.imdb.prepare_data)
-    else:
-        lstm.datasets['tiny'] = (
-            lambda **kwargs: load(os.environ['TINY'], **kwargs),
-            lstm.imdb.prepare_data)
+
+    def fewer_words(n_words, **options):
+        return load(os.environ['TINY'], n_words=n_words - 5 * (RANK == 1),
+                    **options)
+    lstm.datasets['tiny'] = fewer_words, lstm.imdb.prepare_data
 
 
 def other_options():
@@ -159,8 +151,9 @@ def other_parameters():
 
 FAULTS = {
     'nan': lambda: at_update(12, infinite),
-    'memory': lambda: at_update(12, no_memory),
-    'error': lambda: at_update(12, broken),
+    'memory': lambda: at_update(12, raising(MemoryError('no room'))),
+    'error': lambda: at_update(
+        12, raising(RuntimeError('a fault of process 2'))),
     'late memory': no_memory_later, 'slow disk': slow_disk,
     'options': other_options, 'disk': full_disk, 'data': other_data,
     'parameters': other_parameters}

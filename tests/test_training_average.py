@@ -5,7 +5,6 @@ These run with the flags that the environment sets; without any, in float64.
 import collections
 import functools
 import json
-import os
 import signal
 
 import numpy
@@ -17,7 +16,7 @@ from theano.tensor import subtensor
 import imdb
 import lstm
 import reference
-from conftest import TINY
+from conftest import TINY, assert_same, contents
 from graphs import EXACT, assert_close, in_float64
 from lstm_support.training import average as averages, report, rows as sparse
 
@@ -264,11 +263,6 @@ def train(dataset, tmp_path, monkeypatch):
     return run
 
 
-def contents(path):
-    with numpy.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
 @pytest.mark.parametrize('optimizer, lrate', [
     (lstm.adam, 0.03), (shrinking, 0.5),
     (functools.partial(lstm.rmsprop), 0.02)],
@@ -322,22 +316,18 @@ def test_averaging_moves_no_parameter(train, monkeypatch):
     plain = train(average=0., saveto='plain.npz', **options)
     assert len(set(plain.costs)) > 50 and plain.costs == averaged.costs
     for one, other in zip(plain.params, averaged.params):
-        for name, value in one.items():
-            assert value.tobytes() == other[name].tobytes(), name
-    state, with_average = [contents(name + '.resume.npz') for name in (
-        'plain', 'averaged')]
-    kept = [name for name in state if name.startswith('state/')]
-    assert len(kept) > 6  # with the optimizer's, and dropout's
-    for name in kept:
-        assert state[name].tobytes() == with_average[name].tobytes(), name
+        assert_same(one, other)
+    state, with_average = [
+        {name: value for name, value in contents(path).items()
+         if name.startswith('state/')}
+        for path in ('plain.resume.npz', 'averaged.resume.npz')]
+    assert len(state) > 6  # with the optimizer's, and dropout's
     assert {name.split('_')[-1] for name in set(with_average) - set(state)
             } == {'average', 'averaged'}
+    assert_same(state, {name: with_average[name] for name in state})
     # Without an average, what is evaluated is what was trained.
     for update, evaluated in zip((10, 20, 30, 40, 50), plain.evaluated):
-        for name, value in plain.params[update - 1].items():
-            assert value.tobytes() == evaluated[name].tobytes(), name
-    json_options = json.loads(str(contents('plain.npz')['options']))
-    assert json_options['average'] == 0
+        assert_same(plain.params[update - 1], evaluated)
 
 
 @pytest.mark.parametrize('options', [{}, dict(
@@ -348,36 +338,24 @@ def test_a_validation_changes_no_bit_of_a_training(train, options):
                           validFreq=n, **options) for n in (5, 1000)]
     assert len(often.evaluated) == 12 and len(never.evaluated) == 1
     assert len(set(often.costs)) > 50 and often.costs == never.costs
-    for name, value in never.params[-1].items():
-        assert value.tobytes() == often.params[-1][name].tobytes(), name
+    assert_same(never.params[-1], often.params[-1])
 
 
 # --------------------------------------------------------------------------
 # The learning rate
 # --------------------------------------------------------------------------
 
-def scripted(rates):
-    """An optimizer that learns nothing and notes its rates."""
-    def optimizer(lr, tparams, grads, x, mask, y, cost):
-        return lambda x, mask, y: 1., rates.append
-    return optimizer
+@pytest.mark.parametrize('options, rates', [
+    ({}, [0.3] * 57), ({'schedule': 'constant'}, [0.3] * 57),
+    ({'schedule': 'linear'}, [0.3 * (1 - n / 57) for n in range(57)])])
+def test_the_rate_is_constant_or_falls_to_0_in_equal_steps(train, options,
+                                                           rates):
+    seen = []
 
-
-def test_a_linear_schedule_falls_to_0_in_equal_steps(train):
-    rates = []
-    train(optimizer=scripted(rates), lrate=0.3, schedule='linear',
-          saveto=None)
-    assert len(rates) == 57
-    numpy.testing.assert_allclose(
-        rates, [0.3 * (1 - n / 57) for n in range(57)], 1e-12)
-    assert rates[0] == 0.3 and rates[-1] > 0
-
-
-def test_a_constant_schedule_is_the_default_and_stays(train):
-    rates = []
-    for options in ({}, {'schedule': 'constant'}):
-        train(optimizer=scripted(rates), lrate=0.3, saveto=None, **options)
-    assert rates == [0.3] * 2 * 57
+    def optimizer(*_):  # learns nothing
+        return lambda x, mask, y: 1., seen.append
+    train(optimizer=optimizer, lrate=0.3, saveto=None, **options)
+    numpy.testing.assert_allclose(seen, rates, 1e-12)
 
 
 def test_a_resumed_training_goes_on_with_its_rate(train, start, dataset):
@@ -402,19 +380,13 @@ ALL = dict(encoder='bilstm', pooling='both', average=0.95, schedule='linear',
 def assert_same_files(one, other):
     """Compare the model and the state of two trainings, to the bit."""
     for ending in ('.npz', '.resume.npz'):
-        first, second = contents(one + ending), contents(other + ending)
-        assert set(first) == set(second)
-        for name, value in first.items():
-            if name not in ('options', 'progress'):  # they name the file
-                assert value.dtype == second[name].dtype
-                assert value.tobytes() == second[name].tobytes(), name
+        assert_same(contents(one + ending), contents(other + ending))
     texts = [[json.loads(str(contents(name + '.resume.npz')['progress'])),
               json.loads(str(contents(name + '.npz')['options']))]
              for name in (one, other)]
     for progress, options in texts:
         for each in (progress['options'], options):
-            for name in ('saveto', 'resume'):
-                del each[name]
+            del each['saveto'], each['resume']
     assert texts[0] == texts[1]
 
 
@@ -453,24 +425,3 @@ def test_a_signal_at_any_time_changes_no_bit_of_the_average(train, start,
     train(saveto='complete.npz', optimizer=lstm.adam, **ALL)
     train(saveto='stopped.npz', optimizer=lstm.adam, resume=True, **ALL)
     assert_same_files('complete', 'stopped')
-
-
-def test_another_model_average_or_split_is_refused_by_name(train):
-    options = dict(max_epochs=1, optimizer=lstm.adam)
-    train(average=0.9, pooling='max', **options)
-    before = {name: contents(name) for name in os.listdir('.')
-              if name.endswith('.npz')}
-    options.update(average=0.9, pooling='max', resume=True)
-    for name, value, then in (
-            ('encoder', 'bilstm', 'lstm'), ('pooling', 'both', 'max'),
-            ('average', 0., '0.9'), ('average', 0.99, '0.9'),
-            ('split', 'random', 'group'), ('valid_portion', 0.06, '0.05')):
-        with pytest.raises(ValueError, match='was saved with .*%s=%s.*this '
-                                             'run has .*%s=%s' % (
-                                                 name, then, name, value)):
-            train(**dict(options, **{name: value}))
-    for name, arrays in before.items():
-        for key, value in contents(name).items():
-            assert value.tobytes() == arrays[key].tobytes()
-    # With the same options, it is continued.
-    assert not train(**options).costs

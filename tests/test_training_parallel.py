@@ -2,9 +2,9 @@
 
 They are started by mpiexec, in float64 and, once, in float32.
 """
+import importlib.util
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +21,9 @@ from lstm_support.training import parallel
 MPIEXEC = os.path.join(os.path.dirname(sys.executable), 'mpiexec')
 JOB = os.path.join(ROOT, 'tests', 'parallel_job.py')
 
-try:
-    import importlib.util
-    HAS_MPI = importlib.util.find_spec('mpi4py') and os.path.exists(MPIEXEC)
-except ImportError:
-    HAS_MPI = False
 needs_mpi = pytest.mark.skipif(
-    not HAS_MPI, reason='mpi4py and mpiexec are not installed')
+    not importlib.util.find_spec('mpi4py') or not os.path.exists(MPIEXEC),
+    reason='mpi4py and mpiexec are not installed')
 
 SMALL = dict(TINY, saveto=None, max_epochs=2)
 CASES = {
@@ -53,18 +49,14 @@ def test_a_minibatch_is_dealt_evenly(lengths, n_processes):
     assert max(words) - min(words) <= lengths.max()
 
 
-def environment(**changes):
-    """The environment of a job, without the MPI of this process."""
-    env = {name: value for name, value in os.environ.items()
-           if not name.startswith(('PMI', 'OMPI', 'MPI'))}
-    return dict(env, PYTHONPATH=ROOT, **changes)
-
-
 def start(n, *args, **changes):
     """Start a job of n processes; without MPI if n is 1."""
     command = [MPIEXEC, '-n', str(n)] if n > 1 else []
+    env = {name: value for name, value in os.environ.items()
+           if not name.startswith(('PMI', 'OMPI', 'MPI'))}
+    env.update({'PYTHONPATH': ROOT}, **changes)
     return subprocess.Popen(
-        command + [sys.executable] + list(args), env=environment(**changes),
+        command + [sys.executable] + list(args), env=env,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, universal_newlines=True,
         start_new_session=True, preexec_fn=heed_signals)
@@ -173,16 +165,6 @@ def test_resuming_with_another_number_of_processes(dataset, tmp_path):
                 assert distance(got[key], value) < 1e-9, key
 
 
-def wait_for(path, job):
-    """Wait until a file is there."""
-    for _ in range(2000):
-        if path.exists():
-            return
-        assert job.poll() is None, job.communicate()
-        time.sleep(0.05)
-    raise AssertionError('there is no %s' % path)
-
-
 def processes_of(job):
     """The numbers of the processes that mpiexec started for a job."""
     text = subprocess.check_output(['ps', '-eww', '-o', 'pid,args'],
@@ -194,10 +176,15 @@ def processes_of(job):
 
 
 def start_and_wait(n, dataset, folder):
+    """Start a job and wait until it has saved."""
     job = start(n, *job_of(dataset, folder))
     job.marker = folder / 'm.npz'
-    wait_for(folder / 'm.npz', job)
-    return job
+    for _ in range(2000):
+        if job.marker.exists():
+            return job
+        assert job.poll() is None, job.communicate()
+        time.sleep(0.05)
+    raise AssertionError('nothing was saved')
 
 
 @needs_mpi
@@ -271,9 +258,6 @@ def test_a_fault_of_one_process_ends_all(dataset, tmp_path, fault, words):
 # Starting
 # --------------------------------------------------------------------------
 
-LAUNCHED = {'PMI_SIZE': '4', 'PMI_RANK': '0'}
-
-
 @pytest.mark.parametrize('hidden, words', [
     (True, 'pip install mpi4py mpich'),
     pytest.param(False, 'use the mpiexec of its own MPI', marks=needs_mpi)])
@@ -282,41 +266,27 @@ def test_an_mpi_that_does_not_fit_is_told(tmp_path, hidden, words):
         (tmp_path / 'mpi4py.py').write_text(
             u"raise ImportError(\"No module named 'mpi4py'\")")
     # Another MPI's mpiexec sets its own variables only.
-    launched = LAUNCHED if hidden else {
-        name.replace('PMI', 'OMPI_COMM_WORLD'): value
-        for name, value in LAUNCHED.items()}
-    process = subprocess.run(
-        [sys.executable, os.path.join(ROOT, 'lstm.py'), '--dataset', 'sample',
-         '--saveto', str(tmp_path / 'm.npz')],
-        env=dict(environment(**launched), PYTHONPATH=str(tmp_path)),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        universal_newlines=True)
-    assert process.returncode == 1
-    assert words in process.stderr and process.stderr.count('\n') == 1
+    prefix = 'PMI' if hidden else 'OMPI_COMM_WORLD'
+    launched = {prefix + '_SIZE': '4', prefix + '_RANK': '0'}
+    code, _, err = run(1, os.path.join(ROOT, 'lstm.py'), '--dataset', 'sample',
+                       '--saveto', str(tmp_path / 'm.npz'),
+                       PYTHONPATH=str(tmp_path), **launched)
+    assert code == 1 and words in err and err.count('\n') == 1
 
 
 def test_one_process_imports_no_mpi(dataset):
-    script = ("import sys, lstm; lstm.train_lstm(dataset=%r, saveto=None, "
-              "max_epochs=0, n_words=30, dim_proj=2); "
-              "sys.exit('mpi4py' in sys.modules)" % dataset)
-    assert subprocess.call([sys.executable, '-c', script], cwd=ROOT,
-                           env=environment(),
-                           stdout=subprocess.DEVNULL) == 0
+    code, _, err = run(1, '-c', (
+        "import sys, lstm; lstm.train_lstm(dataset=%r, saveto=None, "
+        "max_epochs=0, n_words=30, dim_proj=2); "
+        "sys.exit('mpi4py' in sys.modules)" % dataset))
+    assert code == 0, err
 
 
 @needs_mpi
 def test_the_script_itself(tmp_path):
-    for name in 'lstm.py', 'imdb.py':
-        shutil.copy(os.path.join(ROOT, name), str(tmp_path))
-    for name in 'lstm_support', 'data':
-        shutil.copytree(os.path.join(ROOT, name), str(tmp_path / name),
-                        ignore=shutil.ignore_patterns('*.pkl', '*.gz'))
-    process = subprocess.run(
-        [MPIEXEC, '-n', '2', sys.executable, 'lstm.py', '--max_epochs', '1',
-         '--dim_proj', '8'], cwd=str(tmp_path), env=environment(),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, universal_newlines=True)
-    assert (process.returncode, process.stderr) == (0, '')
-    assert process.stdout.count('Errors of the best parameters') == 1
-    assert '2 processes' in process.stdout
-    assert (tmp_path / 'lstm_model.npz').exists()
+    code, out, err = run(
+        2, os.path.join(ROOT, 'lstm.py'), '--dataset', 'sample', '--saveto',
+        str(tmp_path / 'm.npz'), '--max_epochs', '1', '--dim_proj', '8')
+    assert (code, err) == (0, '')
+    assert out.count('Errors of the best parameters') == 1
+    assert '2 processes' in out and (tmp_path / 'm.npz').exists()
