@@ -52,22 +52,13 @@ def missing(classes, labels, predicted):
 def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
     """Compute the class probabilities of a data set.
 
-    Parameters
-    ----------
     f_pred_prob, prepare_data : functions
         See :func:`lstm.build_model` and :func:`imdb.prepare_data`.
-    data : (list of list of int, list of int)
-        Word ids and labels.
-    iterator : iterable of (int, indices)
-        Minibatches, see :func:`imdb.get_minibatches_idx`. If they do not
-        cover `data`, as with an exhausted iterator, a ValueError is raised.
-    verbose : bool, optional
-        Whether to print the number of examples done so far.
+    data : word ids and labels, (list of list of int, list of int)
+    iterator : minibatches that cover `data`; :func:`imdb.get_minibatches_idx`
+    verbose : bool, whether to print the number of examples done so far
 
-    Returns
-    -------
-    ndarray of floatX, shape (number of examples, C)
-        Rows in the order of `data`.
+    Returns floats (number of examples, C), in the order of `data`.
     """
     probs, rows = [], []
     for _, index in iterator:

@@ -33,8 +33,12 @@ BAD_VALUE = TypeError, ValueError, OverflowError
 
 # ---- Kinds of values --------------------------------------------------------
 
-def _numbers(kind, number_type, parse, also, low, high, above, below):
-    """Return the values of :func:`integer` or :func:`number`."""
+def _numbers(kind, number_type, parse, low=None, high=None, above=None,
+             below=None, also=None):
+    """Finite numbers in an interval.
+
+    `also` is a pair: another value, which may be None, and its meaning.
+    """
     limits = [(compare, limit) for compare, limit in (
         (operator.ge, low), (operator.le, high), (operator.gt, above),
         (operator.lt, below)) if limit is not None]
@@ -60,19 +64,8 @@ def _numbers(kind, number_type, parse, also, low, high, above, below):
     return Values(words, clean, parse)
 
 
-def integer(low, high=None, also=None):
-    """Integers from `low` to `high`.
-
-    `also` is a pair: another value, which may be None, and its meaning.
-    """
-    return _numbers('an integer', numbers.Integral, int, also, low, high, None,
-                    None)
-
-
-def number(low=None, high=None, above=None, below=None, also=None):
-    """Finite numbers in an interval; see :func:`integer` for `also`."""
-    return _numbers('a number', numbers.Real, float, also, low, high, above,
-                    below)
+integer = functools.partial(_numbers, 'an integer', numbers.Integral, int)
+number = functools.partial(_numbers, 'a number', numbers.Real, float)
 
 
 def _clean_boolean(value):

@@ -9,9 +9,6 @@ from lstm_support import storage
 from lstm_support.terminal import log
 from lstm_support.training import vectors
 
-# Options that determine the parameters of a model.
-_SHAPING = ('encoder', 'pooling', 'dim_proj')
-
 
 def width(outputs, x, mask):
     """Return the length of the last axis of a graph of these inputs."""
@@ -22,11 +19,7 @@ def width(outputs, x, mask):
 
 
 def initialize(params, dictionary, options):
-    """Replace random parameters by word vectors, then by a saved model.
-
-    `dictionary` is that of the data, word to id, or None. `options` are those
-    of the training, with its ``classes``.
-    """
+    """Replace random parameters by word vectors, then by a saved model."""
     if options['vectors']:
         vectors.load(options['vectors'], params['Wemb'], dictionary or {})
     if options['reload_model']:
@@ -40,18 +33,13 @@ def start_from(path, params, dictionary, options):
     ``b`` by class name. All others keep their initial values. If one side has
     no dictionary, or no class names, rows or columns are matched by index,
     and their number must be the same.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`storage.load_params`. Also if the model has another
-        encoder, pooling or size.
     """
     with storage.open_npz(path, 'model file') as archive:
         shapes = dict((name, shape) for name, (shape, _) in
                       storage.member_shapes(archive).items())
     saved = storage.load_options(path) if 'options' in shapes else {}
-    changes = ['%s=%r' % (name, saved[name]) for name in _SHAPING
+    changes = ['%s=%r' % (name, saved[name])
+               for name in ('encoder', 'pooling', 'dim_proj')
                if saved.get(name) not in (None, options.get(name))]
     if changes:
         raise ValueError('%s holds another kind of model; to start from it, '

@@ -93,12 +93,7 @@ def _parse_progress(text):
 
 
 def read_progress(path, config):
-    """Read the counters of a state, and compare its run configuration.
-
-    `config` are the options of this run, its floatX and the fingerprints of
-    its data. Returns a dict for :meth:`Progress.load`. Raises a ValueError,
-    which names the options that differ, if the run cannot be continued.
-    """
+    """Read the counters of a state, if this run configuration can go on."""
     with storage.open_npz(path, 'checkpoint') as archive:
         text = storage.read_text(archive, 'progress')
     try:
@@ -253,10 +248,10 @@ def _read_like(archive, name, wanted):
 @contextlib.contextmanager
 def sole_writer(saveto):
     """Hold the lock on the files of a training, if it saves any."""
-    if not saveto:
-        yield
-        return
-    with storage.sole_writer(saveto):
+    if saveto:
+        with storage.sole_writer(saveto):
+            yield
+    else:
         yield
 
 
