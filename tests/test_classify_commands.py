@@ -857,7 +857,8 @@ def test_classes_are_named_by_the_dictionary_where_the_model_has_no_names(
     three = write_words(tmp_path / 'three.dict.pkl', DICTIONARY, 'abc')
     assert_one_sentence(run('predict', '--model', path, '--dict', three, 'a',
                             code=1), three, path)
-    data = write_data(tmp_path / 'd.pkl', ([[2, 8], [5, 7]], [0, 1]),
+    # A name of its own: no dictionary file lies next to it.
+    data = write_data(tmp_path / 'own.pkl', ([[2, 8], [5, 7]], [0, 1]),
                       ([[2], [5]], [0, 1]), classes=['enjoyed', 'hated'])
     bare = str(tmp_path / '0.npz')
     assert run('evaluate', '--model', bare, '--dataset', data).splitlines()[
