@@ -222,7 +222,8 @@ def _walk_zip(path):
             if member.filename in names:
                 _refuse(path, member.filename, 'appears twice')
             names.add(member.filename)
-            yield member.filename, member.is_dir(), functools.partial(
+            is_folder = member.filename.endswith('/')  # is_dir fails for ''
+            yield member.filename, is_folder, functools.partial(
                 _read_zipped, path, archive, member)
 
 
