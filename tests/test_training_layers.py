@@ -9,8 +9,9 @@ from theano import tensor
 import imdb
 import lstm
 import reference
-from conftest import TINY
+from conftest import TINY, contents
 from graphs import EXACT, assert_close
+from lstm_support import storage
 
 REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
 
@@ -130,13 +131,14 @@ def test_outputs_of_any_width_are_trained_saved_and_loaded(
 def test_the_average_and_resuming_include_all_parameters(dataset, tmp_path):
     options = dict(TINY, dataset=dataset, encoder='gru', pooling='attention',
                    average=0.9)
-    for name, resume in ('whole', False), ('parts', True):
-        for epochs in ([1, 2] if resume else [2]):
+    saved = []
+    for name, all_epochs in ('whole.npz', [2]), ('parts.npz', [1, 2]):
+        for epochs in all_epochs:
             lstm.train_lstm(**dict(
-                options, saveto=str(tmp_path / name) + '.npz', resume=resume,
-                max_epochs=epochs))
-    whole, parts = [numpy.load(str(tmp_path / name)) for name in (
-        'whole.npz', 'parts.npz')]
+                options, saveto=str(tmp_path / name), max_epochs=epochs,
+                resume=name == 'parts.npz'))
+        saved.append(contents(str(tmp_path / name)))
+    whole, parts = saved
     for name in 'gru_U', 'attention_v', 'Wemb', 'U':
         assert whole[name].tobytes() == parts[name].tobytes()
 
@@ -160,7 +162,6 @@ def test_options_go_by_position_or_name_and_an_optimizer_by_its_name(
 
 def test_a_data_file_registered_by_a_name_has_its_words(tmp_path,
                                                         monkeypatch):
-    from lstm_support import storage
     sets = [[2], [3]] * 20, [0, 1] * 20
     path = str(tmp_path / 'd.pkl')
     storage.write_data_file(path, storage.Corpus(
