@@ -58,6 +58,20 @@ def heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
+def run_python(*arguments, env={}, **kwargs):
+    """Run Python; return its exit code, output and errors.
+
+    It runs without THEANO_FLAGS, in the folder of the scripts unless `kwargs`,
+    which are those of ``subprocess.run``, name another.
+    """
+    inherited = {name: value for name, value in os.environ.items()
+                 if name != 'THEANO_FLAGS'}
+    done = subprocess.run([sys.executable] + list(arguments), **dict(dict(
+        cwd=ROOT, env=dict(inherited, **env), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), **kwargs))
+    return done.returncode, done.stdout, done.stderr
+
+
 @pytest.fixture(scope='session')
 def archive():
     """Path of the real data set's archive."""
