@@ -188,24 +188,24 @@ def test_names_beyond_ascii_are_written(tmp_path):
     (errno.EDQUOT, 'quota')])
 def test_why_a_folder_takes_no_file_is_told(tmp_path, monkeypatch, number,
                                             words):
-    def mkstemp(*_, **__):
+    def fail(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(tempfile, 'mkstemp', mkstemp)
-    with pytest.raises(IOError) as caught:
-        write(str(tmp_path / 'f'))
+    with monkeypatch.context() as patch:
+        patch.setattr(io, 'open', fail)
+        with pytest.raises(IOError) as caught:
+            write(str(tmp_path / 'f'))
     assert words in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
 @pytest.mark.parametrize('name, words', [
     ('no/f', 'make it first'), ('file/f', 'not a folder'),
-    ('', 'name a file'), ('loop', 'leads to itself')])
+    ('', 'name a file')])
 def test_a_path_that_cannot_be_written_is_refused(tmp_path, name, words):
     (tmp_path / 'file').write_text(u'')
-    (tmp_path / 'loop').symlink_to('loop')
     with pytest.raises(IOError, match=words):
         write(str(tmp_path / name))
-    assert sorted(os.listdir(str(tmp_path))) == ['file', 'loop']
+    assert os.listdir(str(tmp_path)) == ['file']
 
 
 def test_a_folder_that_may_not_be_written_is_called_that(folder):
@@ -244,43 +244,6 @@ def test_only_one_process_writes_a_model(tmp_path):
             assert b'another training is saving to' in done.stderr
     hold(path)
     hold(path)
-
-
-@pytest.mark.parametrize('name', ['m', 'm' * 200, u'\u4e00' * 80],
-                         ids=['short', 'long', 'Chinese'])
-def test_what_killed_processes_left_is_removed_and_only_that(tmp_path, name):
-    path = str(tmp_path / (name + '.npz'))
-    code = ('import os, signal\nfrom lstm_support import storage\n'
-            'writers = [storage.atomic_write(name) for name in %r]\n'
-            'for writer in writers:\n'
-            '    writer.__enter__().write(b"half")\n'
-            'os.kill(os.getpid(), signal.SIGKILL)'
-            % ([path, path[:-len('npz')] + 'resume.npz'],))
-    subprocess.call([sys.executable, '-c', code], cwd=ROOT)
-    left = os.listdir(str(tmp_path))
-    assert len(left) == 2 and all(name.endswith('.partial') for name in left)
-    if name == 'm':  # Python 2 takes 6 characters
-        (tmp_path / 'm.npz.aB3_e6.partial').write_bytes(b'')
-    others = ['mm.npz.abcd1234.partial', 'm.1.npz.abcd1234.partial',
-              'm.npz.abcd123.partial', 'm.npz.partial', 'm.npz.partial.x',
-              'm.png', 'notes.partial', 'mXnpz.abcd1234.partial']
-    for other in others:
-        (tmp_path / other).write_bytes(b'')
-    hold(path)
-    assert sorted(os.listdir(str(tmp_path))) == sorted(others + [
-        name + '.npz.lock'])
-
-
-def test_a_waiting_training_removes_nothing_of_a_running_one(tmp_path):
-    path = str(tmp_path / 'm.npz')
-    with storage.sole_writer(path):
-        with storage.atomic_write(path) as f:
-            f.write(b'new')
-            subprocess.call(
-                [sys.executable, '-c', 'from lstm_support import storage\n'
-                 'storage.sole_writer(%r).__enter__()' % path], cwd=ROOT,
-                stderr=subprocess.DEVNULL)
-    assert read(path) == b'new'
 
 
 @pytest.mark.parametrize('kind', ['FIFO', 'device', 'folder', 'link to one'])

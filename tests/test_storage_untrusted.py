@@ -512,7 +512,7 @@ def test_malicious_pickles_are_refused_and_named(tmp_path, protocol):
     (b'c_codecs\nencode\n(N}S"__call__"\nK\x01stb.', ''),
     (b'cnumpy\nndarray\n(N}S"__setstate__"\nK\x01stb.', ''),
     (b'cnumpy\ndtype\n(N}S"__init__"\nK\x01stb.', ''),
-    (b'cnumpy\ndtype\n(S"O"\ntR.', 'only integers'),
+    (b'cnumpy\ndtype\n(S"O"\ntR.', ''),
     (b'(cnumpy\nndarray\no.', ''), (b'cnumpy\nndarray\n)\x81.', ''),
     # Sizes beyond the file's end, and places of what was never kept.
     (b'X\xff\xff\xff\xff.', ''), (b'T\xff\xff\xff\x7f.', ''),
@@ -539,7 +539,7 @@ def test_hostile_dictionaries(tmp_path, value):
 
 def test_arrays_of_other_kinds(tmp_path):
     for array, words in ((numpy.zeros(3), 'only integers'),
-                         (numpy.array([object()]), 'only integers'),
+                         (numpy.array(['a'], object), 'only integers'),
                          (numpy.array(['a']), 'only integers'),
                          (numpy.array([True]), 'only integers'),
                          (numpy.zeros((2, 2), int), 'than a plain list'),
@@ -548,7 +548,8 @@ def test_arrays_of_other_kinds(tmp_path):
         refused(load_data, tmp_path / 'x', pickle.dumps(
             (TRAIN[0], array), 2) + pickle.dumps(TEST, 2), words)
     data = pickle.dumps((TRAIN[0], numpy.array([1, 0, 1], '<i8')), 2)
-    refused(load_data, tmp_path / 'x', data.replace(b'<', b'O'), 'byte order')
+    refused(load_data, tmp_path / 'x', data.replace(b'<', b'O'),
+            'only integers')
 
 
 @pytest.mark.parametrize('changes', [

@@ -41,10 +41,6 @@ def open_npz(path, kind='model file'):
         with one_error('%s is not a .npz file, or is damaged' % path):
             archive = zipfile.ZipFile(path)
         with archive:
-            names = archive.namelist()
-            if len(names) > len(set(names)):
-                raise ValueError('%s holds two arrays of one name; it is '
-                                 'damaged' % path)
             yield archive
 
 

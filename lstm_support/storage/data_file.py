@@ -24,7 +24,7 @@ import numpy
 import six
 
 from lstm_support.storage.memory import bounded_memory
-from lstm_support.storage.paths import as_path
+from lstm_support.storage.paths import as_path, one_error
 from lstm_support.storage.pickles import read_pickles, write_pickles
 
 # The tokenizer of files that do not name theirs.
@@ -59,24 +59,12 @@ def write_data_file(path, corpus):
 
 
 def read_data_file(path):
-    """Read a data file, of this version or of an older one.
+    """Read the :class:`Corpus` of a data file, of any version.
 
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    Corpus
-        The validation set is empty where the corpus has none of its own.
-        Words may also come from an old dictionary file next to it.
-
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If it, or the dictionary, is damaged or holds anything but such lists.
+    The validation set is empty where the corpus has none of its own. Words
+    may also come from an old dictionary file next to it. An IOError says that
+    there is no such file; a ValueError, that it or the dictionary is damaged
+    or holds anything but such lists.
     """
     path = as_path(path)
     identity = _identity(path)
@@ -125,27 +113,29 @@ def _dictionary_path(path):
 
 def _corpus(path, pickles):
     """Return the Corpus that the pickles of a data file hold, or raise."""
-    if len(pickles) < 2:
-        raise ValueError('%s cannot be loaded: it has no test part; it is cut '
-                         'short' % path)
-    try:
-        train = _set('training', pickles[0])
-        test = _set('test', pickles[1])
-        about = _description(pickles[2:])
-        valid = _set('validation', about.get('valid') or ([], []))
-        words, classes = [[_text(name) for name in _list(key, about[key])]
-                          if about.get(key) is not None else None
-                          for key in ('words', 'classes')]
+    with one_error('%s is not a data set' % path):
+        if len(pickles) < 2:
+            raise ValueError('it has no test part; it is cut short')
+        about = {}  # in files of 2014
+        if len(pickles) == 3 and isinstance(pickles[2], dict):
+            about = _with_text_keys(pickles[2])
+        elif len(pickles) > 2:  # version 1.1
+            about = dict(_with_text_keys(dict(*pickles[3:])), valid=pickles[2])
+        train, test, valid = [_set(name, value) for name, value in (
+            ('training', pickles[0]), ('test', pickles[1]),
+            ('validation', about.get('valid') or ([], [])))]
+        words, classes = [
+            None if about.get(name) is None else
+            [six.ensure_text(word) for word in _list(about[name])]
+            for name in ('words', 'classes')]
         tokenizer, groups = about.get('tokenizer'), about.get('groups')
         if tokenizer is not None:
-            tokenizer = _text(tokenizer)
+            tokenizer = six.ensure_text(tokenizer)
         if groups is not None:
             groups = _integers('groups', groups)
             if len(groups) != len(train[0]):
                 raise ValueError('it has %d training reviews but groups of %d'
                                  % (len(train[0]), len(groups)))
-    except ValueError as error:
-        raise ValueError('%s is not a data set: %s' % (path, error))
     dictionary = None if words is None else dict(
         (word, n) for n, word in enumerate(words, _FIRST_WORD) if word)
     if words is None and os.path.isfile(_dictionary_path(path)):
@@ -155,68 +145,46 @@ def _corpus(path, pickles):
     return Corpus(train, valid, test, dictionary, classes, tokenizer, groups)
 
 
-def _description(pickles):
-    """Return the dict at the end of a data file; {} for one of 2014."""
-    pairs = [('valid', valid) for valid in pickles[:1]]
-    if pickles and isinstance(pickles[0], dict):
-        pairs = list(pickles[0].items())
-    elif len(pickles) > 1:
-        pairs += _list('description', pickles[1])
-    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2
-               for pair in pairs):
-        raise ValueError('its description is not a list of pairs')
-    return dict((_text(name), value) for name, value in pairs)
+def _with_text_keys(items):
+    """Return a dict whose keys Python 2 or 3 wrote, as text."""
+    return dict((six.ensure_text(key), value) for key, value in items.items())
 
 
-def _text(value):
-    """Return text that Python 2 or 3 wrote, or raise a ValueError."""
-    try:
-        value = value.decode('utf-8') if isinstance(value, bytes) else value
-    except UnicodeDecodeError:
-        raise ValueError('it holds a word that is not UTF-8: %r' % value)
-    if not isinstance(value, six.text_type):
-        raise ValueError('it holds a %s in place of text'
-                         % type(value).__name__)
-    return value
-
-
-def _list(name, value):
+def _list(value):
     """Return a list or tuple, or raise a ValueError."""
     if not isinstance(value, (tuple, list)):
-        raise ValueError('%s: a %s in place of a list'
-                         % (name, type(value).__name__))
+        raise ValueError('a %s in place of a list' % type(value).__name__)
     return value
 
 
 def _integers(name, values):
     """Return a list of numbers from 0 on, or raise a ValueError."""
-    try:  # an array takes nothing but integers below 2 ** 31
-        values = array.array('i', _list(name, values))
-    except (OverflowError, TypeError) as error:
-        raise ValueError('its %s are not whole numbers (%s)' % (name, error))
-    if len(values) and min(values) < 0:
-        raise ValueError('its %s hold a negative number' % name)
-    return values.tolist()
+    with one_error('its %s are not whole numbers from 0 on' % name):
+        # An array takes nothing but integers below 2 ** 31.
+        values = array.array('i', _list(values)).tolist()
+        if values and min(values) < 0:
+            raise ValueError('a negative number')
+    return values
 
 
 def _set(name, value):
     """Return a set as (list of list of int, list of int), or raise."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ValueError('its %s part is not a pair (reviews, labels)' % name)
-    reviews = list(_list(name + ' reviews', value[0]))
+    reviews = list(_list(value[0]))
     labels = _integers(name + ' labels', value[1])
     if len(reviews) != len(labels):
         raise ValueError('it has %d %s reviews but %d labels'
                          % (len(reviews), name, len(labels)))
     ids, seen = array.array('i'), set()
     for n, review in enumerate(reviews):
-        # A pickle can refer a million times to one review: make copies.
-        if type(review) is not list or id(review) in seen:
-            reviews[n] = list(_list('%s review %d' % (name, n), review))
-        seen.add(id(review))
         try:
+            # A pickle can refer a million times to one review: make copies.
+            if type(review) is not list or id(review) in seen:
+                reviews[n] = list(_list(review))
+            seen.add(id(review))
             ids.fromlist(reviews[n])
-        except (OverflowError, TypeError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise ValueError('its %s review %d is not a list of word ids (%s)'
                              % (name, n, error))
     if len(ids) and numpy.frombuffer(ids, 'int32').min() < 0:
@@ -226,17 +194,14 @@ def _set(name, value):
 
 def _of_dictionary_file(path, pickles):
     """Return the Corpus of a dictionary file, without sets."""
-    try:
-        if not all(isinstance(part, dict) for part in pickles):
-            raise ValueError('it has no dictionary of words')
+    with one_error('%s is not a dictionary' % path):
         dictionary, classes, about = [
-            _description([part]) for part in (pickles + [{}, {}])[:3]]
-        for name, ids in (('word ids', dictionary), ('labels', classes)):
-            ids.update(zip(list(ids), _integers(name, list(ids.values()))))
+            _with_text_keys(part) for part in (pickles + [{}, {}])[:3]]
+        dictionary, classes = [
+            dict(zip(ids, _integers('numbers', list(ids.values()))))
+            for ids in (dictionary, classes)]
         if sorted(classes.values()) != list(range(len(classes))):
             raise ValueError('its classes are not numbered from 0')
-        tokenizer = _text(about.get('tokenizer', OLD_TOKENIZER))
-    except ValueError as error:
-        raise ValueError('%s is not a dictionary: %s' % (path, error))
+        tokenizer = six.ensure_text(about.get('tokenizer', OLD_TOKENIZER))
     return Corpus(dictionary=dictionary, tokenizer=tokenizer,
                   classes=sorted(classes, key=classes.get) or None)

@@ -3,12 +3,8 @@ from __future__ import absolute_import, division, print_function
 
 import contextlib
 import io
+import resource
 import threading
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
 
 # Bytes that reading a file may take. Raise it for a larger corpus or model.
 BOUND = 2 * 2 ** 30
@@ -22,17 +18,8 @@ def bounded_memory(path):
     """Bound the memory that is allocated while an untrusted file is read.
 
     The limit holds for all threads; so read within it, and do no more. Within
-    another reader's limit it changes nothing. Windows and macOS have none.
-
-    Parameters
-    ----------
-    path : str
-        The file, for the error.
-
-    Raises
-    ------
-    ValueError
-        Instead of a MemoryError.
+    another reader's limit it changes nothing. macOS has none. Instead of a
+    MemoryError, a ValueError names the file `path`.
     """
     with _lock:
         _limits.append(None if _limits else _lower())

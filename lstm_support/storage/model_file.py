@@ -9,24 +9,14 @@ from lstm_support.storage import arrays
 from lstm_support.storage.data_file import OLD_TOKENIZER
 from lstm_support.storage.paths import one_error
 
-# Options that older models do not store, and their values then.
-_OLD_OPTIONS = (('encoder', 'lstm'), ('pooling', 'mean'))
-
 
 def save_model(path, params, history_errs, options, **others):
     """Save a model as one ``.npz`` file of plain arrays, atomically.
 
-    Parameters
-    ----------
-    path : str
-    params : dict of str to ndarray
-    history_errs : list of (valid_err, test_err)
-        One pair per validation.
-    options : dict
-        Saved as JSON text under the key ``options``.
-    **others : float or ndarray
-        ``train_err``, ``valid_err``, ``test_err``, ``words`` (see
-        :func:`words_array`), ``history`` (see :func:`load_history`).
+    `history_errs` has a pair per validation: valid_err and test_err. `options`
+    become JSON text. `others` are the numbers ``train_err``, ``valid_err`` and
+    ``test_err``, and the arrays ``words``, see :func:`words_array`, and
+    ``history``, see :func:`load_history`.
     """
     arrays.write_npz(path, dict(
         params, history_errs=numpy.array(history_errs).reshape(-1, 2),
@@ -34,27 +24,12 @@ def save_model(path, params, history_errs, options, **others):
 
 
 def load_params(path, params):
-    """Load saved parameters in place of initial ones.
+    """Load saved parameters in place of initial ones; return them.
 
-    Parameters
-    ----------
-    path : str
-    params : dict of str to ndarray
-        Parameters of the expected shapes and types, which the loaded ones
-        replace.
-
-    Returns
-    -------
-    dict
-        `params`.
-
-    Raises
-    ------
-    IOError
-        If there is no such file.
-    ValueError
-        If it is damaged, lacks a parameter, or holds one of another shape or
-        with values that are not finite. Then `params` is unchanged.
+    `params`, a dict of arrays, has the expected shapes and types; the loaded
+    ones replace its values. An IOError says that there is no such file. A
+    ValueError says that it is damaged, lacks a parameter, or holds one of
+    another shape or with values that are not finite; `params` is unchanged.
     """
     loaded = {}
     with arrays.open_npz(path) as archive:
@@ -114,28 +89,18 @@ def load_options(path):
             raise ValueError('%s was saved without its options; give '
                              'init_params the options of its training' % path)
         with one_error('%s holds options that cannot be read' % path):
-            options = dict(_OLD_OPTIONS)
+            # Older models do not store these.
+            options = {'encoder': 'lstm', 'pooling': 'mean'}
             options.update(json.loads(arrays.read_text(archive, 'options')))
             return options
 
 
 def load_history(path):
-    """Load the training history of a model.
+    """Load the training history of a model, with a row per validation.
 
-    Parameters
-    ----------
-    path : str
-
-    Returns
-    -------
-    ndarray of float64, shape (number of validations, 5)
-        Columns: update; mean cost, in nats, of the updates since the previous
-        validation; error rates on the training, validation and test reviews.
-
-    Raises
-    ------
-    IOError, ValueError
-        See :func:`load_params`. Also if the file has no history.
+    The columns are: update; mean cost, in nats, of the updates since the
+    previous validation; error rates on the training, validation and test
+    reviews. Errors are those of :func:`load_params`.
     """
     with arrays.open_npz(path) as archive:
         if not arrays.has_array(archive, 'history'):

@@ -29,37 +29,36 @@ def read_pickles(path, n):
     """
     with bounded_memory(path), open_gzipped_or_not(path, 'data file') as f:
         with one_error('%s cannot be loaded' % path):
-            data = f.read()
-            # A tuple as a key of a dict is hashed recursively. It has one of
-            # these bytes per level, and a level takes about 80 bytes of stack.
-            depth = sum(data.count(code)
-                        for code in (b't', b'\x85', b'\x86', b'\x87'))
-            return _in_deep_stack(2 ** 20 + 256 * depth, _load, data, n)
+            return _load_in_deep_stack(f.read(), n)
 
 
-def _in_deep_stack(size, function, *arguments):
-    """Call a function in a thread that has a stack of `size` bytes."""
-    outcome = {}
+def _load_in_deep_stack(data, n):
+    """Unpickle in a thread whose stack is as deep as the data may be nested.
 
-    def call():
+    A tuple as a key of a dict is hashed recursively. It has one of these bytes
+    per level, and a level takes about 80 bytes of stack.
+    """
+    depth = sum(map(data.count, (b't', b'\x85', b'\x86', b'\x87')))
+    objects, errors = [], []
+
+    def load():
         try:
-            outcome['result'] = function(*arguments)
+            objects.extend(_load(data, n))
         except Exception as error:
-            outcome['error'] = error
+            errors.append(error)
 
-    before = threading.stack_size(-(-size // 2 ** 20) * 2 ** 20)
+    thread = threading.Thread(target=load)
+    before = threading.stack_size(2 ** 20 + 4096 * (depth // 16))
     try:
-        thread = threading.Thread(target=call)
-        thread.daemon = True
         thread.start()
     except RuntimeError:
         raise MemoryError()
     finally:
         threading.stack_size(before)
     thread.join()
-    if 'error' in outcome:
-        raise outcome['error']
-    return outcome['result']
+    for error in errors:
+        raise error
+    return objects
 
 
 def _load(data, n):
@@ -91,21 +90,15 @@ class _Unpickler(pickle.Unpickler):
 # would believe a false state, and so could be made to run code.
 
 class _Dtype(object):
-    """Stands in for numpy.dtype; admits integers only."""
+    """Stands in for numpy.dtype."""
+
+    order = '='
 
     def __init__(self, name, *_):
-        self.name = name.decode('ascii') if isinstance(name, bytes) else name
-        if not re.match(r'[iu][1248]$', self.name):
-            raise pickle.UnpicklingError(
-                'it holds an array of type %r; only integers belong in a '
-                'data set' % self.name)
+        self.name = name
 
     def __setstate__(self, state):
-        order = state[1].decode() if isinstance(state[1], bytes) else state[1]
-        if order not in ('<', '>', '=', '|'):
-            raise pickle.UnpicklingError('it holds an array of byte order %r'
-                                         % order)
-        self.name = order.replace('|', '=') + self.name[-2:]
+        self.order = state[1]
 
 
 class _Array(list):
@@ -136,7 +129,12 @@ def _from_buffer(data, dtype, shape, *_):
     if not isinstance(dtype, _Dtype) or len(shape) != 1:
         raise pickle.UnpicklingError('it holds an array other than a plain '
                                      'list')
-    values = numpy.frombuffer(data, dtype.name).tolist()
+    kind = six.ensure_str(dtype.order) + six.ensure_str(dtype.name)
+    if not re.match('[<>=|][iu][1248]$', kind):
+        raise pickle.UnpicklingError(
+            'it holds an array of type %r; only integers belong in a data set'
+            % kind)
+    values = numpy.frombuffer(data, kind).tolist()
     if len(values) != shape[0]:
         raise pickle.UnpicklingError('it holds an array shorter than declared')
     return values
