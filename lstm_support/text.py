@@ -42,16 +42,16 @@ def tokenize(text, tokenizer=name()):
     if not is_known(tokenizer):
         raise ValueError('there is no tokenizer %r' % (tokenizer,))
     text = normalize(text).lower()
-    lang = re.search(r'\((\w+)\)', tokenizer).group(1)
-    return _moses(lang, False, text.isascii()).tokenize(text)
+    moses = _moses(_LANGUAGE_OF[tokenizer], False, text.isascii())
+    return moses.tokenize(text)
 
 
 def is_known(tokenizer):
     """Return whether there is a tokenizer of this name."""
-    return tokenizer == OLD or tokenizer in _NAMES
+    return tokenizer == OLD or tokenizer in _LANGUAGE_OF
 
 
-_NAMES = frozenset(map(name, LANGUAGES))
+_LANGUAGE_OF = {name(lang): lang for lang in LANGUAGES}
 
 
 def shown(text, tokenizer):
@@ -107,12 +107,10 @@ def as_written(text, words):
 # Unicode's default ignorable characters (DerivedCoreProperties.txt), without
 # the two joiners: byte order marks, direction marks, soft hyphens, variation
 # selectors and other invisible characters.
-_INVISIBLE = [(0xad, 0xad), (0x34f, 0x34f), (0x61c, 0x61c), (0x115f, 0x1160),
-              (0x17b4, 0x17b5), (0x180b, 0x180f), (0x200b, 0x200b),
-              (0x200e, 0x200f), (0x202a, 0x202e), (0x2060, 0x206f),
-              (0x3164, 0x3164), (0xfe00, 0xfe0f), (0xfeff, 0xfeff),
-              (0xffa0, 0xffa0), (0xfff0, 0xfffb), (0x1bca0, 0x1bca3),
-              (0x1d173, 0x1d17a), (0xe0000, 0xe0fff)]
+_INVISIBLE = re.compile(
+    '[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f'
+    '\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb'
+    '\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]')
 
 # Characters of a keyboard, and the typographic signs that stand for them.
 _TYPED = [
@@ -135,8 +133,6 @@ _TYPED = [
 def _characters():
     """Return a table of the characters that are replaced or removed."""
     table = dict.fromkeys([*range(9), *range(14, 32), 127])
-    for first, last in _INVISIBLE:
-        table.update(dict.fromkeys(range(first, last + 1)))
     for code in range(0xff01, 0xff5f):  # full width
         table[code] = chr(code - 0xfee0)
     for typed, signs in _TYPED:
@@ -164,16 +160,16 @@ _SHAPED = '[\u0590-\u1fff\u2190-\U0010ffff]'
 _JOINER = re.compile('(?<!%s)[\u200c\u200d]+|[\u200c\u200d]+(?!%s)'
                      % (_SHAPED, _SHAPED))
 _RUN = re.compile(r'([^\w\s]|_)\1{3,}')
-_PASSES = 20  # at most: tags in tags in tags would take one for each level
+_PASSES = 21  # at most: tags in tags in tags would take one for each level
 
 
 def normalize(text):
     """Give texts that look the same the same characters, in NFC."""
-    before, text = text, _normalize_once(text)
-    for _ in range(_PASSES):  # signs that were removed may have split a tag
+    for _ in range(_PASSES):
+        before, text = text, _normalize_once(text)
+        # Signs that were removed may have split a tag.
         if '<' not in text or text == before:
             break
-        before, text = text, _normalize_once(text)
     return text
 
 
@@ -184,7 +180,7 @@ def _normalize_once(text):
     if '<' in text:
         text = _MARKUP.sub('', _BREAK.sub(' ', text))
     if not text.isascii():
-        text = unicodedata.normalize('NFC', text)
+        text = _INVISIBLE.sub('', unicodedata.normalize('NFC', text))
     text = text.translate(_CHARACTERS)
     if not text.isascii():
         # Again: the characters and joiners that were removed may have

@@ -129,7 +129,7 @@ def test_a_tar_archive_that_holds_a_zip_archive_last(tmp_path):
     ('jsonl', b'{"text": "a", "label": ["b", "c"]}', 'or a number, not list'),
     ('jsonl', b'{"text": "\\ud800", "label": "\\ud800"}', 'no row with a'),
     ('csv', b'text,label\n\n', 'no row with a text and a label'),
-    ('json', b'[]', 'is empty'), ('json', b'7', 'not JSON'),
+    ('json', b'[]', 'is empty'), ('json', b'7', 'item 1 is no JSON'),
     ('csv.gz', gzip.compress(b'text,label\na,b')[:-3], 'cannot be read'),
 ], ids=lambda value: repr(value)[:30])
 def test_hostile_tables(tmp_path, kind, data, words):

@@ -225,7 +225,7 @@ def main():
     add('--label', metavar='COLUMN', help='column of the labels in a table')
     add('--test_portion', type=float, metavar='SHARE',
         help='share of each class to set apart for the test, if there is no '
-             'test part (of a table: 0.1)')
+             'test part (default: 0.1)')
     add('--group', metavar='COLUMN',
         help='column of the groups in a table, such as films (default: group)')
     add('--model', metavar='FILE.npz',

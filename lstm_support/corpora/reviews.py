@@ -1,11 +1,31 @@
-"""Read the labelled reviews of a corpus: test part, groups, classes."""
+"""Read the labelled reviews of a corpus: splits, classes and groups."""
+import collections
+import io
+import os
+import re
+import unicodedata
+
 import numpy
 
 from lstm_support import storage
-from lstm_support.corpora import layout, sources
+from lstm_support.corpora import sources, tables
+from lstm_support.corpora.sources import Review
 from lstm_support.splits import (
     SPLIT_NAMES, SPLITS, split_by_class, split_by_group)
-from lstm_support.terminal import log
+from lstm_support.terminal import log, one_line
+
+# Where a file lies: the folder of its split, such as train; the label of its
+# texts; whether it holds one text, or one per line.
+_Place = collections.namedtuple('_Place', 'split folder label one_text')
+
+_SPLITS = {'train': 'train', 'training': 'train', 'test': 'test',
+           'testing': 'test', 'valid': 'valid', 'validation': 'valid',
+           'val': 'valid', 'dev': 'valid'}
+_NO_CLASS = re.compile(
+    r'(readme|licen[cs]e|changes|notes?|citation|authors)$', re.I)
+_GROUPS = 'urls_'      # before the name of a class: the file of its groups
+_UNLABELLED = 'unsup'  # the folder of texts without a class
+_NUMBER = re.compile('[0-9]{1,9}(?![0-9])')
 
 
 def as_source(source):
@@ -25,30 +45,25 @@ def read_reviews(source, notes=None, unlabelled=None):
     Returns a list of :class:`Review`, sorted by file name, so that an archive
     and its folder agree; those of a table are in the order of its rows.
     """
-    source = as_source(source)
-    share = source.test_portion
+    source, notes = as_source(source), notes or sources.Notes()
+    path, share = source.path, source.test_portion
     if share is not None and not 0 < share < 1:
         raise ValueError('test_portion=%r: it must be a number between 0 and '
                          '1, or None' % (share,))
-    with storage.bounded_memory(source.path):
-        reviews, is_table = layout.read(source, notes or sources.Notes(),
-                                        unlabelled)
-    splits = set(review.split for review in reviews)
-    if 'train' not in splits:
-        raise ValueError(
-            '%s has no training reviews; put them into train/CLASS/*.txt, for '
-            'example train/pos/1.txt' % source.path)
-    if 'test' not in splits:
-        share = 0.1 if share is None and is_table else share
-        if share is None:
-            raise ValueError(
-                '%s has no test part: put about a tenth of the texts into '
-                'test/CLASS/*.txt, or let --test_portion 0.1 set them apart'
-                % source.path)
-        reviews = _set_apart(reviews, share)
+    is_folder = os.path.isdir(path)
+    if not is_folder:
+        storage.check_readable(path, 'table or archive')
+    with storage.bounded_memory(path):
+        if tables.is_table(path) and not is_folder:
+            reviews = _of_table(path, sources.read_file(path), source, notes)
+        else:
+            reviews = _read_files(source, notes, unlabelled)
+    check_classes(path, reviews)
+    if all(review.split != 'test' for review in reviews):
+        reviews = _set_apart(reviews, share or 0.1)
+        check_classes(path, reviews)
     elif share:
         log.info('There is a test part, so test_portion has no effect')
-    check_classes(source.path, reviews)
     return reviews
 
 
@@ -104,14 +119,161 @@ def check_classes(path, reviews):
             '%s needs training reviews of two or more classes, and has %s; '
             'put them into train/CLASS/*.txt, for example train/pos/1.txt'
             % (path, '1: ' + trained[0] if trained else 'none'))
-    for split in ('valid', 'test'):
-        for label in sorted(labels[split].difference(trained)):
-            raise ValueError('%s has %s reviews of class %r, and no training '
-                             'reviews of it'
-                             % (path, SPLIT_NAMES[split], label))
-        for label in trained:
-            if labels[split] and label not in labels[split]:
+    for part, other in (('valid', 'train'), ('train', 'valid'),
+                        ('test', 'train'), ('train', 'test')):
+        for label in sorted(labels[part] - labels[other]):
+            if labels[other]:
                 raise ValueError(
-                    '%s has no %s reviews of class %r, which it has training '
-                    'reviews of; add some'
-                    % (path, SPLIT_NAMES[split], label))
+                    '%s has no %s reviews of class %r, which it has %s '
+                    'reviews of; add some' % (
+                        path, SPLIT_NAMES[other], label, SPLIT_NAMES[part]))
+
+
+# ---- Files by class ---------------------------------------------------------
+
+def _read_files(source, notes, unlabelled):
+    """Read a folder or an archive that holds texts by class, or tables."""
+    texts, groups, found_tables, folders = [], {}, {}, {}
+    for name, read_bytes in sources.walk(source.path, notes):
+        place = _place(name)
+        if place is None and tables.is_table(name):
+            found_tables[name] = read_bytes()
+            continue
+        fault = _fault(name, place, unlabelled)
+        if fault:
+            notes.add('Left out: ' + fault, name)
+            continue
+        folder = folders.setdefault(place.split, place.folder)
+        if folder != place.folder:
+            raise ValueError(
+                '%s has several folders of %s reviews: %s and %s; name the '
+                'folder above one of them' % (
+                    source.path, SPLIT_NAMES[place.split], one_line(folder),
+                    one_line(place.folder)))
+        content = sources.decode_text(
+            read_bytes(), '%s: %s' % (source.path, one_line(name)))
+        if place.one_text:
+            texts.append((name, Review(place.split, place.label, content)))
+        elif place.label.startswith(_GROUPS):
+            label = place.label[len(_GROUPS):]
+            for number, line in enumerate(io.StringIO(content)):
+                groups[label, number] = line.strip()
+        else:
+            texts.extend((name, Review(place.split, place.label,
+                                       line.rstrip('\r\n')))
+                         for line in io.StringIO(content) if line.strip())
+    texts.sort(key=lambda text: text[0])
+    if unlabelled is not None:
+        unlabelled.extend(review.text for _, review in texts
+                          if review.label == _UNLABELLED)
+    texts = [(name, review) for name, review in texts
+             if review.label != _UNLABELLED]
+    if found_tables and not texts:
+        return _of_tables(source, found_tables, notes)
+    for name in found_tables:
+        notes.add('Left out: tables among other files', name)
+    return _with_groups(texts, groups, notes)
+
+
+def _place(name):
+    """Return the place of a file, or None if it is in no folder of a split.
+
+    .../train/pos/0_9.txt is one review, .../train/pos.txt has one per line.
+    """
+    *folders, last = name.split('/')
+    for n, folder in enumerate(folders, 1):
+        split = _SPLITS.get(folder.lower())
+        if split:
+            one_text = n < len(folders)
+            label = folders[n] if one_text else os.path.splitext(last)[0]
+            return _Place(split, '/'.join(folders[:n]), _class_name(label),
+                          one_text)
+    return None
+
+
+def _class_name(label):
+    """Return a label with composed accents, which macOS separates in names."""
+    return one_line(unicodedata.normalize('NFC', label), None)
+
+
+def _fault(name, place, unlabelled):
+    """Return why a file has neither texts nor groups, or None if it does."""
+    if place is None:
+        return 'files outside of train, valid and test'
+    if not name.lower().endswith('.txt'):
+        return 'files not named .txt'
+    if place.label == _UNLABELLED and (unlabelled is None
+                                       or place.split != 'train'):
+        return 'reviews without a label (unsup)'
+    if not place.one_text and (
+            _NO_CLASS.match(place.label)
+            or place.label.startswith(_GROUPS) and place.split != 'train'):
+        return 'files of no class'
+    return None
+
+
+def _with_groups(texts, groups, notes):
+    """Return the reviews of files, with groups {(class, number): group}.
+
+    The number is that in the name of the review's file. If a training review
+    has no line of its own, no groups are used: reviews of one group could
+    otherwise look unrelated.
+    """
+    reviews = [review for _, review in texts]
+    if not groups:
+        return reviews
+    grouped, fits = [], True
+    for name, review in texts:
+        if review.split == 'train':
+            number = _NUMBER.match(name.rpartition('/')[2])
+            group = groups.pop(
+                (review.label, number and int(number.group())), None)
+            if group is None:
+                fits = False
+                notes.add('Groups are not used, because of training reviews '
+                          'without a line of their own in urls_CLASS.txt',
+                          name)
+            review = review._replace(group=group or None)
+        grouped.append(review)
+    return grouped if fits else reviews
+
+
+# ---- Tables -----------------------------------------------------------------
+
+def _of_tables(source, found_tables, notes):
+    """Return the reviews of one table, or of several named by their split."""
+    reviews, several = [], len(found_tables) > 1
+    for name, data in sorted(found_tables.items()):
+        split = several and _SPLITS.get(
+            name.rpartition('/')[2].partition('.')[0].lower())
+        if split is None:
+            notes.add('Left out: tables not named train, valid or test', name)
+            continue
+        columns = source
+        if split in ('valid', 'test'):
+            columns = source._replace(group=None)  # training alone needs them
+        found = _of_table('%s: %s' % (source.path, one_line(name)), data,
+                          columns, notes)
+        reviews.extend(review._replace(split=split) if split else review
+                       for review in found)
+    return reviews
+
+
+def _of_table(name, data, source, notes):
+    """Return the reviews of a table; splits count if all are known."""
+    rows = tables.read(name, data, source, notes)
+    splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
+    for row, split in zip(rows, splits):
+        if row.split and not split:
+            notes.add('Rows of another split than train, valid and test, so '
+                      'that the splits do not count', row.split)
+    if not all(splits):
+        splits = ['train'] * len(rows)
+    labels = set(row.label for row in rows)
+    if len(labels) > max(20, len(rows) // 5):
+        raise ValueError(
+            '%s: the column of labels has %d different values in %d rows, for '
+            'example %r; name another with --label COLUMN'
+            % (name, len(labels), len(rows), one_line(min(labels), 40)))
+    return [row._replace(split=split, label=_class_name(row.label))
+            for split, row in zip(splits, rows)]

@@ -28,7 +28,6 @@ class Notes:
 
     def __init__(self):
         self.kinds = {}
-        self.read = set()  # real paths of the files that were read
 
     def add(self, kind, example):
         """Count an example; `kind` is the phrase to print before the count."""
@@ -60,17 +59,15 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8'), (codecs.BOM_UTF32_LE, 'utf-32-le'),
           (codecs.BOM_UTF16_LE, 'utf-16-le'),
           (codecs.BOM_UTF16_BE, 'utf-16-be')]
 
-_NO_TEXT = [(b'PK\x03\x04', 'a zip archive; unpack it'),
-            (b'%PDF-', 'a PDF file; save its text')] + [
-    (start, 'compressed; unpack it')
-    for start in (b'\x1f\x8b', b'BZh', b'\xfd7zXZ')]
+# How zip, gzip, bzip2 and xz files begin, and PDF files.
+_NO_TEXT = (b'PK\x03\x04', b'\x1f\x8b', b'BZh', b'\xfd7zXZ', b'%PDF-')
 
 
 def check_text(data, name):
     """Raise a ValueError if data begins like a file that is not text."""
-    for start, kind in _NO_TEXT:
-        if data.startswith(start):
-            raise ValueError('%s is %s first' % (name, kind))
+    if data.startswith(_NO_TEXT):
+        raise ValueError('%s is compressed, or a PDF file; unpack it, or save '
+                         'its text, first' % name)
 
 
 def decode_text(data, name, marked=True):
@@ -129,11 +126,6 @@ def walk(path, notes):
     """
     if os.path.isdir(path):
         return _walk_folder(path, notes)
-    for check, words in ((os.path.exists, 'does not exist'),
-                         (os.path.isfile, 'is not a regular file')):
-        if not check(path):
-            raise IOError('%s %s; name a folder, an archive or a table'
-                          % (path, words))
     with readable(path), open(path, 'rb') as f:
         is_zip = f.read(2) == b'PK'
     members = (_walk_zip if is_zip else _walk_tar)(path)
@@ -144,50 +136,28 @@ def _is_hidden(name):
     return name.startswith('.') or name == '__MACOSX'
 
 
-def _walk_folder(top, notes):
+def _walk_folder(folder, notes, prefix='', above=frozenset()):
     """Yield the names of files and their readers, see :func:`walk`."""
-    def fail(error):
-        with readable(top):
-            raise error
-
-    # Real paths of a folder and of those above it: a link to one is a circle.
-    chains = {top: {os.path.realpath(top)}}
-    for folder, folders, names in os.walk(top, onerror=fail, followlinks=True):
-        chain = chains.pop(folder)
-        below = os.path.relpath(folder, top).replace(os.sep, '/')
-        prefix = '' if below == '.' else below + '/'
-        if not folders and not names:
-            notes.add('Left out: empty folders', below)
-        wanted = []
-        for name in sorted(folders):  # so that the notes are always the same
-            path = os.path.join(folder, name)
-            real = os.path.realpath(path)
-            if _is_hidden(name):
-                notes.add('Left out: hidden folders', prefix + name)
-            elif real in chain:
-                notes.add('Left out: links to a folder above them',
-                          prefix + name)
-            else:
-                wanted.append(name)
-                chains[path] = chain | {real}
-        folders[:] = wanted
-        for name in sorted(names):
-            if _is_hidden(name):
-                notes.add('Left out: hidden files', prefix + name)
-            else:
-                yield prefix + name, functools.partial(
-                    _read_file, os.path.join(folder, name), prefix + name,
-                    notes)
+    above = above | {os.path.realpath(folder)}  # a link to one is a circle
+    with readable(folder):
+        names = sorted(os.listdir(folder))
+    for name in names:
+        path = os.path.join(folder, name)
+        if _is_hidden(name):
+            notes.add('Left out: hidden files and folders', prefix + name)
+        elif not os.path.isdir(path):
+            yield prefix + name, functools.partial(read_file, path)
+        elif os.path.realpath(path) in above:
+            notes.add('Left out: links to a folder above them', prefix + name)
+        else:
+            yield from _walk_folder(path, notes, prefix + name + '/', above)
 
 
-def _read_file(path, name, notes):
+def read_file(path):
+    """Return the bytes of a file."""
     with readable(path):
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError('it is not a regular file')
-        real = os.path.realpath(path)
-        if real in notes.read:
-            notes.add('Files that are read twice, through links', name)
-        notes.read.add(real)
         with open(path, 'rb') as f:
             return f.read()
 
@@ -203,9 +173,14 @@ def _files(path, members, notes):
         if is_folder:
             continue
         if any(map(_is_hidden, parts)):
-            notes.add('Left out: hidden files', name)
+            notes.add('Left out: hidden files and folders', name)
         else:
-            yield '/'.join(parts), read
+            yield '/'.join(parts), functools.partial(_read, path, read)
+
+
+def _read(path, read):
+    with readable(path):
+        return read()
 
 
 def _refuse(path, name, fault):
@@ -219,25 +194,17 @@ def _walk_zip(path):
     with archive:
         names = set()
         for member in archive.infolist():
-            if member.filename in names:
-                _refuse(path, member.filename, 'appears twice')
-            names.add(member.filename)
-            is_folder = member.filename.endswith('/')  # is_dir fails for ''
-            yield member.filename, is_folder, functools.partial(
-                _read_zipped, path, archive, member)
-
-
-def _read_zipped(path, archive, member):
-    if stat.S_ISLNK(member.external_attr >> 16):
-        _refuse(path, member.filename, 'is a link, not a regular file')
-    if member.flag_bits & 1:
-        raise ValueError('%s: %s is encrypted; unpack it first, and name the '
-                         'folder' % (path, one_line(member.filename)))
-    with readable(path):
-        data = archive.read(member)
-        if len(data) < member.file_size:
-            raise EOFError('%s is cut short' % member.filename)
-        return data
+            name = member.filename
+            if name in names:
+                _refuse(path, name, 'appears twice')
+            names.add(name)
+            if stat.S_ISLNK(member.external_attr >> 16):
+                _refuse(path, name, 'is a link, not a regular file')
+            if member.flag_bits & 1:
+                raise ValueError('%s: %s is encrypted; unpack it first, and '
+                                 'name the folder' % (path, one_line(name)))
+            yield name, name.endswith('/'), functools.partial(
+                archive.read, member)
 
 
 class _Member(tarfile.TarInfo):
@@ -271,15 +238,10 @@ def _walk_tar(path):
             if not (member.isfile() or member.isdir()) or member.issparse():
                 _refuse(path, member.name,
                         'is a link or a device, not a regular file')
-            yield member.name, member.isdir(), functools.partial(
-                _read_member, path, archive, member)
+            yield (member.name, member.isdir(),
+                   lambda: archive.extractfile(member).read())
         with readable(path):  # to the end of the file: a checksum may be there
             if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
                 raise EOFError('its end is missing')
             while archive.fileobj.read(2 ** 20):
                 pass
-
-
-def _read_member(path, archive, member):
-    with readable(path):
-        return archive.extractfile(member).read()

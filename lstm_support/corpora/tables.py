@@ -12,12 +12,13 @@ from lstm_support.terminal import one_line
 _NAME = re.compile(r'\.(csv|tsv|tab|jsonl|ndjson|json)(\.gz)?$', re.I)
 
 # Usual names of the columns, in lower case without blanks and signs.
-_TEXTS = ('text', 'review', 'sentence', 'comment', 'content', 'body', 'tweet',
-          'message', 'reviewtext', 'document', 'phrase')
-_LABELS = ('label', 'sentiment', 'class', 'category', 'target', 'polarity',
-           'rating', 'stars', 'score', 'labels')
-_SPLITS = ('split', 'set', 'partition', 'subset')
-_GROUPS = ('group',)
+_USUAL = {
+    'text': ('text', 'review', 'sentence', 'comment', 'content', 'body',
+             'tweet', 'message', 'reviewtext', 'document', 'phrase'),
+    'label': ('label', 'sentiment', 'class', 'category', 'target', 'polarity',
+              'rating', 'stars', 'score', 'labels'),
+    'group': ('group',),
+    'split': ('split', 'set', 'partition', 'subset')}
 
 
 def is_table(path):
@@ -25,19 +26,13 @@ def is_table(path):
     return bool(_NAME.search(path))
 
 
-def read_file(path):
-    """Return the bytes of a file."""
-    storage.check_readable(path, 'table')
-    with sources.readable(path), open(path, 'rb') as f:
-        return f.read()
-
-
 def read_texts(path, column=None):
     """Return the texts of a column; by default its name is a usual one."""
+    storage.check_readable(path, 'table')
     with storage.bounded_memory(path):
-        columns, rows = _rows(path, read_file(path))
-        column, _ = _text_and_label(path, columns, column, None)
-        _check_columns(path, columns, {'--text': column})
+        columns, rows = _rows(path, sources.read_file(path))
+        column = _find(path, columns, 'text', column)
+        _check_found(path, columns, {'text': column})
         return [_text('%s: line %d' % (path, number), row.get(column)) or ''
                 for number, row in rows]
 
@@ -48,13 +43,16 @@ def read(name, data, source, notes):
     The extension of `name` is the format, and `source` names the columns.
     """
     columns, rows = _rows(name, data)
-    text, label, group = _labelled_columns(name, columns, source)
-    split = _find(name, columns, None, _SPLITS)
+    text, label, group = [
+        _find(name, columns, kind, getattr(source, kind))
+        for kind in ('text', 'label', 'group')]
+    _check_found(name, columns, {'text': text, 'label': label})
+    split = _find(name, columns, 'split')
     table = []
     for number, values in rows:
         place = '%s: line %d' % (name, number)
-        row = sources.Review(_label(place, values.get(split)),
-                             _label(place, values.get(label)),
+        row = sources.Review(_value(place, values.get(split), 'split'),
+                             _value(place, values.get(label), 'label'),
                              _text(place, values.get(text)),
                              _value(place, values.get(group), 'group'))
         if row.text is None:
@@ -70,50 +68,25 @@ def read(name, data, source, notes):
 
 # ---- Columns ----------------------------------------------------------------
 
-def _find(name, columns, wanted, usual):
+def _find(name, columns, kind, wanted=None):
     """Return the wanted column, else the first with a usual name, or None."""
     if wanted is None:
         names = {re.sub(r'[\W_]', '', column.lower()): column
                  for column in reversed(columns)}
-        return next((names[each] for each in usual if each in names), None)
-    if wanted not in columns:
+        wanted = next((names[each] for each in _USUAL[kind]
+                       if each in names), None)
+    elif wanted not in columns:
         raise ValueError('%s has no column %s; it has %s'
                          % (name, wanted, _listed(columns)))
+    if columns.count(wanted) > 1:
+        raise ValueError('%s has several columns %s; rename all but one'
+                         % (name, one_line(wanted, 40)))
     return wanted
 
 
-def _text_and_label(name, columns, text, label):
-    """Return the names of the columns of texts and of labels, or None."""
-    text = _find(name, columns, text, _TEXTS)
-    label = _find(name, columns, label, _LABELS)
-    others = [column for column in columns if column not in (text, label)]
-    if len(columns) == 2 and len(others) == 1:  # the other column follows
-        text, label = text or others[0], label or others[0]
-    return text, label
-
-
-def _labelled_columns(name, columns, source):
-    """Return the names of the columns of texts, labels and groups."""
-    text, label = _text_and_label(name, columns, source.text, source.label)
-    if source.group is not None and source.group in (text, label):
-        raise ValueError('%s: the column %s has the texts or the labels; name '
-                         'another with --group'
-                         % (name, one_line(source.group, 40)))
-    group = _find(name, columns, source.group, _GROUPS)
-    if group in (text, label):
-        group = None
-    _check_columns(name, columns, {'--text': text, '--label': label,
-                                   **({'--group': group} if group else {})})
-    return text, label, group
-
-
-def _check_columns(name, columns, chosen):
-    """Check that there is one of each of the columns {option: column}."""
-    for column in chosen.values():
-        if columns.count(column) > 1:
-            raise ValueError('%s has several columns %s; rename all but one'
-                             % (name, one_line(column, 40)))
-    missing = ['%s COLUMN' % option for option, column in chosen.items()
+def _check_found(name, columns, found):
+    """Raise a ValueError unless there are the columns {kind: column}."""
+    missing = ['--%s COLUMN' % kind for kind, column in found.items()
                if column is None]
     if missing:
         raise ValueError(
@@ -129,8 +102,7 @@ def _listed(columns):
 # ---- Formats ----------------------------------------------------------------
 
 def _rows(name, data):
-    """Return the columns of a table, and its rows: (line, {column: value}).
-    """
+    """Return the columns of a table, and pairs (line, {column: value})."""
     form, gzipped = _NAME.search(name).groups()
     if gzipped:
         with sources.readable(name):
@@ -138,7 +110,7 @@ def _rows(name, data):
     sources.check_text(data, name)
     content = sources.decode_text(data, name)
     if 'js' in form.lower():
-        return _json_rows(name, content, form.lower() == 'json')
+        return _json_rows(name, content)
     rows = _csv_rows(name, content, form.lower() in ('tsv', 'tab'))
     return next(rows), rows
 
@@ -191,12 +163,12 @@ def _quoting(content, delimiter):
     return form
 
 
-def _json_rows(name, content, may_be_array):
+def _json_rows(name, content):
     """Return the names of the columns, and (line or item, {key: value})."""
-    if may_be_array and content.lstrip()[:1] == '[':
-        rows = list(enumerate(_parse(name, 1, content, list), 1))
+    if content.lstrip()[:1] == '[':
+        rows = list(enumerate(_parse(name, 1, content), 1))
     else:
-        rows = [(n, _parse(name, n, line, dict))
+        rows = [(n, _parse(name, n, line))
                 for n, line in enumerate(content.split('\n'), 1)
                 if line.strip()]
     columns = {}
@@ -209,20 +181,14 @@ def _json_rows(name, content, may_be_array):
     return list(columns), rows
 
 
-def _parse(name, number, content, kind):
-    """Parse a JSON text of a kind: list or dict."""
+def _parse(name, number, content):
     try:
         # int() would take too long for a long number.
-        value = json.loads(content, parse_int=lambda digits: (
+        return json.loads(content, parse_int=lambda digits: (
             int if len(digits) < 20 else float)(digits))
-        if not isinstance(value, kind):
-            raise ValueError('no JSON %s' % (
-                'array' if kind is list else 'object'))
-        return value
     except (ValueError, RecursionError) as error:
         raise ValueError('%s: line %d is not JSON (%s); write one object per '
-                         'line, or name the file .json if it is one array'
-                         % (name, number, error))
+                         'line, or one array' % (name, number, error))
 
 
 # ---- Values -----------------------------------------------------------------
@@ -233,16 +199,6 @@ def _text(place, value):
         raise ValueError('%s: the text must be a string, not %s'
                          % (place, type(value).__name__))
     return value if value and value.strip() else None
-
-
-def _label(place, value):
-    """Return a label as text, or None, see :func:`_value`."""
-    value = _value(place, value, 'label')
-    if value is not None and len(value) > 200:
-        raise ValueError('%s: the label has %d characters, %s; name the '
-                         'column of the labels with --label COLUMN'
-                         % (place, len(value), one_line(value, 40)))
-    return value
 
 
 def _value(place, value, kind):
@@ -258,4 +214,8 @@ def _value(place, value, kind):
     if isinstance(value, bool):
         value = str(value).lower()
     value = one_line(str(value), None)
+    if kind == 'label' and len(value) > 200:
+        raise ValueError('%s: the label has %d characters, %s; name the '
+                         'column of the labels with --label COLUMN'
+                         % (place, len(value), one_line(value, 40)))
     return re.sub(r'^(-?\d+)\.0+$', r'\1', value) or None
