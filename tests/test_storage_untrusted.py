@@ -222,11 +222,18 @@ def named(folder, kind):
     return folder / ('x.' + kind)
 
 
+def write(path, data):
+    """Write a new file: to write over one takes 5 ms more on ext4."""
+    if os.path.exists(path):
+        os.unlink(path)
+    with open(path, 'wb') as f:
+        f.write(data)
+
+
 def refused(load, path, data, words=''):
     """Assert that loading ends in one sentence, and restores the limit."""
     path, limit = str(path), resource.getrlimit(resource.RLIMIT_AS)
-    with open(path, 'wb') as f:
-        f.write(data)
+    write(path, data)
     with pytest.raises((ValueError, IOError), match=words) as caught:
         load(path)
     assert type(caught.value) in (ValueError, IOError, FileNotFoundError)
@@ -240,8 +247,7 @@ def refused(load, path, data, words=''):
 
 def attempt(load, path, data):
     """Loading works, or ends in an error that names the file."""
-    with open(str(path), 'wb') as f:
-        f.write(data)
+    write(str(path), data)
     try:
         load(str(path))
     except (ValueError, IOError) as error:
@@ -307,10 +313,9 @@ def test_every_truncation(tmp_path, kind):
 def test_whatever_pickle_writes_loads(tmp_path, data, protocol):
     """Every protocol, and NumPy's arrays: refusing them would be easy."""
     path = str(tmp_path / 'd.pkl')
-    with open(path, 'wb') as f:
-        for reviews in data:
-            pickle.dump((reviews, numpy.zeros(len(reviews), 'int64')), f,
-                        protocol)
+    write(path, b''.join(pickle.dumps(
+        (reviews, numpy.zeros(len(reviews), 'int64')), protocol)
+        for reviews in data))
     corpus = storage.read_data_file(path)
     assert [corpus.train, corpus.test] == [
         (reviews, [0] * len(reviews)) for reviews in data]
