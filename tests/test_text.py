@@ -26,17 +26,13 @@ SAME = {
     '\uff27\uff52\uff45\uff41\uff54\uff01 \uff1f': ['Great! ?'],
     'Well\u2024\u2024\u2024 what\u203c why\u2049': ['Well... what!! why!?'],
     'It&amp;#39;s &amp;quot;fine&amp;quot;': ['It\'s "fine"'],
-    '<div class="x">Good.</div><span style="y">Really</span> good.': [
-        'Good. Really good.'],
-    'It was awful. Never again.': ['it was awful. never again.'],
-    'A FILM TO SEE. GO.': ['A film to see. Go.'],
-    'See Mr. Brown act. Superb.': ['see mr. brown act. superb.'],
-    'No. It was bad. NO. 5 was.': ['no. it was bad. no. 5 was.'],
-    'Seen in the U.S.A. Great.': ['seen in the u.s.a. great.'],
-    'Good.Bad.': ['good.bad.'],
-    'It ended badly. (Spoiler.)': ['it ended badly. (spoiler.)'],
-    'Dr. Who etc. Fine.': ['DR. WHO ETC. FINE.'],
-    '\xc9cole. \xc9T\xc9.': ['\xe9cole. \xe9t\xe9.'],
+    'It was awful. NEVER again. (Spoiler.)': [
+        'it was awful. never again. (spoiler.)'],
+    'See Mr. Brown in the U.S.A. Superb.': [
+        'see mr. brown in the u.s.a. superb.'],
+    'Dr. Who etc. No. It was bad. NO. 5 was.': [
+        'DR. WHO ETC. NO. IT WAS BAD. NO. 5 WAS.'],
+    'Good.Bad. \xc9cole. \xc9T\xc9.': ['good.bad. \xe9cole. \xe9t\xe9.'],
     '\u0130stanbul': ['i\u0307stanbul'],
     "I don't": [
         'I don\u2018t', 'I don\xb4t', 'I don`t', 'I don\u02bct',
@@ -52,40 +48,32 @@ SAME = {
     "'Superb', she said": [
         '\u2018Superb\u2019, she said', '\u201aSuperb\u2018, she said',
         '\u2039Superb\u203a, she said', '\x91Superb\x92, she said'],
-    '"Superb", she said - twice...': [
-        '\u201cSuperb\u201d, she said \u2013 twice\u2026'],
     'so - so': [
         'so \u2014 so', 'so -- so', 'so --- so', 'so\u2014so', 'so--so',
-        'so \x96 so', 'so \x97 so', 'so\x97so'],
-    'said - twice': [
-        'said \u2212 twice', 'said \u2015 twice', 'said &mdash; twice',
-        'said &ndash;&nbsp;twice'],
+        'so \x96 so', 'so \x97 so', 'so\x97so', 'so \u2013 so',
+        'so \u2212 so', 'so \u2015 so', 'so &mdash; so', 'so &ndash;&nbsp;so'],
     'well-made': ['well\u2010made', 'well\u2011made', 'well\ufe63made'],
-    'wellmade': ['well\xadmade'],
     'wait...': ['wait\u2026', 'wait\x85', 'wait....', 'wait' + '.' * 99,
                 'wait&hellip;'],
     'wait... what': ['wait\u2026 what'],
-    'Bad!!!': ['bad' + '!' * 50], 'what???': ['what?????????'],
-    '***': ['*' * 40], '___': ['_' * 40], 'so ~~~': ['so ~~~~~~'],
-    'A caf\xe9 scene, superb.': ['A cafe\u0301 scene, superb.'],
-    'hay nh\u1ea5t Vi\u1ec7t': ['hay nha\u0302\u0301t Vie\u0323\u0302t'],
-    'phim Vi\u1ec7t': ['phim Vie\u0302\u0323t'],
+    'Bad!!! *** ___ ~~~': ['bad' + '!' * 50 + ' ***** ' + '_' * 9 + ' ~~~~'],
+    'A caf\xe9 scene': ['A cafe\u0301 scene', 'A cafe\u200b\u0301 scene',
+                        'A caf&eacute; scene'],
+    'hay nh\u1ea5t Vi\u1ec7t': ['hay nha\u0302\u0301t Vie\u0323\u0302t',
+                                'hay nh\u1ea5t Vie\u0302\u0323t'],
     '\ud55c\uad6d': ['\u1112\u1161\u11ab\u1100\u116e\u11a8'],
-    'cafe\u0301': ['cafe\u200b\u0301'],
-    '\u212bngstr\xf6m': ['A\u030angstro\u0308m'],
-    '\ufb01nal': ['final'], 'o\ufb03cial': ['official'],
-    '10/10': ['10\u204410'], '\u30ac': ['\u30ab\u3099'],
+    '\u212bngstr\xf6m': ['A\u030angstro\u0308m'], '\u30ac': ['\u30ab\u3099'],
+    '\ufb01nal o\ufb03cial 10\u204410': ['final official 10/10'],
     'Great film': [
         'Great\xa0film', 'Great\u202ffilm', 'Great&nbsp;film',
         'Great&#160;film', 'Great\u3000film', 'Great\u2009film',
         ' \t Great \r\n film \n', 'Great\x0bfilm', 'Great\u2028film',
-        'Great\x1ffilm', 'Great\u2003 film'],
-    'great film': [
-        '\ufeffgreat film', 'great\ufeff film', 'gr\ufeffeat film',
-        'great\u200b film', '\u202agreat\u202c film'],
+        'Great\x1ffilm', 'Great\u2003 film', '\ufeffgreat film',
+        'great\ufeff film', 'great\u200b film', '\u202agreat\u202c film'],
     'great': [
         'gre\u2060at', 'gre\x00at', 'great\x07', '\u200egreat', 'gr\u200deat',
-        'gre\u200cat', 'great\ufe0f', 'great\x7f', 'great\U000e0041'],
+        'gre\u200cat', 'great\ufe0f', 'great\x7f', 'great\U000e0041',
+        'gr\ufeffeat', 'gr\xadeat'],
     'Good. Really good.': [
         'Good.<br /><br />Really good.', 'Good.<br>Really good.',
         'Good.<BR/>Really good.', 'Good.<br  />Really good.',
@@ -93,13 +81,13 @@ SAME = {
         'Good.<p class="x">Really good.</p>',
         'Good.<br clear="all" />Really good.',
         '<p>Good.</p><p>Really good.</p>', 'Good. <i>Really</i> good.',
-        'Good. <EM>Really</EM> good.', 'Good.&lt;br /&gt;Really good.'],
-    'Good & bad': ['Good &amp; bad', 'Good &#38; bad'],
-    '1 < 2 > 0': ['1 &lt; 2 &gt; 0'],
-    'caf\xe9': ['caf&eacute;'],
+        'Good. <EM>Really</EM> good.', 'Good.&lt;br /&gt;Really good.',
+        '<div class="x">Good.</div><span style="y">Really</span> good.',
+        'Good. Really' + '<i ' * 9 + '/>' * 9 + ' good.'],
+    'Good & bad: 1 < 2 > 0': [
+        'Good &amp; bad: 1 &lt; 2 &gt; 0', 'Good &#38; bad: 1 < 2 > 0'],
     'good \u2764 film': ['good \u2764\ufe0f film'],
-    'good \U0001f600': ['good\U0001f600'],
-    'good \u263a': ['good \u263a\ufe0e'],
+    'good \U0001f600 \u263a': ['good\U0001f600\u263a\ufe0e'],
     'good \U0001f44d\U0001f3fd!': ['good \U0001f44d\U0001f3fd !'],
 }
 PAIRS = [(one, other) for one, others in SAME.items() for other in others]
@@ -176,7 +164,13 @@ def test_every_language_of_the_tokenizer_works():
         rule = text.name(lang)
         assert text.is_known(rule) and lang in rule
         assert text.tokenize('A 1 B.', rule)[:2] == ['a', '1']
-    assert text.is_known(text.OLD) and not text.is_known('Moses (en)')
+    with pytest.raises(ValueError, match="no language 'xx'; the languages are "
+                                         'as, bn'):
+        text.name('xx')
+    for rule in ('Moses (xx), text rule 2', 'Moses (en), text rule 3', ''):
+        assert not text.is_known(rule)
+        with pytest.raises(ValueError, match='there is no tokenizer'):
+            text.tokenize('a', rule)
 
 
 @pytest.mark.parametrize('emoji', [
@@ -276,12 +270,9 @@ def test_plain_text_has_the_words_of_the_old_rule():
                    'She said "no" - and left; he stayed...',
                    'In 1984 it cost $1,000.50 at 5:30 in the U.S. of A'):
         assert text.tokenize(review) == text.tokenize(review, text.OLD)
-
-
-def test_shown_is_the_text_in_which_the_words_are():
-    review = 'Caf\xe9\u2026 I don\u2019t<br />know'
-    assert text.shown(review, text.OLD) == review
-    assert text.shown(review, NEW) == "Caf\xe9... I don't know"
+        assert text.shown(review, text.OLD) == review
+    assert text.shown('Caf\xe9\u2026 I don\u2019t<br />know', NEW) == (
+        "Caf\xe9... I don't know")
 
 
 # ---- Size, threads, errors --------------------------------------------------
@@ -315,20 +306,6 @@ def test_work_grows_with_the_length(rule, made_of):
             sys.settrace(None)
     assert lines[1] < 2.2 * lines[0] + 100
     assert text.tokenize(made_of(40000), rule) is not None
-
-
-def test_passes_over_nested_tags_are_limited(monkeypatch):
-    """Each takes time in proportion to the length."""
-    done = []
-
-    def once(review, real=text._normalize_once):
-        done.append(len(review))
-        return real(review)
-    monkeypatch.setattr(text, '_normalize_once', once)
-    assert text.normalize('x' + '<i ' * 9 + '/>' * 9) == 'x'
-    del done[:]
-    text.normalize('<i ' * 1000 + '/>' * 1000)
-    assert len(done) <= 21 and max(done) == 5000
 
 
 def test_a_process_that_is_forked_meanwhile_can_tokenize():
@@ -396,12 +373,3 @@ print(json.dumps([found[n] for n in range(8)]))
 def test_what_is_no_text_is_refused(value):
     with pytest.raises(TypeError, match='a text must be a str, not'):
         text.tokenize(value)
-
-
-def test_unknown_languages_and_rules_are_refused():
-    with pytest.raises(ValueError, match="no language 'xx'; the languages are "
-                                         'as, bn'):
-        text.name('xx')
-    for rule in ('Moses (xx), text rule 2', 'Moses (en), text rule 3', ''):
-        with pytest.raises(ValueError, match='there is no tokenizer'):
-            text.tokenize('a', rule)

@@ -196,12 +196,10 @@ def write_vectors(source, path, dim=64, lang='en'):
         labelled, unlabelled = read_texts(source, notes)
     log.info('%d labelled and %s unlabelled training texts' % (
         len(labelled), len(unlabelled) or 'no'))
-    # Each distinct word is stored once: copies would take a gigabyte.
-    shared = {}
     with contextlib.closing(tokenized(labelled + unlabelled,
                                       tokenizer)) as tokens:
-        words = [[shared.setdefault(word, word) for word in review]
-                 for review in tokens]
+        # Copies of a word would take a gigabyte.
+        words = [list(map(sys.intern, review)) for review in tokens]
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     skipgram.train(words, path, dim)
 

@@ -26,9 +26,6 @@ def word2vec(dim):
         raise ImportError('word vectors need the package gensim, which cannot '
                           'be imported (%s): pip install gensim, or start '
                           'with "uv run --extra vectors"' % error)
-    if int(gensim.__version__.split('.')[0]) < 4:
-        raise ImportError('word vectors need gensim 4, and this is %s: pip '
-                          'install --upgrade gensim' % gensim.__version__)
     return gensim.models.Word2Vec
 
 

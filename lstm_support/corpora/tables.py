@@ -1,4 +1,5 @@
 """Read tables of texts: CSV, TSV and JSON Lines, which may be gzipped."""
+import contextlib
 import csv
 import gzip
 import io
@@ -146,21 +147,18 @@ def _csv_reader(content, delimiter, **form):
 
 def _quoting(content, delimiter):
     """Return the csv module's options for the quotation marks of a table."""
-    def is_regular(form):  # whether all rows have the same number of fields
-        try:
-            widths = set(map(len, _csv_reader(content, delimiter, **form)))
-        except csv.Error:
-            return False
-        return len(widths - {0}) < 2
-
-    form = {}
+    usual = {}
     if content.count('\\"') > content.count('""'):  # not doubled
-        form = {'doublequote': False, 'escapechar': '\\'}
-    # In files with tabs, quotation marks are often ordinary characters.
-    plain = {'quoting': csv.QUOTE_NONE}
-    if delimiter == '\t' and not is_regular(form) and is_regular(plain):
-        return plain
-    return form
+        usual = {'doublequote': False, 'escapechar': '\\'}
+    # In files with tabs, quotation marks are often ordinary characters. The
+    # right form gives all rows the same number of fields.
+    forms = [usual, {'quoting': csv.QUOTE_NONE}] if delimiter == '\t' else []
+    for form in forms:
+        with contextlib.suppress(csv.Error):
+            rows = _csv_reader(content, delimiter, **form)
+            if len(set(map(len, rows)) - {0}) < 2:
+                return form
+    return usual
 
 
 def _json_rows(name, content):
