@@ -122,8 +122,13 @@ def param_init_bilstm(options, params, prefix='bilstm', rng=numpy.random):
 def n_features(params, options):
     """Return the number of inputs of the classifier, F.
 
-    Theano infers it from the graph, so outputs may have any width.
+    For a layer or pooling of your own, Theano infers it from the graph.
     """
+    n_outputs = {lstm_layer: 1, bilstm_layer: 2}.get(  # per hidden unit
+        get_layer(options.get('encoder', 'lstm'))[1])
+    pooling = poolings[options.get('pooling', 'mean')]
+    if n_outputs and set(pooling) <= {mean_over_words, max_over_words}:
+        return n_outputs * len(pooling) * options['dim_proj']
     x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
     with change_flags(fused_lstm=False):
         _, proj = encode(init_tparams(params), options, x, mask)
@@ -282,7 +287,8 @@ class Model(collections.namedtuple(
 def encode(tparams, options, x, mask):
     """Return the outputs h (T, n, D) of the layer, and pooled ones (n, F).
 
-    Add layers here, and their parameters in :func:`init_params`.
+    Add layers here, their parameters in :func:`init_params`, and the width F
+    in :func:`n_features`.
     """
     encoder = options.get('encoder', 'lstm')
     emb = tparams['Wemb'][x]                                # (T, n, D)
