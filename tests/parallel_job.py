@@ -18,42 +18,40 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import lstm  # noqa: E402
 from lstm_support import storage  # noqa: E402
 from lstm_support.storage import arrays  # noqa: E402
+from lstm_support.training import report  # noqa: E402
 
 RANK = int(os.environ.get('PMI_RANK', 0))
 
 
-def recorded(name, costs):
-    """Return an optimizer that also appends every cost to a list."""
-    rule = getattr(lstm, name)
+def show(self, epoch, done, update, cost, best_err):
+    costs.append(float(cost))
+    real_show(self, epoch, done, update, cost, best_err)
 
-    def optimizer(*args):
-        f_grad_shared, f_update = rule(*args)
 
-        def recording(x, mask, y):
-            costs.append(float(f_grad_shared(x, mask, y)))
-            return costs[-1]
-        if name != 'sgd':  # which keeps no state: any function will do
-            recording.get_shared = f_grad_shared.get_shared
-        return recording, f_update
-    optimizer.__name__ = rule.__name__
-    return optimizer
+def finish(self, fault):
+    params.update(lstm.unzip(self.tparams))
+    return real_finish(self, fault)
+
+
+costs, params = [], {}
+real_show, report.Status.show = report.Status.show, show
+real_finish, lstm.Training.finish = lstm.Training.finish, finish
+
+
+def plain_sgd(*args):
+    """An optimizer whose function keeps no state: any will do."""
+    f_grad_shared, f_update = lstm.sgd(*args)
+    return lambda *batch: f_grad_shared(*batch), f_update
 
 
 def train(folder, name, options):
-    costs, params = [], {}
-    finish = lstm.Training.finish
-
-    def finishing(self, fault):
-        params.update(lstm.unzip(self.tparams))
-        return finish(self, fault)
-
-    lstm.Training.finish = finishing
-    options['optimizer'] = recorded(options.get('optimizer', 'adadelta'),
-                                    costs)
+    del costs[:]
+    if options.get('optimizer') == 'sgd':
+        options['optimizer'] = plain_sgd
     errors = lstm.train_lstm(**options)
-    lstm.Training.finish = finish
     numpy.savez(os.path.join(folder, '%s.%d.npz' % (name, RANK)),
                 costs=costs, errors=errors, **params)
+    params.clear()
 
 
 # ---- Faults -----------------------------------------------------------------
@@ -83,7 +81,7 @@ def infinite(results):
 
 
 def raising(error):
-    def action(results):
+    def action(*_):
         raise error
     return action
 
@@ -99,33 +97,29 @@ def no_memory_later():
     lstm.parallel.Group._gather = failing
 
 
+def at_write(action):
+    """Let the first process do something before it writes a file."""
+    write = arrays.write_npz
+
+    def acting(*args):
+        action()
+        write(*args)
+    if RANK == 0:
+        storage.write_npz = arrays.write_npz = acting
+
+
 def slow_disk():
     """The last model, after NaN, takes long to be saved."""
     lstm.parallel.PATIENCE = 0.3
-    write = arrays.write_npz
-
-    def slow(*args):
-        time.sleep(1.)
-        write(*args)
-    if RANK == 0:
-        storage.write_npz = arrays.write_npz = slow
+    at_write(lambda: time.sleep(1.))
     at_update(12, infinite)
-
-
-def full_disk():
-    def full(*args):
-        raise IOError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if RANK == 0:
-        storage.write_npz = arrays.write_npz = full
 
 
 def other_data():
     load = lstm.imdb.load_dataset
-
-    def fewer_words(n_words, **options):
-        return load(os.environ['TINY'], n_words=n_words - 5 * (RANK == 1),
-                    **options)
-    lstm.datasets['tiny'] = fewer_words, lstm.imdb.prepare_data
+    lstm.datasets['tiny'] = lambda n_words, **options: load(
+        os.environ['TINY'], n_words=n_words - 5 * (RANK == 1), **options
+        ), lstm.imdb.prepare_data
 
 
 def other_options():
@@ -135,18 +129,14 @@ def other_options():
 
 
 def other_parameters():
-    def moved(results):
-        training.tparams['b'].set_value(training.tparams['b'].get_value() + 1)
-        return results
-    training = None
-    compile = lstm.Training.compile
+    rate = lstm.Training.rate
 
-    def compiling(self, *args):
-        nonlocal training
-        training = self
-        compile(self, *args)
-    lstm.Training.compile = compiling
-    at_update(3, moved)
+    def moving(self):
+        if RANK == 1:
+            b = self.tparams['b']
+            b.set_value(b.get_value() + 1)
+        return rate(self)
+    lstm.Training.rate = moving
 
 
 FAULTS = {
@@ -154,8 +144,10 @@ FAULTS = {
     'memory': lambda: at_update(12, raising(MemoryError('no room'))),
     'error': lambda: at_update(
         12, raising(RuntimeError('a fault of process 2'))),
+    'disk': lambda: at_write(raising(
+        IOError(errno.ENOSPC, os.strerror(errno.ENOSPC)))),
     'late memory': no_memory_later, 'slow disk': slow_disk,
-    'options': other_options, 'disk': full_disk, 'data': other_data,
+    'options': other_options, 'data': other_data,
     'parameters': other_parameters}
 
 
@@ -165,3 +157,5 @@ if __name__ == '__main__':
         FAULTS[sys.argv[3]]()
     for name, options in sorted(cases.items()):
         train(folder, name, options)
+    if 'PMI_RANK' not in os.environ:  # one process imports no MPI
+        assert 'mpi4py' not in sys.modules

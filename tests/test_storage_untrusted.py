@@ -50,10 +50,6 @@ def examples(n):
         HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
-def initial_params():
-    return {name: value.copy() for name, value in PARAMS.items()}
-
-
 def data_file(*ends, protocol=2):
     """A data file of 2014, with more pickles at its end."""
     return b''.join(pickle.dumps(each, protocol)
@@ -64,26 +60,41 @@ ABOUT = {'words': ['a', u'caf\xe9'], 'classes': ['bad', 'good'],
          'tokenizer': 'a rule', 'valid': ([[3]], [1]), 'groups': [0, 1, 1]}
 
 
+def npy(data, descr="'<f4'", shape='(2,)', version=b'\x01\x00'):
+    """A .npy file that declares this; `descr` may be the header, in bytes."""
+    header = descr if isinstance(descr, bytes) else (
+        "{'descr': %s, 'fortran_order': False, 'shape': %s, }\n"
+        % (descr, shape)).encode()
+    size = struct.pack('<H' if version == b'\x01\x00' else '<I', len(header))
+    return b'\x93NUMPY' + version + size + header + data
+
+
 def model_file(**changes):
+    """A model, in which arrays are changed, or replaced by other bytes."""
     f = io.BytesIO()
-    arrays = dict(initial_params(), **changes)
-    numpy.savez(f, **{name: value for name, value in arrays.items()
-                      if value is not None})
+    with zipfile.ZipFile(f, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, value in changes.items():
+            if isinstance(value, bytes):
+                archive.writestr(name + '.npy', value)
+    with zipfile.ZipFile(f, 'a') as archive:
+        for name, value in dict(PARAMS, **changes).items():
+            if value is not None and not isinstance(value, bytes):
+                member = io.BytesIO()
+                numpy.save(member, value)
+                archive.writestr(name + '.npy', member.getvalue())
     return f.getvalue()
+
+
+REVIEWS = [('d/train/neg/1.txt', b'Bad.'), ('d/train/pos/1.txt', b'Good.'),
+           ('d/test/neg/1.txt', b'Dull.'), ('d/test/pos/1.txt', b'Fine.')]
 
 
 def archive_file(members=()):
     """A small archive, with more members: (TarInfo, bytes)."""
     f = io.BytesIO()
     with tarfile.open(fileobj=f, mode='w') as archive:
-        for name, text in (('d/train/pos/1.txt', b'Good.'),
-                           ('d/train/neg/1.txt', b'Bad.'),
-                           ('d/test/neg/1.txt', b'Dull.'),
-                           ('d/test/pos/1.txt', b'Fine.')):
-            member = tarfile.TarInfo(name)
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text))
-        for member, text in members:
+        for member, text in [(tarfile.TarInfo(name), text)
+                             for name, text in REVIEWS] + list(members):
             member.size = len(text) if text is not None else member.size
             archive.addfile(member, io.BytesIO(text or b''))
     return f.getvalue()
@@ -93,10 +104,8 @@ def zip_file(members=(), packed=zipfile.ZIP_DEFLATED):
     """A small zip archive, with more members: (name or ZipInfo, bytes)."""
     f = io.BytesIO()
     with zipfile.ZipFile(f, 'w', packed) as archive:
-        for name, data in [('d/train/pos/1.txt', b'Good.'),
-                           ('d/train/neg.txt', b'Bad.\nDull.'),
-                           ('d/test/neg/1.txt', b'Dull.'),
-                           ('d/test/pos/1.txt', b'Fine.')] + list(members):
+        for name, data in REVIEWS[1:] + [
+                ('d/train/neg.txt', b'Bad.\nDull.')] + list(members):
             archive.writestr(name, data)
     return f.getvalue()
 
@@ -145,8 +154,8 @@ def load_model(path):
 
 
 def load_params(path):
-    params = lstm.load_params(path, initial_params())
-    for name, value in initial_params().items():
+    params = lstm.load_params(path, dict(PARAMS))
+    for name, value in PARAMS.items():
         assert params[name].shape == value.shape
         assert params[name].dtype == value.dtype
         assert numpy.isfinite(params[name]).all()
@@ -154,8 +163,8 @@ def load_params(path):
 
 def new_progress():
     return checkpoint.Progress(
-        lstm.init_tparams(initial_params()), (),
-        numpy.random.RandomState(1), lstm.EarlyStopping(10))
+        lstm.init_tparams(PARAMS), (), numpy.random.RandomState(1),
+        lstm.EarlyStopping(10))
 
 
 def load_progress(path):
@@ -169,7 +178,7 @@ def progress_file():
     progress = new_progress()
     progress.update, progress.history = 2, [[2, 0.7, 0.5, 0.5, 0.5]]
     progress.stopping.best_err = 0.5
-    progress.best_params = initial_params()
+    progress.best_params = PARAMS
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'x.resume.npz')
         progress.save(path, {'seed': 1})
@@ -241,9 +250,7 @@ def refused(load, path, data, words=''):
     assert resource.getrlimit(resource.RLIMIT_AS) == limit
 
 
-# --------------------------------------------------------------------------
-# Any bytes
-# --------------------------------------------------------------------------
+# ---- Any bytes --------------------------------------------------------------
 
 def attempt(load, path, data):
     """Loading works, or ends in an error that names the file."""
@@ -321,42 +328,7 @@ def test_whatever_pickle_writes_loads(tmp_path, data, protocol):
         (reviews, [0] * len(reviews)) for reviews in data]
 
 
-def test_many_reviews_and_words_load(tmp_path):
-    """References beyond 255 and 65,535 have opcodes of their own."""
-    reviews = [[n, n] for n in range(70000)]
-    words = dict(('w%d' % n, n) for n in range(70000))
-    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        path = str(tmp_path / 'x.pkl')
-        with open(path, 'wb') as f:
-            pickle.dump((reviews, [1] * 70000), f, protocol)
-            pickle.dump(TEST, f, protocol)
-        assert storage.read_data_file(path).train[0] == reviews
-        with open(path, 'wb') as f:
-            pickle.dump(words, f, protocol)
-        assert storage.read_dictionary(path).dictionary == words
-
-
-# --------------------------------------------------------------------------
-# Memory
-# --------------------------------------------------------------------------
-
-def npy(header, data=b'', version=b'\x01\x00'):
-    size = struct.pack('<H' if version == b'\x01\x00' else '<I', len(header))
-    return b'\x93NUMPY' + version + size + header + data
-
-
-def zipped(members):
-    f = io.BytesIO()
-    with zipfile.ZipFile(f, 'w', zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return f.getvalue()
-
-
-def header(descr="'<f4'", shape='(2,)'):
-    return ("{'descr': %s, 'fortran_order': False, 'shape': %s, }\n"
-            % (descr, shape)).encode()
-
+# ---- Memory -----------------------------------------------------------------
 
 ARRAY = b'cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nI0\ntR'
 INT8 = b'cnumpy\ndtype\n(S"u1"\nI0\nI1\ntR(I3\nS"|"\nNNNI-1\nI-1\nI0\ntb'
@@ -387,12 +359,12 @@ BOMBS = {
     'gzip': ('read_data_file', lambda: gzip.compress(b'\0' * (300 * MB), 1)),
     'gzip, a dictionary': ('read_dictionary', lambda: gzip.compress(
         b'}(' + b'X\x01\x00\x00\x00aK\x01' * (20 * MB) + b'u.', 1)),
-    'npz': ('load_words', lambda: zipped({'words.npy': npy(
-        header("'|u1'", '(%d,)' % (300 * MB)), b'\0' * (300 * MB))})),
-    'npz, a false size': ('load_history', lambda: zipped({'history.npy': npy(
-        header("'<f8'", '(%d, 5)' % 2 ** 40), b'\0' * 80)})),
-    'npz, a negative size': ('load_words', lambda: zipped({'words.npy': npy(
-        header("'|u1'", '(-1,)'), b'\0' * (300 * MB))})),
+    'npz': ('load_words', lambda: model_file(words=npy(
+        b'\0' * (300 * MB), "'|u1'", '(%d,)' % (300 * MB)))),
+    'npz, a false size': ('load_history', lambda: model_file(history=npy(
+        b'\0' * 80, "'<f8'", '(%d, 5)' % 2 ** 40))),
+    'npz, a negative size': ('load_words', lambda: model_file(words=npy(
+        b'\0' * (300 * MB), "'|u1'", '(-1,)'))),
 }
 
 CHILD = """
@@ -422,11 +394,8 @@ def test_no_file_takes_more_memory_than_the_bound(tmp_path, kind):
     if kind == 'copies of a name':  # a name is kept once
         return
     assert len(lines) == 1 and str(path) in lines[0], lines
-
-
-def test_what_takes_too_much_memory_names_the_remedy(tmp_path):
-    data = BOMBS['gzip'][1]()
-    refused(load_data, tmp_path / 'x', data, 'more than 256 MB .* raise BOUND')
+    if kind == 'gzip':
+        assert 'more than 128 MB' in lines[0] and 'raise BOUND' in lines[0]
 
 
 def test_the_limit_holds_while_anybody_reads():
@@ -460,20 +429,17 @@ def test_the_limit_holds_while_anybody_reads():
 def test_a_limit_that_is_lower_already_stays():
     before = resource.getrlimit(resource.RLIMIT_AS)
     with storage.bounded_memory('x'):
-        low = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (low[0] - 9 * MB, before[1]))
+        low = resource.getrlimit(resource.RLIMIT_AS)[0] - 9 * MB
+    resource.setrlimit(resource.RLIMIT_AS, (low, before[1]))
     try:
         with storage.bounded_memory('x'):
-            assert resource.getrlimit(resource.RLIMIT_AS)[0] == (
-                low[0] - 9 * MB)
-        assert resource.getrlimit(resource.RLIMIT_AS)[0] == low[0] - 9 * MB
+            assert resource.getrlimit(resource.RLIMIT_AS)[0] == low
+        assert resource.getrlimit(resource.RLIMIT_AS)[0] == low
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-# --------------------------------------------------------------------------
-# Pickles
-# --------------------------------------------------------------------------
+# ---- Pickles ----------------------------------------------------------------
 
 class Malicious(object):
     """Its pickle makes a folder when it is loaded."""
@@ -565,47 +531,39 @@ def test_arrays_of_other_kinds(tmp_path):
     {'groups': [0, 1, 1.5]}, {'groups': [0, 1, 2 ** 31]}, {7: 7},
     {b'\xff': 7}], ids=repr)
 def test_hostile_ends_of_data_files(tmp_path, changes):
-    about = dict(ABOUT, **changes) if str in map(type, changes) else changes
+    about = dict(ABOUT)
+    about.update(changes)
     refused(load_data, tmp_path / 'x', data_file(about))
     if 'words' not in changes:  # of version 1.1
         refused(load_data, tmp_path / 'x', data_file(
-            about.pop('valid', ([], [])), list(about.items())))
-    refused(load_data, tmp_path / 'x', data_file(([], []), 7))
-    refused(load_data, tmp_path / 'x', data_file(([], []), [7]))
+            about.pop('valid'), list(about.items())))
+    for pickles in [7], [[7]]:
+        refused(load_data, tmp_path / 'x', data_file(([], []), *pickles))
 
 
-# --------------------------------------------------------------------------
-# Models
-# --------------------------------------------------------------------------
-
-def with_b(data):
-    """A model whose `b` is this member."""
-    with zipfile.ZipFile(io.BytesIO(model_file(b=None))) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    return zipped(dict(members, **{'b.npy': data}))
-
+# ---- Models -----------------------------------------------------------------
 
 @pytest.mark.parametrize('data, words', [
     (model_file(b=numpy.array([None, 1])), 'which could run code'),
-    (with_b(pickle.dumps(TEST)), 'not a .npz file of plain arrays'),
-    (with_b(npy(header("'|O'"), b'x' * 16)), 'which could run code'),
-    (with_b(npy(header("[('a', '<f4')]"), b'x' * 8)), 'could run code'),
-    (with_b(npy(header("'V8'"), b'x' * 16)), 'could run code'),
-    (with_b(npy(header(shape='(10000000000,)'), b'x' * 8)),
+    (model_file(b=pickle.dumps(TEST)), 'not a .npz file of plain arrays'),
+    (model_file(b=npy(b'x' * 16, "'|O'")), 'which could run code'),
+    (model_file(b=npy(b'x' * 8, "[('a', '<f4')]")), 'could run code'),
+    (model_file(b=npy(b'x' * 16, "'V8'")), 'could run code'),
+    (model_file(b=npy(b'x' * 8, shape='(10000000000,)')),
      r'b of shape \(10000000000,\)'),
-    (with_b(npy(header(shape='(-2,)'), b'x' * 8)), 'shape'),
-    (with_b(npy(header(shape='(2L, 0x7fffffffffffffff)'), b'x' * 8)), ''),
-    (with_b(npy(header(), b'x' * 7)), 'not of the declared size'),
-    (with_b(npy(header(), b'x' * 9)), 'not of the declared size'),
-    (with_b(npy(header(), b'\0' * (100 * MB))), 'not of the declared size'),
-    (with_b(npy(b'(' * 60000)), 'header of an unknown kind'),
-    (with_b(npy(b'(' * 900 + b'\n')), ''),
-    (with_b(npy(b'-' * 900 + b'1\n')), ''),
-    (with_b(npy(header(), b'x' * 8, b'\x02\x00')), 'unknown kind'),
-    (with_b(npy(header("'<U2'"), b'\0' * 16)), 'not finite'),
-    (with_b(npy(header("'<c8'"), b'\0' * 16)), 'not finite'),
-    (with_b(npy(header("'<M8[s]'"), b'\0' * 16)), 'not finite'),
-    (with_b(npy(header("'|b1'"), b'\0' * 2)), 'not finite'),
+    (model_file(b=npy(b'x' * 8, shape='(-2,)')), 'shape'),
+    (model_file(b=npy(b'x' * 8, shape='(2L, 0x7fffffffffffffff)')), ''),
+    (model_file(b=npy(b'x' * 7)), 'not of the declared size'),
+    (model_file(b=npy(b'x' * 9)), 'not of the declared size'),
+    (model_file(b=npy(b'\0' * (100 * MB))), 'not of the declared size'),
+    (model_file(b=npy(b'', b'(' * 60000)), 'header of an unknown kind'),
+    (model_file(b=npy(b'', b'(' * 900 + b'\n')), ''),
+    (model_file(b=npy(b'', b'-' * 900 + b'1\n')), ''),
+    (model_file(b=npy(b'x' * 8, version=b'\x02\x00')), 'unknown kind'),
+    (model_file(b=npy(b'\0' * 16, "'<U2'")), 'not finite'),
+    (model_file(b=npy(b'\0' * 16, "'<c8'")), 'not finite'),
+    (model_file(b=npy(b'\0' * 16, "'<M8[s]'")), 'not finite'),
+    (model_file(b=npy(b'\0' * 2, "'|b1'")), 'not finite'),
     (model_file(b=numpy.array([0, numpy.nan])), 'not finite'),
     (model_file(b=numpy.array([0, numpy.inf])), 'not finite'),
     pytest.param(model_file(b=numpy.array([0, 1e300])), 'not finite',
@@ -614,7 +572,7 @@ def with_b(data):
                      reason='float64 holds it')),
     (model_file(Wemb=numpy.zeros((12, 4))), r'shape \(12, 4\)'),
     (model_file(lstm_U=None), 'lacks the parameter lstm_U'),
-    (zipped({'a': 'b'}), 'lacks the parameter'),
+    (npy(b'x' * 8), 'is not a .npz file'),
     (b'PK\x05\x06' + b'\xff' * 18, 'not a .npz file'),
 ])
 def test_hostile_models(tmp_path, data, words):
@@ -622,38 +580,40 @@ def test_hostile_models(tmp_path, data, words):
 
 
 def test_arrays_in_any_order_and_precision_load(tmp_path):
-    params = initial_params()
     (tmp_path / 'x.npz').write_bytes(model_file(
-        lstm_U=numpy.asfortranarray(params['lstm_U'].astype('>f8')),
+        lstm_U=numpy.asfortranarray(PARAMS['lstm_U'].astype('>f8')),
         Wemb=numpy.arange(36).reshape(12, 3)))
-    loaded = lstm.load_params(str(tmp_path / 'x.npz'), dict(params))
-    assert (loaded['lstm_U'] == params['lstm_U']).all()
-    assert (loaded['Wemb'] == numpy.arange(36).reshape(12, 3)).all()
+    for dtype in 'float32', 'float64':
+        loaded = lstm.load_params(str(tmp_path / 'x.npz'), {
+            name: value.astype(dtype) for name, value in PARAMS.items()})
+        assert all(value.dtype == dtype for value in loaded.values())
+        numpy.testing.assert_allclose(loaded['lstm_U'], PARAMS['lstm_U'],
+                                      1e-6)
+        assert (loaded['Wemb'] == numpy.arange(36).reshape(12, 3)).all()
 
 
 def false_size(claim):
-    """An archive whose directory claims another size, apart from the data."""
-    shape = '(%d,)' % (claim - len(header("'|u1'")) - 20)
-    data = npy(header("'|u1'", shape), b'\0' * 100)
-    archive = bytearray(zipped({'words.npy': data}))
+    """A model whose directory claims another size, apart from the data."""
+    empty = npy(b'', "'|u1'", '(%d,)' % claim)
+    archive = bytearray(model_file(words=empty + b'\0' * 100))
     for signature, place in ((b'PK\x03\x04', 22), (b'PK\x01\x02', 24)):
         at = archive.index(signature) + place
-        archive[at:at + 4] = struct.pack('<I', len(data) - 100 + claim)
+        archive[at:at + 4] = struct.pack('<I', len(empty) + claim)
     return bytes(archive)
 
 
 @pytest.mark.parametrize('load, data, words', [
     (lstm.load_words, false_size(100 * MB), ''),
     (lstm.load_words, false_size(2 ** 31), ''),
-    (lstm.load_words, zipped({'words.npy': npy(header("'|u1'", '(-2,)'))}),
+    (lstm.load_words, model_file(words=npy(b'', "'|u1'", '(-2,)')),
      'impossible shape'),
     (lstm.load_words, model_file(words=numpy.array([255, 1], 'uint8')),
      'not UTF-8'),
     (lstm.load_words, model_file(words=numpy.zeros((2, 2), 'uint8')),
      'no text in words'),
     (lstm.load_words, model_file(words=numpy.zeros(2)), 'no text in words'),
-    (lstm.load_history, zipped({'history.npy': npy(
-        header("'<f8'", '(-1, 5)'), b'\0' * 80)}), 'impossible shape'),
+    (lstm.load_history, model_file(history=npy(
+        b'\0' * 80, "'<f8'", '(-1, 5)')), 'impossible shape'),
     (lstm.load_history, model_file(history=numpy.zeros((2, 4))), 'no history'),
     (lstm.load_history, model_file(), 'without the history'),
     (lstm.load_options, model_file(options=numpy.array(u'{')), 'be read'),
@@ -666,22 +626,16 @@ def test_hostile_words_history_and_options(tmp_path, load, data, words):
 
 
 def test_the_checksum_of_an_array_counts(tmp_path):
-    f = io.BytesIO()
-    numpy.savez(f, history=numpy.ones((1, 5)))
-    data = f.getvalue()
+    data, one = model_file(history=numpy.ones((1, 5))), struct.pack('<d', 1)
     (tmp_path / 'x.npz').write_bytes(data)
     assert lstm.load_history(str(tmp_path / 'x.npz')).shape == (1, 5)
-    one = struct.pack('<d', 1)
     refused(lstm.load_history, tmp_path / 'x.npz',
             data.replace(one, struct.pack('<d', 0), 1), 'CRC')
 
 
 def test_shapes_are_read_without_arrays(tmp_path):
     path = tmp_path / 'x.npz'
-    path.write_bytes(zipped({'a.npy': npy(header("'<f8'", '(50000000,)'),
-                                          b'x')}))
+    path.write_bytes(model_file(b=npy(b'x', "'<f8'", '(50000000,)')))
     with storage.open_npz(path) as archive:
-        assert storage.member_shapes(archive) == {
-            'a': ((50000000,), 'float64')}
-        with pytest.raises(ValueError, match='declared size'):
-            storage.read_array(archive, 'a')
+        assert storage.member_shapes(archive)['b'] == (
+            (50000000,), 'float64')

@@ -5,6 +5,7 @@ They are started by mpiexec, in float64 and, once, in float32.
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import lstm
-from conftest import ROOT, TINY, heed_signals
+from conftest import ROOT, TINY, assert_same, contents, heed_signals
 from lstm_support.training import parallel
 
 MPIEXEC = os.path.join(os.path.dirname(sys.executable), 'mpiexec')
@@ -52,11 +53,9 @@ def test_a_minibatch_is_dealt_evenly(lengths, n_processes):
 def start(n, *args, **changes):
     """Start a job of n processes; without MPI if n is 1."""
     command = [MPIEXEC, '-n', str(n)] if n > 1 else []
-    env = {name: value for name, value in os.environ.items()
-           if not name.startswith(('PMI', 'OMPI', 'MPI'))}
-    env.update({'PYTHONPATH': ROOT}, **changes)
     return subprocess.Popen(
-        command + [sys.executable] + list(args), env=env,
+        command + [sys.executable] + list(args),
+        env=dict(os.environ, **dict({'PYTHONPATH': ROOT}, **changes)),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, universal_newlines=True,
         start_new_session=True, preexec_fn=heed_signals)
@@ -73,13 +72,13 @@ def run(n, *args, **changes):
     return job.returncode, out, err
 
 
-def train(n, folder, cases, flags='floatX=float64'):
+def train(n, folder, cases, flags):
     """Train cases with n processes; return what every process recorded."""
     folder.mkdir()
     code, out, err = run(n, JOB, str(folder), json.dumps(cases),
                          THEANO_FLAGS=flags)
     assert (code, err) == (0, ''), err
-    return [{name: dict(numpy.load(str(folder / ('%s.%d.npz' % (name, k)))))
+    return [{name: contents(str(folder / ('%s.%d.npz' % (name, k))))
              for name in cases} for k in range(n)]
 
 
@@ -89,47 +88,28 @@ def distance(some, others):
     return abs(some - others).max() / abs(others).max()
 
 
-@pytest.fixture(scope='module')
-def cases(dataset):
-    return {name: dict(case, dataset=dataset) for name, case in CASES.items()}
-
-
-@pytest.fixture(scope='module')
-def alone(cases, tmp_path_factory):
-    """The same trainings in one process."""
-    return train(1, tmp_path_factory.mktemp('one') / 'files', cases)[0]
-
-
 @needs_mpi
-def test_costs_are_those_of_one_process(cases, alone, tmp_path):
+@pytest.mark.parametrize('dtype, n, names, tolerance', [
     # sgd's last minibatch has one review, so that two processes have none.
-    processes = train(3, tmp_path / 'files', cases)
-    for name, expected in alone.items():
+    ('float64', 3, sorted(CASES), 1e-9), ('float32', 2, ['adadelta'], 1e-4)])
+def test_costs_are_those_of_one_process(dataset, tmp_path, dtype, n, names,
+                                        tolerance):
+    cases = {name: dict(CASES[name], dataset=dataset) for name in names}
+    one, = train(1, tmp_path / 'one', cases, 'floatX=' + dtype)
+    first, *others = train(n, tmp_path / 'more', cases, 'floatX=' + dtype)
+    for name, expected in one.items():
+        assert expected['b'].dtype == dtype
         costs = expected['costs']
         assert len(costs) > 30 and len(set(costs)) > 30
-        assert abs(costs / processes[0][name]['costs'] - 1).max() < 1e-9
-        assert processes[0][name]['errors'].tolist() == (
-            expected['errors'].tolist())
+        assert abs(costs / first[name]['costs'] - 1).max() < 0.1 * tolerance
+        assert (first[name]['errors'] == expected['errors']).all()
         for parameter, value in expected.items():
-            assert distance(processes[0][name][parameter], value) < 1e-9
-            for other in processes[1:]:  # to the bit
-                assert (other[name][parameter]
-                        == processes[0][name][parameter]).all()
+            assert distance(first[name][parameter], value) < tolerance
+        for other in others:
+            assert_same(other[name], first[name])
 
 
-@needs_mpi
-def test_costs_in_float32(cases, tmp_path):
-    case = {'adadelta': cases['adadelta']}
-    one, = train(1, tmp_path / 'one', case, 'floatX=float32')
-    two = train(2, tmp_path / 'two', case, 'floatX=float32')[0]
-    assert one['adadelta']['b'].dtype == 'float32'
-    costs = one['adadelta']['costs']
-    assert abs(costs / two['adadelta']['costs'] - 1).max() < 1e-5
-
-
-# --------------------------------------------------------------------------
-# Saving, resuming, and ends
-# --------------------------------------------------------------------------
+# ---- Saving, resuming, and ends ---------------------------------------------
 
 def job_of(data, folder, **changes):
     """Arguments of a job that trains one case and saves it."""
@@ -141,26 +121,23 @@ def job_of(data, folder, **changes):
 
 @needs_mpi
 def test_resuming_with_another_number_of_processes(dataset, tmp_path):
-    whole, saved = tmp_path / 'whole', tmp_path / 'saved'
-    for folder in whole, saved:
-        folder.mkdir()
-    options = dict(optimizer='adam', lrate=0.003, average=0.9,
-                   patience=100, validFreq=10, saveFreq=1000)
-    code, _, err = run(1, *job_of(dataset, whole, max_epochs=3, **options),
-                       THEANO_FLAGS='floatX=float64')
-    assert (code, err) == (0, '')
-    for n, epochs in (2, 1), (1, 2), (3, 3):
-        code, out, err = run(n, *job_of(
-            dataset, saved, max_epochs=epochs, resume=epochs > 1, **options),
-            THEANO_FLAGS='floatX=float64')
-        assert (code, err) == (0, '')
-    assert 'Continuing' in out
+    for name, jobs in ('whole', [(1, 3)]), ('saved', [(2, 1), (1, 2), (3, 3)]):
+        (tmp_path / name).mkdir()
+        for n, epochs in jobs:
+            code, out, err = run(n, *job_of(
+                dataset, tmp_path / name, max_epochs=epochs, average=0.9,
+                resume=epochs > 1 and name == 'saved', optimizer='adam',
+                lrate=0.003, patience=100, validFreq=10, saveFreq=1000),
+                THEANO_FLAGS='floatX=float64')
+            assert (code, err) == (0, '')
+    # One process prints.
+    assert out.count('Continuing') == 1 and '3 processes' in out
     for name in 'm.npz', 'case.0.npz':
-        expected, got = [numpy.load(str(folder / name))
-                         for folder in (whole, saved)]
-        n = len(got['costs']) if name == 'case.0.npz' else 0
-        for key in expected.files:
-            value = expected[key][-n:] if key == 'costs' else expected[key]
+        expected, got = [contents(str(tmp_path / folder / name))
+                         for folder in ('whole', 'saved')]
+        for key, value in expected.items():
+            if key == 'costs':
+                value = value[-len(got[key]):]
             if value.dtype.kind == 'f':
                 assert distance(got[key], value) < 1e-9, key
 
@@ -187,6 +164,10 @@ def start_and_wait(n, dataset, folder):
     raise AssertionError('nothing was saved')
 
 
+def assert_loads(path):
+    assert lstm.load_params(path, lstm.init_params(lstm.load_options(path)))
+
+
 @needs_mpi
 def test_a_killed_process_ends_the_others(dataset, tmp_path):
     job = start_and_wait(3, dataset, tmp_path)
@@ -195,12 +176,10 @@ def test_a_killed_process_ends_the_others(dataset, tmp_path):
     os.kill(victims[-1], signal.SIGKILL)
     out, err = job.communicate(timeout=60)
     assert job.returncode != 0
-    assert 'KILLED BY SIGNAL: 9' in out + err or 'Killed (signal 9)' in (
-        out + err)
+    assert re.search(r'KILLED BY SIGNAL: 9|Killed \(signal 9\)', out + err)
     assert processes_of(job) == []
     # What was saved is complete, and any number of processes continues it.
-    assert lstm.load_params(str(tmp_path / 'm.npz'), lstm.init_params(
-        lstm.load_options(str(tmp_path / 'm.npz'))))
+    assert_loads(tmp_path / 'm.npz')
     code, out, err = run(2, *job_of(dataset, tmp_path, resume=True,
                                     max_epochs=1))
     assert code == 0 and 'Continuing' in out, err
@@ -219,44 +198,36 @@ def test_a_signal_lets_all_finish_and_save(dataset, tmp_path, number, whom):
                 number)
     out, err = job.communicate(timeout=60)
     assert job.returncode == 128 + number, (out, err)
-    assert out.rstrip().splitlines()[-2].startswith('Saved')
+    *_, saved, summary = out.rstrip().splitlines()
+    assert saved.startswith('Saved')
     assert processes_of(job) == []
     # The last line says how many updates there were; all of them are saved.
-    updates = int(out.rstrip().splitlines()[-1].split()[0])
-    with numpy.load(str(tmp_path / 'm.resume.npz')) as archive:
-        progress = json.loads(str(archive['progress']))
-    assert progress['counters'][0] == updates > 0
+    progress = json.loads(str(contents(tmp_path / 'm.resume.npz')['progress']))
+    assert progress['counters'][0] == int(summary.split()[0]) > 0
 
 
 @needs_mpi
 @pytest.mark.parametrize('fault, words', [
-    ('nan', 'the cost is nan'), ('memory', '1 of 2 processes'),
-    ('error', 'Process 2 of 2 ends the training: Traceback'),
+    ('nan', 'the cost is nan.*the best model so far is in'),
+    ('memory', '1 of 2 processes.*the best model so far is in'),
+    ('slow disk', 'the cost is nan.*the best model so far is in'),
+    ('error', 'Process 2 of 2 ends the training: Traceback.*a fault of proc'),
     ('late memory', 'Process 2 of 2 ends the training: MemoryError'),
-    ('slow disk', 'the cost is nan'),
     ('data', 'the data of the 2 processes differ'),
     ('options', 'the options of the 2 processes differ'),
     ('parameters', 'the parameters of the 2 processes differ'),
-    ('disk', 'NOT saved (')])  # the last model fails as well
+    ('disk', r'NOT saved \(')])  # the last model fails as well
 def test_a_fault_of_one_process_ends_all(dataset, tmp_path, fault, words):
-    changes = dict(max_epochs=2, validFreq=10, saveFreq=10)
-    if fault == 'data':
-        changes['dataset'] = 'tiny'
-    job = job_of(dataset, tmp_path, **changes) + [fault]
+    job = job_of('tiny' if fault == 'data' else dataset, tmp_path,
+                 max_epochs=2, validFreq=10, saveFreq=10) + [fault]
     code, out, err = run(2, *job, TINY=dataset)
-    assert words in out + err, (out, err)
+    assert re.search(words, out + err, re.S), (out, err)
     assert code != 0
-    if fault in ('nan', 'slow disk', 'memory'):
-        assert 'the best model so far is in' in err
-        assert lstm.load_params(str(tmp_path / 'm.npz'), lstm.init_params(
-            lstm.load_options(str(tmp_path / 'm.npz'))))
-    if fault == 'error':
-        assert 'a fault of process 2' in err
+    if 'best model' in words:
+        assert_loads(tmp_path / 'm.npz')
 
 
-# --------------------------------------------------------------------------
-# Starting
-# --------------------------------------------------------------------------
+# ---- Starting ---------------------------------------------------------------
 
 @pytest.mark.parametrize('hidden, words', [
     (True, 'pip install mpi4py mpich'),
@@ -272,21 +243,3 @@ def test_an_mpi_that_does_not_fit_is_told(tmp_path, hidden, words):
                        '--saveto', str(tmp_path / 'm.npz'),
                        PYTHONPATH=str(tmp_path), **launched)
     assert code == 1 and words in err and err.count('\n') == 1
-
-
-def test_one_process_imports_no_mpi(dataset):
-    code, _, err = run(1, '-c', (
-        "import sys, lstm; lstm.train_lstm(dataset=%r, saveto=None, "
-        "max_epochs=0, n_words=30, dim_proj=2); "
-        "sys.exit('mpi4py' in sys.modules)" % dataset))
-    assert code == 0, err
-
-
-@needs_mpi
-def test_the_script_itself(tmp_path):
-    code, out, err = run(
-        2, os.path.join(ROOT, 'lstm.py'), '--dataset', 'sample', '--saveto',
-        str(tmp_path / 'm.npz'), '--max_epochs', '1', '--dim_proj', '8')
-    assert (code, err) == (0, '')
-    assert out.count('Errors of the best parameters') == 1
-    assert '2 processes' in out and (tmp_path / 'm.npz').exists()
