@@ -16,7 +16,6 @@ import numbers
 import os
 import sys
 import threading
-import weakref
 
 if __name__ == '__main__':
     from lstm_support import terminal
@@ -92,19 +91,6 @@ def load_model(path):
 
 # Theano compiles one function at a time.
 _compiling = threading.RLock()
-_classifiers = weakref.WeakSet()
-
-
-def _renew_locks():
-    """Replace all locks: in a forked process no other thread releases them."""
-    global _compiling
-    _compiling = threading.RLock()
-    for classifier in _classifiers:
-        classifier._lock = threading.RLock()
-
-
-if hasattr(os, 'register_at_fork'):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def build(path):
@@ -176,7 +162,7 @@ class Classifier:
         self.params, self.options, self.model = build(path)
         if dictionary:
             names = explain.Names.of_model(path, self.options, words)
-            self.options['classes'] = names.name(explain.Names(
+            self.options['classes'], _ = names.match(explain.Names(
                 dictionary, given.dictionary, given.classes,
                 given.tokenizer), self.options['n_words'])
         self.classes = self.options['classes']
@@ -186,7 +172,6 @@ class Classifier:
         self._contributions = None  # compiled for the first explanation
         # Calls of a compiled function share buffers: one thread at a time.
         self._lock = threading.RLock()
-        _classifiers.add(self)
 
     def encode(self, text):
         """Return the word ids of a text; 1 for unknown words."""
@@ -248,8 +233,6 @@ def predict(args):
     """Print label, probability and text, separated by tabs, per text."""
     classifier = Classifier(args.model, args.dict)
     form = explain.as_json if args.json else explain.as_text
-    colour = not getattr(sys.stdout, 'closed', True) and (
-        sys.stdout.isatty() and not os.environ.get('NO_COLOR'))
     explanations, fault = [], None
     for texts in explain.read(args.texts, args.file, args.text):
         seqs = [classifier.encode(text) for text in texts]
@@ -263,7 +246,7 @@ def predict(args):
             try:
                 if not fault:
                     _write(form(text, classifier.classes, row, known,
-                                args.explain and explanation, colour))
+                                args.explain and explanation))
             except OSError as error:
                 if not args.html:
                     raise
@@ -290,18 +273,13 @@ def evaluate(args):
     load, prepare_data = lstm.get_dataset(name)
     corpus = _test_set(load, options['n_words'])
     name = imdb.dataset_name(name)  # the sample may stand in for imdb
-    data = explain.Names(name, corpus.dictionary, corpus.classes)
-    names = explain.Names.of_model(args.model, options,
-                                   lstm.load_words(args.model))
-    if not names.has_words_of(data, options['n_words']):
-        raise ValueError(
-            '%s was trained with a different vocabulary than dataset %r, so '
-            'word ids do not match; pass the data set it was trained on with '
-            '--dataset' % (args.model, name))
     reviews, labels = corpus.test
     if not reviews:
         raise ValueError('dataset %r has no test reviews' % name)
-    classes, labels = names.match(data, labels)
+    classes, labels = explain.Names.of_model(
+        args.model, options, lstm.load_words(args.model)).match(
+            explain.Names(name, corpus.dictionary, corpus.classes),
+            options['n_words'], labels)
     probs = _pred_probs(model.f_pred_prob, prepare_data, reviews, labels)
     lines = [explain.report(explain.scores(labels, probs), classes)]
     lines += lstm.missing(classes, labels, set(probs.argmax(axis=1)))

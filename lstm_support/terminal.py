@@ -37,7 +37,7 @@ def one_line(name, longest=100):
     """
     if isinstance(name, bytes):
         name = name.decode('utf-8', 'replace')
-    name = u' '.join(printable(name).split())
+    name = printable(u' '.join(name.split()))
     if longest is None or len(name) <= longest:
         return name
     return name[:longest] + u'...'
@@ -110,11 +110,11 @@ def open_descriptors():
     Otherwise the next file that is opened would get such a descriptor, and
     with it the output of a compiler.
     """
-    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+    for number in range(3):
         try:
             os.fstat(number)
-        except OSError:
-            opened = os.open(os.devnull, mode)  # takes the lowest number
+        except OSError:  # the lowest number is taken
+            opened = os.open(os.devnull, os.O_RDWR)
             if hasattr(os, 'set_inheritable'):  # in Python 2 they all are
                 os.set_inheritable(opened, True)
 

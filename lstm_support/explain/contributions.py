@@ -44,7 +44,7 @@ def compile_contributions(model, n_classes, mode):
     """Compile what :func:`contributions` needs of a :class:`lstm.Model`.
 
     The function takes x, mask and the index of a class. It returns h, the
-    gradients of the log-odds at h and at h / 2, and the log-odds at h and 0.
+    gradient of the log-odds at h, and the log-odds at h and at 0.
     """
     h, prob = model.h, model.prob
     if h is None or prob is None or h.ndim != 3:
@@ -57,29 +57,22 @@ def compile_contributions(model, n_classes, mode):
         prob.owner.op, tensor.nnet.Softmax) else tensor.log(prob))[0]
     log_odds = (scores[towards] * n_classes - scores.sum()) / (n_classes - 1)
     slope = tensor.grad(log_odds, h)
-    slope_at_half = theano.clone(slope, replace={h: h / 2})
     bias = theano.clone(log_odds, replace={h: tensor.zeros_like(h)})
     no_noise = tensor.zeros((), theano.config.floatX)
     return theano.function(
         [model.x, model.mask, towards],
-        [h, slope, slope_at_half, log_odds, bias],
+        [h, slope, log_odds, bias],
         givens=[(model.use_noise, no_noise)], no_default_updates=True,
         on_unused_input='ignore', mode=mode)
 
 
 def contributions(function, x, mask, towards, n_words):
     """Return contributions, bias and note of an :class:`Explanation`."""
-    h, slope, slope_at_half, log_odds, bias = [
+    h, slope, log_odds, bias = [
         value.astype('float64') for value in function(x, mask, towards)]
-    parts, from_half = [(h * gradient)[:n_words, 0].sum(axis=1)
-                        for gradient in (slope, slope_at_half)]
-    rest = parts.sum() + bias - log_odds
-    add_up, note = abs(rest) <= 1e-3 * max(1., abs(log_odds)), ''
-    # If the log-odds without bias are proportional to the outputs, as with
-    # mean or max pooling, half the outputs have the same gradient.
-    if n_words and not (add_up and abs(parts - from_half).max()
-                        <= 1e-3 * abs(parts).max()):
+    parts, note = (h * slope)[:n_words, 0].sum(axis=1), ''
+    if abs(parts.sum() + bias - log_odds) > 1e-3 * max(1., abs(log_odds)):
         note = ('The log-odds are not in proportion to the outputs. Parts are '
-                'gradient times output, and %s up to the log-odds, %+.3f.' % (
-                    'add' if add_up else 'do not add', log_odds))
+                'gradient times output, and do not add up to the log-odds, '
+                '%+.3f.' % log_odds)
     return parts, float(bias), note

@@ -42,8 +42,6 @@ def _file(path, column):
                           'or with --file')
         yield from _chunks(_lines(sys.stdin.buffer, 'standard input'),
                            1 if sys.stdin.buffer.isatty() else CHUNK)
-    elif os.path.isdir(path):
-        raise OSError('%s is a folder; name a file in it' % path)
     elif corpora.is_table(path):
         yield from _chunks(iter(corpora.read_table_texts(path, column)), CHUNK)
     else:
@@ -89,10 +87,7 @@ def check_ids(seqs, n_words, unknown):
         message = ('text %d is not a list of word ids, which are integers of '
                    '0 or more' % n)
         try:
-            seq = _as_list(seq, 'it')
-            if bool in map(type, seq):
-                raise TypeError
-            ids = list(map(operator.index, seq))
+            ids = list(map(operator.index, _as_list(seq, 'it')))
         except TypeError:
             raise TypeError(message)
         if min(ids, default=0) < 0:

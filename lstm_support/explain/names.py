@@ -39,52 +39,32 @@ class Names:
                              'does not fit' % (path, n))
         return cls(path, words, classes, options.get('tokenizer'))
 
-    def has_default_classes(self):
-        """Return whether nobody has chosen the names of a model's classes."""
-        return self.classes == _numbered(len(self.classes)) or (
-            self.words is None and self.classes == _OF_2014)
-
-    def has_words_of(self, other, n_words):
-        """Return whether the words of a model are the other's, if known."""
-        if None in (self.words, other.words):
-            return True
-        # Model files hold no words with line feeds.
-        ids = set(n for word, n in other.words.items()
-                  if n < n_words and word and '\n' not in word)
-        return len(ids) == len(self.words) and all(
-            other.words.get(word) == n for word, n in self.words.items())
-
-    def name(self, given, n_words):
-        """Return the model's class names, or better ones of a dictionary."""
-        if not self.has_words_of(given, n_words):
-            raise ValueError('%s has other words than the model %s, which '
-                             'needs no dictionary: leave out --dict'
-                             % (given.source, self.source))
-        if given.classes and len(given.classes) != len(self.classes):
-            raise ValueError('%s has other classes than the model %s; name '
-                             'another dictionary'
-                             % (given.source, self.source))
-        return (given.classes if given.classes and self.has_default_classes()
-                else self.classes)
-
-    def match(self, data, labels):
+    def match(self, data, n_words, labels=(0,)):
         """Return class names, and labels of `data` as the model numbers them.
 
-        Classes are matched by name, or by number if one side has no names.
+        Classes are matched by name. Where nobody has chosen the names of the
+        model's classes, those of `data` replace them. A ValueError says that
+        words, of which the model has `n_words`, or classes do not fit.
         """
-        classes, order, fault = self.classes, range(len(self.classes)), ''
-        if data.classes and not self.has_default_classes():
-            order = [classes.index(name) for name in data.classes
-                     if name in classes]
-            if len(order) < len(data.classes):
-                fault = 'the classes ' + ', '.join(data.classes)
-        elif data.classes and len(data.classes) == len(classes):
+        classes, n_classes, fault = self.classes, len(self.classes), ''
+        if data.classes and len(data.classes) == n_classes and (
+                classes == _numbered(n_classes)
+                or self.words is None and classes == _OF_2014):
             classes = data.classes
-        if not fault and max(labels) >= len(order):
-            fault = 'a test review of class %d' % max(labels)
+        names = data.classes or classes
+        # Model files hold no words with line feeds.
+        if None not in (self.words, data.words) and self.words != {
+                word: n for word, n in data.words.items()
+                if n < n_words and word and '\n' not in word}:
+            fault = 'has other words'
+        elif not set(names) <= set(classes):
+            fault = 'has the classes ' + ', '.join(names)
+        elif max(labels) >= len(names):
+            fault = 'has a test review of class %d' % max(labels)
         if fault:
             raise ValueError(
-                'dataset %r has %s, and the model %s has the classes %s; pass '
-                'the data set it was trained on with --dataset' % (
-                    data.source, fault, self.source, ', '.join(self.classes)))
-        return classes, [order[n] for n in labels]
+                '%s %s, which does not fit the model %s with the classes %s; '
+                'name the data set or the dictionary of its training, with '
+                '--dataset or --dict' % (data.source, fault, self.source,
+                                         ', '.join(self.classes)))
+        return classes, [classes.index(names[n]) for n in labels]

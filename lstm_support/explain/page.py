@@ -1,29 +1,11 @@
 """Predictions as text, as JSON and, with explanations, as an HTML page."""
 import json
 import os
-import re
 import string
 from xml.sax.saxutils import escape
 
 from lstm_support import text as text_rules
-from lstm_support.terminal import printable
-
-_BREAKS = '\r\n|[\n\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]'
-
-# Colours of the 256 of a terminal, for the strength of a contribution.
-_SHADES = {1: '48;5;153;38;5;16', 2: '48;5;75;38;5;16', 3: '48;5;26;38;5;231',
-           -1: '48;5;223;38;5;16', -2: '48;5;215;38;5;16',
-           -3: '48;5;166;38;5;231'}
-
-
-def _lines(text):
-    """Return a printable text, with a line feed for each line break."""
-    return printable(re.sub(_BREAKS, '\n', text))
-
-
-def _on_one_line(text):
-    """Return a printable text on one line, without tabs."""
-    return re.sub('[\n\t]+', ' ', _lines(text))
+from lstm_support.terminal import one_line, printable
 
 
 def _sum(explanation):
@@ -41,7 +23,7 @@ def _largest(parts):
     return max([1e-12] + list(abs(parts)))
 
 
-def as_json(text, classes, probs, known, explanation=None, colour=False):
+def as_json(text, classes, probs, known, explanation=None):
     """Format a prediction as a line of JSON, see :func:`as_text`."""
     best = int(probs.argmax())
     fields = {'text': text, 'label': classes[best],
@@ -57,38 +39,32 @@ def as_json(text, classes, probs, known, explanation=None, colour=False):
     return json.dumps(fields) + '\n'
 
 
-def as_text(text, classes, probs, known, explanation=None, colour=False):
+def as_text(text, classes, probs, known, explanation=None):
     """Format a prediction as a line, or with its explanation.
 
-    `known` says for each word whether the model has it. Where the terminal
-    has no `colour`, marks such as ``[++]`` follow words.
+    `known` says for each word whether the model has it. Marks such as ``[++]``
+    follow the words of an explanation.
     """
     best = int(probs.argmax())
     if not explanation:
         return '%s\t%.4f\t%s\n' % (classes[best], probs[best],
-                                   _on_one_line(text))
-
-    def show(level, word):
-        if not level or not word:
-            return word
-        if colour:
-            return '\x1b[%sm%s\x1b[0m' % (_SHADES[level], word)
-        return '%s[%s]' % (word, ('+' if level > 0 else '-') * abs(level))
-
-    largest = _largest(explanation.parts)
-    levels = [int(round(3 * part / largest)) for part in explanation.parts]
-    written = text_rules.as_written(_on_one_line(explanation.text),
+                                   one_line(text, None))
+    written = text_rules.as_written(one_line(explanation.text, None),
                                     explanation.words)
-    shown = ''.join(before + show(level, word)
-                    for (before, word), level in zip(written, levels + [0]))
+    shown, largest = '', _largest(explanation.parts)
+    for (before, word), part in zip(written, explanation.parts):
+        level = int(round(3 * part / largest)) if word else 0
+        marks = ('+' if level > 0 else '-') * abs(level)
+        shown += before + word + (marks and '[%s]' % marks)
     strongest = sorted(zip(explanation.parts, explanation.words),
                        key=lambda pair: -abs(pair[0]))[:6]
-    return '%s  %.4f\n%s\n\nMarks: %s, %s. Strongest: %s.\n%s\n\n' % (
-        classes[best], probs[best], shown.strip(),
-        show(2, 'for ' + explanation.favoured),
-        show(-2, 'for ' + explanation.other),
-        ', '.join('%s %+.3f' % (text_rules.unescaped(word), part)
-                  for part, word in strongest) or 'none', _sum(explanation))
+    return ('%s  %.4f\n%s\n\nMarks: for %s[++], for %s[--]. Strongest: %s.\n'
+            '%s\n\n' % (
+                classes[best], probs[best], (shown + written[-1][0]).strip(),
+                explanation.favoured, explanation.other, ', '.join(
+                    '%s %+.3f' % (text_rules.unescaped(word), part)
+                    for part, word in strongest) or 'none',
+                _sum(explanation)))
 
 
 def as_page(explanations):
@@ -108,8 +84,9 @@ def as_page(explanations):
 def _review(explanation):
     """Return a review in HTML, with a colour for each word."""
     best, largest = explanation.probs.argmax(), _largest(explanation.parts)
-    written = text_rules.as_written(_lines(explanation.text),
-                                    explanation.words)
+    written = text_rules.as_written(
+        printable('\n'.join(explanation.text.splitlines())),
+        explanation.words)
     text = numbers = ''
     for (before, shown), word, part, known in zip(
             written, explanation.words, explanation.parts, explanation.known):
