@@ -6,16 +6,18 @@ import sys
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, run_python
 
 
 def run(code, **env):
     """Run code in a new Python without the user's flags; return its output."""
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith('THEANO')
+            and not name.endswith('_NUM_THREADS')}
     return subprocess.run(
         [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, universal_newlines=True, check=True,
-        env=dict({k: v for k, v in os.environ.items() if not k.startswith(
-            'THEANO') and not k.endswith('_NUM_THREADS')}, **env)).stdout
+        stderr=subprocess.STDOUT, text=True, check=True,
+        env=dict(kept, **env)).stdout
 
 
 MISSING = {
@@ -37,28 +39,26 @@ MISSING = {
 @pytest.mark.parametrize('name', sorted(MISSING))
 def test_what_is_missing_is_named_in_one_line(tmp_path, script, name):
     module, code, parts = MISSING[name]
-    env = {'PATH' if module is None else 'PYTHONPATH': str(tmp_path)}
+    variable = 'PATH' if module is None else 'PYTHONPATH'
     if name == 'old numpy' and sys.version_info >= (3, 11):
         pytest.skip('Theano is mended for a newer NumPy')
     if module:
         (tmp_path / (module + '.py')).write_text(code)
-    done = subprocess.run(
-        [sys.executable, os.path.join(ROOT, script)], cwd=str(tmp_path),
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-        universal_newlines=True, env=dict(os.environ, **env))
-    assert done.returncode == 1 and done.stdout == ''
-    assert done.stderr.startswith(script + ': ')
-    assert done.stderr.count('\n') == 1, done.stderr
+    code, out, errors = run_python(
+        os.path.join(ROOT, script), cwd=str(tmp_path),
+        env={variable: str(tmp_path)})
+    assert code == 1 and out == '' and errors.count('\n') == 1, errors
+    assert errors.startswith(script + ': ')
     for part in parts:
-        assert part in done.stderr
+        assert part in errors
 
 
-@pytest.mark.parametrize('module', [
-    'lstm', 'classify', 'lstm_support.theano_fixes', 'lstm_support.kernel'])
-def test_an_importer_can_catch_the_error(tmp_path, module):
-    output = run('try:\n    import %s\nexcept ImportError as error:\n'
-                 '    print(error)\n' % module, PATH=str(tmp_path))
-    assert 'g++' in output and output.count('\n') == 1
+def test_an_importer_can_catch_the_error(tmp_path):
+    for module in ('lstm', 'classify', 'lstm_support.theano_fixes',
+                   'lstm_support.kernel'):
+        output = run('try:\n    import %s\nexcept ImportError as error:\n'
+                     '    print(error)\n' % module, PATH=str(tmp_path))
+        assert 'g++' in output and output.count('\n') == 1
 
 
 def test_the_data_script_needs_no_compiler(tmp_path):
@@ -67,10 +67,8 @@ def test_the_data_script_needs_no_compiler(tmp_path):
             folder = tmp_path / 'reviews' / part / label
             folder.mkdir(parents=True)
             (folder / '1.txt').write_text('A film.')
-    subprocess.check_call(
-        [sys.executable, os.path.join(ROOT, 'imdb.py'), 'reviews', 'x.pkl'],
-        cwd=str(tmp_path), env=dict(os.environ, PATH=str(tmp_path)),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run_python(os.path.join(ROOT, 'imdb.py'), 'reviews', 'x.pkl',
+               cwd=str(tmp_path), env={'PATH': str(tmp_path)})
     assert (tmp_path / 'x.pkl').exists()
 
 
@@ -91,22 +89,22 @@ def test_numpy_blas_is_linked_unless_the_user_names_another(tmp_path):
         assert 'openblas' in run('import theano\n' + BLAS)
 
 
-@pytest.mark.parametrize('floatX', ['float32', 'float64'])
-def test_the_blas_that_is_linked_multiplies(tmp_path, floatX):
+def test_the_blas_that_is_linked_multiplies(tmp_path):
     """Its functions have names of their own in SciPy's wheel."""
     assert run("""
 import lstm, numpy, theano
 from theano import tensor
-x, y = tensor.matrix(), tensor.vector()
-f = theano.function([x, y], [tensor.dot(x, x), tensor.dot(x, y),
-                             tensor.outer(y, y) + x, tensor.dot(y, y)])
-v = numpy.arange(9, dtype=theano.config.floatX).reshape(3, 3)
-for got, wanted in zip(f(v, v[0]), (
-        v @ v, v @ v[0], numpy.outer(v[0], v[0]) + v, v[0] @ v[0])):
-    assert (got == wanted).all()
-names = set(type(node.op).__name__ for node in f.maker.fgraph.toposort())
-assert {'Dot22', 'CGemv', 'CGer'} <= names, names
-""", THEANO_FLAGS='floatX=%s,base_compiledir=%s' % (floatX, tmp_path)) == ''
+for x, y in (tensor.fmatrix(), tensor.fvector()), (
+        tensor.dmatrix(), tensor.dvector()):
+    f = theano.function([x, y], [tensor.dot(x, x), tensor.dot(x, y),
+                                 tensor.outer(y, y) + x, tensor.dot(y, y)])
+    v = numpy.arange(9, dtype=x.dtype).reshape(3, 3)
+    for got, wanted in zip(f(v, v[0]), (
+            v @ v, v @ v[0], numpy.outer(v[0], v[0]) + v, v[0] @ v[0])):
+        assert (got == wanted).all()
+    names = {type(node.op).__name__ for node in f.maker.fgraph.toposort()}
+    assert {'Dot22', 'CGemv', 'CGer'} <= names, names
+""", THEANO_FLAGS='base_compiledir=%s' % tmp_path) == ''
 
 
 @pytest.mark.parametrize('env, threads', [({}, 1), (

@@ -6,15 +6,13 @@ Python and NumPy, so its results might differ.
 """
 import os
 import re
-import subprocess
-import sys
 
 import numpy
 import pytest
 
 import lstm
 import theano
-from conftest import ROOT, TINY
+from conftest import TINY, run_python
 from theano import tensor
 from theano.compile import MonitorMode
 from theano.tensor.subtensor import get_idx_list
@@ -243,7 +241,7 @@ def test_every_op_of_a_training_computes_what_numpy_does(
                         theano.config.mode, mode)
     monkeypatch.setattr(theano.compile.mode, 'instantiated_default_mode', mode)
     lstm.train_lstm(**dict(TINY, dataset=dataset, saveto=None, max_epochs=1,
-                           **options))
+                           batch_size=16, validFreq=-1, **options))
     assert comparison.compared > {
         'Elemwise', 'Dot22', 'Sum', 'mrg_uniform', 'Unique',
         'AdvancedSubtensor1', 'AdvancedIncSubtensor1'}
@@ -306,10 +304,8 @@ def test_a_loop_over_many_inputs_is_vectorized(tmp_path):
         'print("The function:")\n'
         'theano.function([a, b, c, d, e, f], tensor.sqrt(\n'
         '    (a + 1e-6) / (b + c + 1e-6)) * d * e * f)\n')
-    printed = subprocess.check_output(
-        [sys.executable, '-c', code], cwd=ROOT, stderr=subprocess.STDOUT,
-        universal_newlines=True, env=dict(
-            os.environ, THEANO_FLAGS='floatX=float32,base_compiledir=%s,'
-            'cmodule.compilation_warning=True' % tmp_path))
+    _, *printed = run_python('-c', code, env={
+        'THEANORC': os.devnull, 'THEANO_FLAGS': 'floatX=float32,'
+        'base_compiledir=%s,cmodule.compilation_warning=True' % tmp_path})
     assert re.search('mod.cpp:[0-9:]+ optimized: +loop vectorized',
-                     printed.partition('The function:')[2])
+                     ''.join(printed).partition('The function:')[2])
