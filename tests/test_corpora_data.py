@@ -18,7 +18,6 @@ import pytest
 import imdb
 from conftest import ROOT, heed_signals, write_data
 from lstm_support import storage, text as text_rules
-from lstm_support.corpora import preprocessing
 
 SAMPLE = os.path.join(ROOT, 'data', 'sample')
 REVIEWS = {
@@ -280,14 +279,6 @@ def test_processes_agree_with_one_and_keep_the_order():
         reviews, 2) == imdb.encode_reviews(reviews, 1)
 
 
-def test_few_texts_start_no_process(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'joblib', None)
-    assert list(preprocessing.tokenized(['A b'] * 500, imdb.TOKENIZER)) == (
-        [['a', 'b']] * 500)
-    with pytest.raises(ImportError, match='joblib'):
-        list(preprocessing.tokenized(['A b'] * 501, imdb.TOKENIZER))
-
-
 @pytest.mark.parametrize('send', [os.kill, os.killpg])
 def test_ctrl_c_ends_all_processes(tmp_path, send):
     """It may come while they start and while they work.
@@ -337,14 +328,12 @@ def test_a_killed_process_is_an_error(tmp_path):
 def test_sample_is_what_its_description_says():
     """A phrase of six words is in two reviews at most."""
     reviews = imdb.read_reviews(SAMPLE)
-    texts = [review.text for review in reviews]
-    assert len(set(texts)) == len(texts) >= 600
-    assert all(15 <= len(text.split()) <= 95 for text in texts)
     counts = collections.Counter(review[:2] for review in reviews)
-    assert counts['train', 'pos'] == counts['train', 'neg']
-    assert counts['test', 'pos'] == counts['test', 'neg']
-    assert abs(counts['train', 'pos'] * 2 / len(reviews) - 0.8) < 0.01
-    words = [re.sub('[.,]', ' ', text.lower()).split() for text in texts]
+    assert counts['train', 'pos'] == counts['train', 'neg'] >= 240
+    assert counts['test', 'pos'] == counts['test', 'neg'] >= 60
+    words = [re.sub('[.,]', ' ', review.text.lower()).split()
+             for review in reviews]
+    assert all(15 <= len(each) <= 95 for each in words)
     phrases = collections.Counter(itertools.chain.from_iterable(
         set(zip(*[each[k:] for k in range(6)])) for each in words))
     assert max(phrases.values()) <= 2
@@ -557,28 +546,21 @@ def test_prepare_data_pads_at_the_end(seqs, maxlen, kept, x, mask):
     assert made[0].dtype == 'int64' and made[1].dtype == config.floatX
 
 
-def test_drop_words_makes_words_unknown_and_leaves_padding():
-    x = numpy.random.RandomState(0).randint(2, 1000, size=(200, 50))
-    mask = (numpy.arange(200)[:, None] < numpy.arange(150, 200)).astype('f4')
+def test_drop_words_takes_a_word_from_all_places_of_a_review():
+    x = numpy.tile(2 + numpy.arange(1800)[:, None] % 900, (1, 50))
+    mask = (numpy.arange(1800)[:, None] < numpy.arange(1750, 1800)) * 1.
     x[mask == 0] = 0
     dropped = imdb.drop_words(x, mask, 0.3, [123, 7])
     changed = dropped != x
+    assert dropped.dtype == x.dtype
     assert (dropped[changed] == imdb.UNKNOWN).all()
     assert not changed[mask == 0].any()
-    # Some 8,000 words of reviews: three standard deviations are 0.016.
-    assert abs(changed.sum() / mask.sum() - 0.3) < 0.016
-    assert dropped.dtype == x.dtype
-    again = imdb.drop_words(x, mask, 0.3, [123, 7])
-    numpy.testing.assert_array_equal(again, dropped)
+    assert (changed[:850] == changed[900:1750]).all()
+    # Some 45,000 words of reviews: three standard deviations are 0.007.
+    assert abs(changed[:900].mean() - 0.3) < 0.007
+    numpy.testing.assert_array_equal(
+        imdb.drop_words(x, mask, 0.3, [123, 7]), dropped)
     assert (imdb.drop_words(x, mask, 0.3, [123, 8]) != dropped).any()
-
-
-def test_drop_words_takes_a_word_from_all_places_of_a_review():
-    x = numpy.tile(2 + numpy.arange(200)[:, None] % 9, (1, 50))
-    changed = imdb.drop_words(x, numpy.ones(x.shape), 0.3, [123, 7]) != x
-    assert (changed[9:] == changed[:-9]).all()
-    for word in changed[:9]:
-        assert len(set(word)) == 2  # gone from some reviews only
 
 
 def test_import_reads_and_prints_nothing():
