@@ -241,13 +241,13 @@ def write(path, data):
 
 def refused(load, path, data, words=''):
     """Assert that loading ends in one sentence, and restores the limit."""
-    path, limit = str(path), resource.getrlimit(resource.RLIMIT_AS)
+    path, limit = str(path), limit_of_memory()
     write(path, data)
     with pytest.raises((ValueError, IOError), match=words) as caught:
         load(path)
     assert type(caught.value) in (ValueError, IOError, FileNotFoundError)
     assert path in str(caught.value) and '\n' not in str(caught.value)
-    assert resource.getrlimit(resource.RLIMIT_AS) == limit
+    assert limit_of_memory() == limit
 
 
 # ---- Any bytes --------------------------------------------------------------
@@ -312,27 +312,11 @@ def test_every_truncation(tmp_path, kind):
             refused(load, named(tmp_path, kind), complete[:n])
 
 
-@examples(300)
-@given(data=some.tuples(*2 * [some.lists(
-           some.lists(some.integers(0, 2 ** 31 - 1), max_size=8),
-           min_size=1, max_size=8)]),
-       protocol=some.integers(0, pickle.HIGHEST_PROTOCOL))
-def test_whatever_pickle_writes_loads(tmp_path, data, protocol):
-    """Every protocol, and NumPy's arrays: refusing them would be easy."""
-    path = str(tmp_path / 'd.pkl')
-    write(path, b''.join(pickle.dumps(
-        (reviews, numpy.zeros(len(reviews), 'int64')), protocol)
-        for reviews in data))
-    corpus = storage.read_data_file(path)
-    assert [corpus.train, corpus.test] == [
-        (reviews, [0] * len(reviews)) for reviews in data]
-
-
 # ---- Memory -----------------------------------------------------------------
 
 ARRAY = b'cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nI0\ntR'
 INT8 = b'cnumpy\ndtype\n(S"u1"\nI0\nI1\ntR(I3\nS"|"\nNNNI-1\nI-1\nI0\ntb'
-TEXT = b'X\xa0\x86\x01\x00' + b'a' * 10 ** 5 + b'p2\n'
+BYTES = b'B\xa0\x86\x01\x00' + b'a' * 10 ** 5 + b'p2\n'
 
 # Files that would fill the memory: the function of storage that reads each,
 # and one that makes its content. 0.5 billion ids are references to a review.
@@ -342,29 +326,16 @@ BOMBS = {
         + b'e](' + b'K\x01' * 50001 + b'et.' + pickle.dumps(TEST, 2))),
     'lists in lists': ('read_data_file', lambda: gzip.compress(
         b']' * (9 * MB), 1)),
-    'tuples in tuples, as a key': ('read_dictionary', lambda: gzip.compress(
-        b'})' + b'\x85' * (9 * MB) + b'K\x01s.', 1)),
     'a declared size': ('read_data_file', lambda: (
         b'\x80\x04\x8e' + struct.pack('<Q', 2 ** 40) + b'.')),
-    'a place in the memo': ('read_data_file', lambda: b']r\xff\xff\xff\xff.'),
     'copies of an array': ('read_data_file', lambda: (
-        b'((' + INT8 + b'p1\n' + TEXT.replace(b'X', b'B') + (
+        b'((' + INT8 + b'p1\n' + BYTES + (
             ARRAY + b'(I1\n(I100000\ntg1\nI0\ng2\ntb') * 10 ** 4 + b'l(lt.')),
-    'copies of a text': ('read_data_file', lambda: (
-        b'((' + TEXT + b'c_codecs\nencode\n(g2\nVlatin1\ntR' * 10 ** 4
-        + b'l(lt.')),
-    'copies of a name': ('read_data_file', lambda: data_file(([], [])) + (
-        b'](](X\x07\x00\x00\x00classes](' + TEXT.replace(b'X', b'B')
-        + b'g2\n' * 10 ** 4 + b'eee.')),
     'gzip': ('read_data_file', lambda: gzip.compress(b'\0' * (300 * MB), 1)),
-    'gzip, a dictionary': ('read_dictionary', lambda: gzip.compress(
-        b'}(' + b'X\x01\x00\x00\x00aK\x01' * (20 * MB) + b'u.', 1)),
     'npz': ('load_words', lambda: model_file(words=npy(
         b'\0' * (300 * MB), "'|u1'", '(%d,)' % (300 * MB)))),
     'npz, a false size': ('load_history', lambda: model_file(history=npy(
         b'\0' * 80, "'<f8'", '(%d, 5)' % 2 ** 40))),
-    'npz, a negative size': ('load_words', lambda: model_file(words=npy(
-        b'\0' * (300 * MB), "'|u1'", '(-1,)'))),
 }
 
 CHILD = """
@@ -391,50 +362,49 @@ def test_no_file_takes_more_memory_than_the_bound(tmp_path, kind):
         [sys.executable, '-c', CHILD % reader, str(path)],
         cwd=ROOT, universal_newlines=True).splitlines()
     assert int(lines.pop()) < 1.1 * 128 * 1024
-    if kind == 'copies of a name':  # a name is kept once
-        return
     assert len(lines) == 1 and str(path) in lines[0], lines
     if kind == 'gzip':
         assert 'more than 128 MB' in lines[0] and 'raise BOUND' in lines[0]
 
 
-def test_the_limit_holds_while_anybody_reads():
-    def limits():
-        return resource.getrlimit(resource.RLIMIT_AS)[0]
+def limit_of_memory():
+    return resource.getrlimit(resource.RLIMIT_AS)[0]
 
-    before, seen = limits(), []
+
+def test_the_limit_holds_while_anybody_reads():
+    before, seen = limit_of_memory(), []
     first, second = threading.Event(), threading.Event()
 
     def read():
         with storage.bounded_memory('x'):
             first.set()
             second.wait()
-        seen.append(limits())
+        seen.append(limit_of_memory())
 
     thread = threading.Thread(target=read)
     thread.start()
     first.wait()
     with pytest.raises(ValueError, match='^y takes'):
         with storage.bounded_memory('x'):
-            low = limits()
+            low = limit_of_memory()
             with storage.bounded_memory('y'):
-                assert limits() == low != before
+                assert limit_of_memory() == low != before
                 numpy.zeros(300 * MB, 'uint8')
-    assert limits() == low  # the thread still reads
+    assert limit_of_memory() == low  # the thread still reads
     second.set()
     thread.join()
-    assert limits() == before and seen == [before]
+    assert limit_of_memory() == before and seen == [before]
 
 
 def test_a_limit_that_is_lower_already_stays():
     before = resource.getrlimit(resource.RLIMIT_AS)
     with storage.bounded_memory('x'):
-        low = resource.getrlimit(resource.RLIMIT_AS)[0] - 9 * MB
+        low = limit_of_memory() - 9 * MB
     resource.setrlimit(resource.RLIMIT_AS, (low, before[1]))
     try:
         with storage.bounded_memory('x'):
-            assert resource.getrlimit(resource.RLIMIT_AS)[0] == low
-        assert resource.getrlimit(resource.RLIMIT_AS)[0] == low
+            assert limit_of_memory() == low
+        assert limit_of_memory() == low
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
@@ -488,7 +458,8 @@ def test_malicious_pickles_are_refused_and_named(tmp_path, protocol):
     # Sizes beyond the file's end, and places of what was never kept.
     (b'X\xff\xff\xff\xff.', ''), (b'T\xff\xff\xff\x7f.', ''),
     (b'\x80\x05\x96' + b'\xff' * 7 + b'\x3f.', ''), (b'h\x07.', ''),
-    (b'\x8b\xff\xff\xff\x7f1.', ''), (b'I' + b'9' * 5000 + b'\n.', ''),
+    (b']r\xff\xff\xff\xff.', ''), (b'\x8b\xff\xff\xff\x7f1.', ''),
+    (b'I' + b'9' * 5000 + b'\n.', ''),
     # Depth.
     (b']' * 10 ** 6 + b'a' * (10 ** 6 - 1) + b'.', 'not a pair'),
     (b')' + b'\x85' * 10 ** 6 + b'.', 'not a pair'),
