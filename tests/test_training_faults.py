@@ -29,6 +29,7 @@ from lstm_support.training import report, state as checkpoint
 
 # 76 training reviews: 19 updates per epoch, 76 in all.
 SMALL = dict(TINY, dispFreq=1, saveFreq=7, max_epochs=4, patience=100)
+FILES = ['lstm_model.npz', 'lstm_model.resume.npz']
 # Options that add to the graph, to the state or to the training.
 ALL = dict(encoder='bilstm', pooling='both', average=0.95, schedule='linear',
            word_dropout=0.3, clip_c=1., optimizer='adam', lrate=0.03)
@@ -65,6 +66,17 @@ def train(dataset, tmp_path, monkeypatch):
     return run
 
 
+@pytest.fixture
+def held(start, dataset):
+    """Start a training, and return it when it waits after an update."""
+    def run(update, code='', **options):
+        training = start(at={update: 'hold()' + code}, **dict(
+            SMALL, dataset=dataset, **options))
+        training.until('held')
+        return training
+    return run
+
+
 # ---- Resuming ---------------------------------------------------------------
 
 @pytest.mark.parametrize('options, kills', [
@@ -74,15 +86,11 @@ def train(dataset, tmp_path, monkeypatch):
     ({'optimizer': 'sgd', 'lrate': 0.1, 'decay_c': 0.01, 'test_size': 9,
       'pool_lengths': False, 'use_dropout': False}, (38,)),
     (ALL, (9,))], ids=['adadelta', 'rmsprop', 'sgd', 'all'])
-def test_a_killed_training_resumes_bit_for_bit(train, start, dataset, options,
-                                               kills):
+def test_a_killed_training_resumes_bit_for_bit(train, held, options, kills):
     errors = train(saveto='complete.npz', **options)
     last_save = 0
     for update in kills:
-        training = start(at={update: 'hold()'}, **dict(
-            SMALL, dataset=dataset, saveto='killed.npz', resume=True,
-            **options))
-        training.until('held')
+        training = held(update, saveto='killed.npz', resume=True, **options)
         assert training.kill() == -signal.SIGKILL
         assert ('Continuing killed.resume.npz after update %d\n' % last_save
                 if last_save else 'to continue from') in training.text()
@@ -117,7 +125,7 @@ def test_a_training_that_has_ended_does_no_update_when_resumed(
     assert train(resume=True, **options) == errors
     out = capsys.readouterr().out
     assert '0 updates in 0 epochs' in out and 'Cost' not in out
-    assert set(before) == {'lstm_model.npz', 'lstm_model.resume.npz'}
+    assert sorted(before) == FILES
     for name, data in before.items():
         assert_same(contents(io.BytesIO(data)), contents(name))
 
@@ -234,11 +242,9 @@ def test_a_damaged_checkpoint_is_refused(train, checkpoint_file, change,
     (signal.SIGINT, 24, {}), (signal.SIGTERM, 24, ALL),
     # Before the first validation, and before the first save.
     (signal.SIGHUP, 4, ALL)], ids=['SIGINT', 'SIGTERM', 'SIGHUP'])
-def test_a_signal_saves_exits_and_can_be_resumed(train, start, dataset,
-                                                 number, update, options):
-    training = start(at={update: 'hold()'}, **dict(
-        SMALL, dataset=dataset, **options))
-    training.until('held')
+def test_a_signal_saves_exits_and_can_be_resumed(train, held, number, update,
+                                                 options):
+    training = held(update, **options)
     training.signal(number)
     training.until('finishing this update, then saving')
     training.go()
@@ -253,12 +259,9 @@ def test_a_signal_saves_exits_and_can_be_resumed(train, start, dataset,
     assert_same_files('complete', 'lstm_model')
 
 
-def test_a_signal_that_nohup_ignores_stays_ignored(start, dataset):
-    training = start(
-        at={24: 'hold()'},
-        prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-        **dict(SMALL, dataset=dataset))
-    training.until('held')
+def test_a_signal_that_nohup_ignores_stays_ignored(held):
+    training = held(24, prepare=lambda: signal.signal(
+        signal.SIGHUP, signal.SIG_IGN))
     training.signal(signal.SIGHUP)
     training.go()
     assert training.end() == 0
@@ -268,17 +271,14 @@ def test_a_signal_that_nohup_ignores_stays_ignored(start, dataset):
     assert '\r' not in training.text() and '/19' not in training.text()
 
 
-def test_a_second_signal_exits_immediately(start, dataset, tmp_path):
+def test_a_second_signal_exits_immediately(held, tmp_path):
     # The errors take as long as the standard input is open.
-    training = start(
-        at={12: 'hold()'},
-        before='def pred_error(*args):\n'
-               '    hold()\n'
-               '    return 0.5\n'
-               'from lstm_support.training import metrics\n'
-               'metrics.pred_error = pred_error',
-        **dict(SMALL, dataset=dataset, validFreq=1000))
-    training.until('held')
+    training = held(
+        12, before='def pred_error(*args):\n'
+                   '    hold()\n'
+                   '    return 0.5\n'
+                   'from lstm_support.training import metrics\n'
+                   'metrics.pred_error = pred_error', validFreq=10 ** 9)
     training.signal(signal.SIGTERM)
     training.go()
     training.until('held')
@@ -290,8 +290,7 @@ def test_a_second_signal_exits_immediately(start, dataset, tmp_path):
     assert numpy.isfinite(contents(tmp_path / 'lstm_model.npz')['Wemb']).all()
     progress = contents(tmp_path / 'lstm_model.resume.npz')['progress']
     assert json.loads(str(progress))['counters'][0] == 12
-    assert set(files_in(tmp_path)) == {'lstm_model.npz',
-                                       'lstm_model.resume.npz'}
+    assert sorted(files_in(tmp_path)) == FILES
 
 
 @pytest.fixture
@@ -441,15 +440,11 @@ def test_training_goes_on_while_the_disk_is_full(start, dataset, tmp_path):
     assert training.text().count('NOT saved') == 1
     after = contents(tmp_path / 'lstm_model.npz')
     assert 'test_err' in after and 'test_err' not in before
-    assert set(files_in(tmp_path)) == {'lstm_model.npz',
-                                       'lstm_model.resume.npz'}
+    assert sorted(files_in(tmp_path)) == FILES
 
 
-def test_a_disk_that_stays_full_leaves_the_earlier_files(start, dataset,
-                                                         tmp_path):
-    training = start(at={9: 'hold(); limit(2000)'},
-                     **dict(SMALL, dataset=dataset, max_epochs=1))
-    training.until('held')
+def test_a_disk_that_stays_full_leaves_the_earlier_files(held, tmp_path):
+    training = held(9, '; limit(2000)', max_epochs=1)
     before = files_in(tmp_path)
     training.go()
     assert training.end() == 1
@@ -486,20 +481,19 @@ def test_places_that_cannot_be_written_are_named_before_data_is_loaded(
 
 def test_the_files_of_the_last_training_are_kept(train, capsys):
     """Not links to them, whose targets are then written anew."""
-    names = 'lstm_model.npz', 'lstm_model.resume.npz'
+    kept = ['lstm_model.bak.npz', 'lstm_model.bak.resume.npz']
     os.mkdir('elsewhere')
-    for name in names:
+    for name in FILES:
         os.symlink(os.path.join('elsewhere', name), name)
     earlier = []
     for seed in (1, 2, 3):
         train(max_epochs=1, seed=seed)
-        earlier.append([files_in()[name] for name in names])
+        earlier.append([files_in()[name] for name in FILES])
     assert 'lstm_model.bak.npz' in capsys.readouterr().out
-    kept = 'lstm_model.bak.npz', 'lstm_model.bak.resume.npz'
     assert earlier[1] == [files_in()[name] for name in kept]
-    assert sorted(files_in()) == sorted(names + kept)
-    assert [files_in('elsewhere')[name] for name in names] == earlier[2]
-    assert [os.path.islink(name) for name in names + kept] == [
+    assert sorted(files_in()) == kept + FILES
+    assert [files_in('elsewhere')[name] for name in FILES] == earlier[2]
+    assert [os.path.islink(name) for name in FILES + kept] == [
         True, True, False, False]
     # They can be continued.
     train(max_epochs=2, seed=2, saveto='lstm_model.bak.npz', resume=True)
@@ -507,21 +501,18 @@ def test_the_files_of_the_last_training_are_kept(train, capsys):
 
 # ---- The lock ---------------------------------------------------------------
 
-def test_two_trainings_cannot_save_to_one_file(train, start, dataset,
-                                               tmp_path):
-    lock = tmp_path / 'lstm_model.npz.lock'
-    first = start(at={1: 'hold()'}, **dict(SMALL, dataset=dataset))
-    first.until('held')
-    inode = os.stat(str(lock)).st_ino
+def test_two_trainings_cannot_save_to_one_file(train, held):
+    first = held(1)
+    inode = os.stat('lstm_model.npz.lock').st_ino
     with pytest.raises(IOError, match='another training is saving to '
                                       'lstm_model.npz'):
         train(max_epochs=1)
     train(max_epochs=1, saveto='other.npz')
     assert first.kill() == -signal.SIGKILL
     # A killed process has no lock. The file stays and is used again.
-    assert os.stat(str(lock)).st_ino == inode
+    assert os.stat('lstm_model.npz.lock').st_ino == inode
     train(max_epochs=1)
-    assert os.stat(str(lock)).st_ino == inode
+    assert os.stat('lstm_model.npz.lock').st_ino == inode
 
 
 def test_eight_processes_and_one_lock(tmp_path):
@@ -556,22 +547,9 @@ OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}
 def saved(path, **changes):
     """Save some parameters as in 2014, without options; return them."""
     params = some_params(OPTIONS)
-    arrays = dict(params, history_errs=numpy.zeros((1, 2)), **changes)
-    numpy.savez(str(path), **{name: value for name, value in arrays.items()
-                              if value is not None})
+    numpy.savez(str(path), **dict(dict(
+        params, history_errs=numpy.zeros((1, 2))), **changes))
     return params
-
-
-def test_a_model_file_has_what_was_saved(tmp_path):
-    path, params = str(tmp_path / 'm.npz'), some_params(OPTIONS)
-    errors = {'train_err': 0.1, 'valid_err': 0.2, 'test_err': 0.3}
-    lstm.save_model(path, params, [(0.5, 0.4), (0.3, 0.2)], OPTIONS, **errors)
-    assert_same(params, lstm.load_params(path, lstm.init_params(OPTIONS)))
-    arrays = contents(path)
-    assert arrays.pop('history_errs').tolist() == [[0.5, 0.4], [0.3, 0.2]]
-    assert json.loads(str(arrays.pop('options'))) == OPTIONS
-    assert {name: arrays.pop(name) for name in errors} == errors
-    assert_same(params, arrays)
 
 
 def test_a_model_without_options_predicts_as_numpy_does(tmp_path):
