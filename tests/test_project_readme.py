@@ -19,7 +19,6 @@ from theano import tensor
 import imdb
 import lstm
 from conftest import ROOT
-from lstm_support import kernel
 
 FILES = [os.path.relpath(path, ROOT) for path in sorted(
     glob.glob(os.path.join(ROOT, '*.rst'))
@@ -108,16 +107,6 @@ def test_every_line_of_code_quoted_is_in_lstm_py():
     assert len(quoted) > 10
     for code in quoted:
         assert code in read('lstm.py'), code
-
-
-def test_the_line_about_an_unknown_step_is_the_one_printed(capsys):
-    class Unknown(object):  # neither a scan nor anything else
-        owner = None
-    kernel.substitute(Unknown(), 3)
-    printed = capsys.readouterr().err
-    assert printed.startswith('An LSTM layer runs in theano.scan')
-    assert '    lstm_layers' + printed[len('An LSTM layer'):] in (
-        read('README.rst'))
 
 
 def test_the_table_of_options_is_that_of_lstm_py():
