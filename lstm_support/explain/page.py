@@ -70,15 +70,14 @@ def as_text(text, classes, probs, known, explanation=None):
 def as_page(explanations):
     """Format explanations as HTML, without scripts or other files."""
     # With more than two classes, reviews can favour different ones.
-    favoured = set(explanation.favoured for explanation in explanations)
+    sides = set((each.favoured, each.other) for each in explanations)
+    favoured, other = (sides.pop() if len(sides) == 1
+                       else ('the class in its heading', 'the others'))
     with open(os.path.join(os.path.dirname(__file__), 'page.html'),
               encoding='utf-8') as f:
-        page = string.Template(f.read())
-    return page.substitute(
-        favoured=escape(favoured.pop() if len(favoured) == 1
-                        else 'the class in its heading'),
-        other=escape(explanations[0].other if explanations else 'the others'),
-        reviews='\n'.join(map(_review, explanations)))
+        return string.Template(f.read()).substitute(
+            favoured=escape(favoured), other=escape(other),
+            reviews='\n'.join(map(_review, explanations)))
 
 
 def _review(explanation):
