@@ -49,8 +49,8 @@ run() {
     local python="$scratch/packages$2/bin/python" no_bytecode=
     # Python 2 would write bytecode next to the sources; the others do not.
     [ "$2" != 2.7 ] || { python=$1; no_bytecode=1; }
-    # -O0, since there are seven times as many modules as in the test suite. The
-    # suite compiles as users do.
+    # -O0, since there are seven times as many modules as in the test suite,
+    # whose tests of the model compile as users do.
     PYTHONPATH="$scratch/packages$2:$root" \
         PYTHONDONTWRITEBYTECODE="$no_bytecode" \
         PYTHONPYCACHEPREFIX="$scratch/bytecode" \
