@@ -41,7 +41,6 @@ except ImportError as error:
 import numpy
 import theano
 from theano import tensor
-from theano.configparser import change_flags
 
 import imdb
 from imdb import get_minibatches_idx
@@ -129,10 +128,7 @@ def n_features(params, options):
     pooling = poolings[options.get('pooling', 'mean')]
     if n_outputs and set(pooling) <= {mean_over_words, max_over_words}:
         return n_outputs * len(pooling) * options['dim_proj']
-    x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
-    with change_flags(fused_lstm=False):
-        _, proj = encode(init_tparams(params), options, x, mask)
-    return training.width(proj, x, mask)
+    return training.width(encode, init_tparams(params), options)
 
 
 def init_params(options):
@@ -287,8 +283,7 @@ class Model(collections.namedtuple(
 def encode(tparams, options, x, mask):
     """Return the outputs h (T, n, D) of the layer, and pooled ones (n, F).
 
-    Add layers here, their parameters in :func:`init_params`, and the width F
-    in :func:`n_features`.
+    To add layers, change this, :func:`init_params` and :func:`n_features`.
     """
     encoder = options.get('encoder', 'lstm')
     emb = tparams['Wemb'][x]                                # (T, n, D)
@@ -489,11 +484,7 @@ optimizers = {'adadelta': adadelta, 'rmsprop': rmsprop, 'sgd': sgd,
 # ---- Training ---------------------------------------------------------------
 
 class EarlyStopping(object):
-    """Stop when the validation error no longer falls.
-
-    Training stops after more than `patience` validations in a row without a
-    new lowest error.
-    """
+    """Stop `patience` + 1 validations after the last new lowest error."""
 
     def __init__(self, patience):
         self.patience, self.best_err, self.bad_counter = patience, None, 0

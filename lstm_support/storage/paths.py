@@ -136,8 +136,12 @@ def sole_writer(path):
     The lock is on ``path + '.lock'``. This file stays after the lock is
     released: if it were removed, two processes could lock two files of the
     same name. A ValueError says that `path` cannot be a model; an IOError,
-    that the folder cannot be written or another process has the lock.
+    that the folder cannot be written or another process has the lock. Without
+    a path there is no lock.
     """
+    if not path:
+        yield
+        return
     folder = os.path.dirname(path) or '.'
     if not os.path.isdir(folder):
         raise ValueError('the folder of saveto, %s, does not exist; make it '

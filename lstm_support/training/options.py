@@ -28,7 +28,7 @@ Option = collections.namedtuple('Option', 'name default values meaning')
 # a function that turns a word of the command line into a value.
 Values = collections.namedtuple('Values', 'words clean parse')
 
-BAD_VALUE = TypeError, ValueError, OverflowError
+BAD_VALUE = KeyError, TypeError, ValueError, OverflowError
 
 
 # ---- Kinds of values --------------------------------------------------------
@@ -79,28 +79,27 @@ boolean = Values('True or False', _clean_boolean,
                  lambda word: {'true': True, 'false': False}[word.lower()])
 
 
-def choice(*names):
-    """One of the given names, the last of which may be None."""
-    shown = [repr(name) for name in names]
-    comma = ',' * (names[-1] is None)
-
+def _one_of(names, words):
+    """One of the names of a list or of a dict, to which users may add."""
     def clean(value):
         if value is not None and not isinstance(value, six.string_types) or (
                 value not in names):
             raise ValueError(value)
         return value
-    return Values('%s%s or %s' % (', '.join(shown[:-1]), comma, shown[-1]),
-                  clean, str)
+    return Values(words, clean, str)
+
+
+def choice(*names):
+    """One of the given names, the last of which may be None."""
+    shown = [repr(name) for name in names]
+    return _one_of(names, '%s%s or %s' % (
+        ', '.join(shown[:-1]), ',' * (names[-1] is None), shown[-1]))
 
 
 def key(registry, name):
     """A key of a dict, to which users may add."""
-    def clean(value):
-        if not isinstance(value, six.string_types) or value not in registry:
-            raise ValueError(value)
-        return value
-    return Values('%s or another key of %s' % (
-        ', '.join(repr(each) for each in sorted(registry)), name), clean, str)
+    return _one_of(registry, '%s or another key of %s' % (
+        ', '.join(repr(each) for each in sorted(registry)), name))
 
 
 def function(registry):
@@ -174,7 +173,7 @@ def check(table, given, caller):
         value = options[row.name]
         try:
             clean = row.values.clean(value)
-        except (KeyError,) + BAD_VALUE:
+        except BAD_VALUE:
             six.raise_from(ValueError('%s=%r: it must be %s' % (
                 row.name, value, row.values.words)), None)
         # JSON cannot store NumPy's numbers.
@@ -238,7 +237,7 @@ def _type_of(row):
         try:
             return row.values.clean(
                 None if word == 'None' else row.values.parse(word))
-        except (KeyError,) + BAD_VALUE:
+        except BAD_VALUE:
             raise argparse.ArgumentTypeError(
                 '%s: it must be %s' % (word, row.values.words))
     return read

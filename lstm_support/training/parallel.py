@@ -24,9 +24,9 @@ import numpy
 import theano
 from theano import tensor
 
-from lstm_support import terminal
+from lstm_support import storage, terminal
 from lstm_support.terminal import log
-from lstm_support.training import report, state
+from lstm_support.training import report
 from lstm_support.training.random_streams import MRG_RandomStreams
 from lstm_support.training.rows import sparse_gradient
 
@@ -41,7 +41,7 @@ def run(make, options):
     ``make(options, group)`` reads the data and returns a training, such as
     :class:`lstm.Training`. Returns what its method finish returns.
     """
-    with processes() as group, state.sole_writer(
+    with processes() as group, storage.sole_writer(
             group.first and options['saveto']):
         with group.agreed():
             training = make(options, group)
@@ -277,7 +277,17 @@ class Group(Alone):
             cost, grads = self.summed([x, mask, y], tparams, cost, grads)
             f_grad_shared, f_update = optimizer(lr, tparams, grads, x, mask, y,
                                                 cost)
-            return _Divided(self, f_grad_shared), f_update
+
+            def divided(x, mask, y):
+                self.sum_gradients(x, mask, y)
+                return f_grad_shared(x[:1, :1], mask[:1, :1], y[:1])
+
+            def get_shared():  # an optimizer of one's own may lack it
+                return list(self.f_part.get_shared()) + list(
+                    getattr(f_grad_shared, 'get_shared', tuple)())
+
+            divided.get_shared = get_shared
+            return divided, f_update
         return of_all, self.prediction(f_pred)
 
     def _part(self, mask):
@@ -378,21 +388,3 @@ class Group(Alone):
             return labels[:-1]
 
         return predict
-
-
-class _Divided(object):
-    """f_grad_shared, computed by all processes of a group."""
-
-    def __init__(self, group, f_grad_shared):
-        self.group, self.f_grad_shared = group, f_grad_shared
-
-    def get_shared(self):
-        """Return the shared variables that belong to the state."""
-        shared = list(self.group.f_part.get_shared())
-        if hasattr(self.f_grad_shared, 'get_shared'):  # one of Theano's
-            shared.extend(self.f_grad_shared.get_shared())
-        return shared
-
-    def __call__(self, x, mask, y):
-        self.group.sum_gradients(x, mask, y)
-        return self.f_grad_shared(x[:1, :1], mask[:1, :1], y[:1])

@@ -4,14 +4,19 @@ from __future__ import absolute_import, division, print_function
 from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 import theano
+from theano import tensor
+from theano.configparser import change_flags
 
 from lstm_support import storage
 from lstm_support.terminal import log
 from lstm_support.training import vectors
 
 
-def width(outputs, x, mask):
-    """Return the length of the last axis of a graph of these inputs."""
+def width(encode, tparams, options):
+    """Infer the number F of pooled outputs of a function, lstm.encode."""
+    x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
+    with change_flags(fused_lstm=False):  # it may print a warning
+        _, outputs = encode(tparams, options, x, mask)
     # Shapes are inferred; what makes the rest fast would only take time.
     mode = theano.Mode('py', 'fast_run').excluding(
         'scan', 'inplace', 'fusion', 'specialize', 'stabilize')

@@ -7,9 +7,7 @@
 from __future__ import absolute_import, division, print_function
 
 import collections
-import contextlib
 import json
-import numbers
 import os
 import re
 import shutil
@@ -68,25 +66,17 @@ def run_configuration(options, sets, dictionary):
                 words=words & 0xffffffff)
 
 
-def _is_count(value):
-    return isinstance(value, numbers.Integral) and not isinstance(
-        value, bool) and value >= 0
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def _parse_progress(text):
     """Parse and check the counters of a state; return them as a dict."""
     progress = json.loads(text)
     place, has_gauss, gauss = progress['shuffle']
     cost, n_costs = progress['costs']
     best_err, counters = progress['best_err'], progress['counters']
+    counts = counters + [place, has_gauss, n_costs]
     if not (len(counters) == 4
-            and all(map(_is_count, counters + [place, has_gauss, n_costs]))
-            and place <= 624 and _is_number(gauss) and _is_number(cost)
-            and (best_err is None or 0 <= best_err <= 1)
+            and all(type(count) is int and count >= 0 for count in counts)
+            and all(type(each) in (int, float) for each in (gauss, cost))
+            and place <= 624 and (best_err is None or 0 <= best_err <= 1)
             and isinstance(progress['options'], dict)):
         raise ValueError('impossible counters')
     return progress
@@ -244,16 +234,6 @@ def _read_like(archive, name, wanted):
 
 
 # ---- Saving and resuming ----------------------------------------------------
-
-@contextlib.contextmanager
-def sole_writer(saveto):
-    """Hold the lock on the files of a training, if it saves any."""
-    if saveto:
-        with storage.sole_writer(saveto):
-            yield
-    else:
-        yield
-
 
 class Saver(object):
     """Writes the files of a training run, or nothing without `saveto`.

@@ -22,6 +22,8 @@ def load(path, table, dictionary):
     from lstm_support.text import escaped  # which Python 2.7 cannot import
     filled, exact = set(), set()  # rows
     for number, line in _lines(path):
+        if len(line) == _LONGEST:
+            raise _no_vector(number, path)
         line = line[3:] if line.startswith(codecs.BOM_UTF8) else line
         word, numbers = (line.split(None, 1) + [b'', b''])[:2]
         if number == 1 and len(numbers.split()) == 1:
@@ -48,6 +50,11 @@ def load(path, table, dictionary):
            n < len(table) for n in dictionary.values())))
 
 
+def _no_vector(number, path):
+    return ValueError('line %d of %s is not a word and its numbers'
+                      % (number, path))
+
+
 def _vector(path, number, numbers, table):
     """Return the numbers of a line; check that they fit a row of the table."""
     size = table.shape[1]
@@ -58,8 +65,7 @@ def _vector(path, number, numbers, table):
     except ValueError:
         vector = numpy.array([numpy.nan])
     if not numpy.isfinite(vector).all() or not vector.size:
-        raise ValueError('line %d of %s is not a word and its numbers'
-                         % (number, path))
+        raise _no_vector(number, path)
     if len(vector) != size:
         raise ValueError('line %d of %s has %d numbers, and dim_proj is %d; '
                          'set dim_proj=%d' % (number, path, len(vector), size,
@@ -70,17 +76,9 @@ def _vector(path, number, numbers, table):
 def _lines(path):
     """Yield the number and the bytes of each line."""
     with storage.open_gzipped_or_not(path, 'file of vectors') as f:
-        number = 0
-        while True:
-            try:
-                line = f.readline(_LONGEST)
-            except Exception as error:  # a damaged gzip can raise anything
-                raise IOError('%s cannot be read to its end (%s)'
-                              % (path, error))
-            if not line:
-                break
-            number += 1
-            if len(line) == _LONGEST:
-                raise ValueError('line %d of %s is not a word and its numbers'
-                                 % (number, path))
-            yield number, line
+        lines = enumerate(iter(lambda: f.readline(_LONGEST), b''), 1)
+        try:
+            for number, line in lines:
+                yield number, line
+        except Exception as error:  # a damaged gzip can raise anything
+            raise IOError('%s cannot be read to its end (%s)' % (path, error))
