@@ -29,9 +29,11 @@ TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
 gc.set_threshold(200000, 20, 20)
 
 
-def write_data(path, train, test):
-    """Write a data file without words."""
-    storage.write_data_file(path, storage.Corpus(train, test=test))
+def write_data(path, train, test, **more):
+    """Write a data file, without words unless named; return its path."""
+    storage.write_data_file(str(path), storage.Corpus(train, test=test,
+                                                      **more))
+    return str(path)
 
 
 def contents(path):
@@ -47,6 +49,14 @@ def assert_same(one, other, but=('options', 'progress')):
         if name not in but:
             assert value.dtype == other[name].dtype
             assert value.tobytes() == other[name].tobytes(), name
+
+
+def environment(flags='', **more):
+    """That of a process with the same type of floating-point numbers."""
+    import theano
+    return dict(os.environ, THEANO_FLAGS='floatX=%s,%s,%s' % (
+        theano.config.floatX, os.environ.get('THEANO_FLAGS', ''), flags),
+        **more)
 
 
 def heed_signals():
@@ -153,16 +163,13 @@ report.Status.show = show
 
     def __init__(self, folder, at=None, before='', prepare=heed_signals,
                  stdout=subprocess.PIPE, **options):
-        import theano
         optimizer = options.pop('optimizer', 'adadelta')
         code = '%s\nAT = %r\n%s\nlstm.train_lstm(optimizer=lstm.%s, **%r)' % (
             self.CODE, at or {}, before, optimizer, options)
         self.lines = []
         self.process = subprocess.Popen(
             [sys.executable, '-u', '-c', code], cwd=str(folder),
-            env=dict(os.environ, PYTHONPATH=ROOT, TMPDIR=str(folder),
-                     THEANO_FLAGS='floatX=' + theano.config.floatX + ',' +
-                     os.environ.get('THEANO_FLAGS', '')),
+            env=environment(PYTHONPATH=ROOT, TMPDIR=str(folder)),
             universal_newlines=True, stdin=subprocess.PIPE, stdout=stdout,
             stderr=subprocess.STDOUT, preexec_fn=prepare)
 

@@ -1,6 +1,7 @@
 """Models to compare: lstm.py edited, in theano.scan, with large parameters."""
 import contextlib
 import io
+import json
 import os
 import types
 
@@ -15,6 +16,10 @@ import lstm
 EXACT = 1e-9 if theano.config.floatX == 'float64' else 2e-5
 
 in_float64 = theano.config.floatX == 'float64'
+
+# The sizes and the words of small models that nobody trained.
+SIZES = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
+WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
 
 
 def edited(*changes):
@@ -57,8 +62,11 @@ def forced_scan():
         yield
 
 
-def some_params(options, scale=1., names=('lstm',)):
-    """Parameters large enough for every non-linearity to matter."""
+def some_params(options, scale=1., names=()):
+    """Parameters large enough for every non-linearity to matter.
+
+    `names` are those of more layers than the encoder that the options name.
+    """
     rng = numpy.random.RandomState(0)
     params = lstm.init_params(options)
     for name in names:
@@ -66,6 +74,22 @@ def some_params(options, scale=1., names=('lstm',)):
     for name, value in params.items():
         params[name] = lstm.numpy_floatX(scale * rng.randn(*value.shape))
     return params
+
+
+def write_model(path, kind=None, claims=None, **changes):
+    """Write a small model that nobody trained; return its path.
+
+    `kind` has options that shape its arrays, `claims` options of the file
+    alone. A change of None leaves an array out.
+    """
+    options = dict(SIZES, **kind or {})
+    arrays = dict(some_params(options), words=numpy.frombuffer(
+        '\n'.join(WORDS).encode(), 'uint8'), options=numpy.array(
+            json.dumps(dict(options, **claims or {}))))
+    arrays.update(changes)
+    numpy.savez(str(path), **{name: value for name, value in arrays.items()
+                              if value is not None})
+    return str(path)
 
 
 def nodes_of(function, op_class):

@@ -4,67 +4,42 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy
 import pytest
-import theano
 
 import classify
 import imdb
 import lstm
-from conftest import ROOT, TINY, write_data
-from graphs import some_params
+import reference
+from conftest import ROOT, TINY, environment, run_python, write_data
+from graphs import (
+    EXACT, SIZES, WORDS, assert_close, some_params, write_model)
 
-SIZES = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
-WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
+BOTH = dict(encoder='bilstm', pooling='both')
 TEXTS = ['the film was great', 'dull', 'a b a']
 # Standard error when the layer is compiled.
 LINE = re.compile('Compiling the LSTM layer for this machine, which is done '
                   'once; the code is kept in (.*)\n$')
 
 
-def write_model(path, options=None, **changes):
-    """Write a small model; return its path."""
-    options = dict(SIZES, **options or {})
-    arrays = dict(some_params(options, names=()), words=numpy.frombuffer(
-        '\n'.join(WORDS).encode(), 'uint8'), options=numpy.array(
-            json.dumps(options)))
-    numpy.savez(str(path), **dict(arrays, **changes))
-    return str(path)
+def assert_right(out):
+    """What ``predict --json`` wrote is what NumPy computes."""
+    found = [list(json.loads(line)['probabilities'].values())
+             for line in out.splitlines()]
+    params = some_params(dict(SIZES, **BOTH))
+    seqs = [[WORDS.index(word) for word in text.split()] for text in TEXTS]
+    assert_close(found, reference.probabilities(params, seqs, **BOTH),
+                 max(EXACT, 1e-6))
 
 
-def probabilities(path, texts=TEXTS):
-    """Probabilities of a model that is compiled as a training is."""
-    params, options = classify.load_model(path)
-    f_pred_prob = lstm.build_model(lstm.init_tparams(params),
-                                   options).f_pred_prob
-    words = lstm.load_words(path)
-    seqs = [imdb.encode(text, words, 12, imdb.TOKENIZER) for text in texts]
-    return f_pred_prob(*imdb.prepare_data(seqs, [0] * len(seqs))[:2])
-
-
-def script(*words, **options):
+def script(*words, flags='', path=os.path.join(ROOT, 'classify.py'),
+           folder=ROOT):
     """Run classify.py in a process; return its output and error output."""
-    flags = 'floatX=%s,%s,%s' % (
-        theano.config.floatX, os.environ.get('THEANO_FLAGS', ''),
-        options.get('flags', ''))
-    done = subprocess.run(
-        [sys.executable, options.get('path', os.path.join(
-            ROOT, 'classify.py'))] + [str(word) for word in words],
-        env=dict(os.environ, THEANO_FLAGS=flags),
-        cwd=str(options.get('folder', ROOT)), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        universal_newlines=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
-def in_json(out):
-    """Probabilities that ``predict --json`` wrote."""
-    return [list(json.loads(line)['probabilities'].values())
-            for line in out.splitlines()]
+    code, out, error = run_python(str(path), *map(str, words),
+                                  cwd=str(folder), env=environment(flags))
+    assert code == 0, error
+    return out, error
 
 
 # ---- Compiling --------------------------------------------------------------
@@ -80,9 +55,7 @@ def modules(folder):
 
 def test_a_first_prediction_compiles_the_layer_alone_and_says_so(tmp_path):
     """Later ones, and explanations, compile and say nothing."""
-    path = write_model(tmp_path / 'm.npz', dict(encoder='bilstm',
-                                                pooling='both'))
-    folder = tmp_path / 'compiled'
+    path, folder = write_model(tmp_path / 'm.npz', BOTH), tmp_path / 'compiled'
     flags = 'base_compiledir=%s' % folder
     out, error = script('predict', '--model', path, '--json', *TEXTS,
                         flags=flags)
@@ -91,31 +64,27 @@ def test_a_first_prediction_compiles_the_layer_alone_and_says_so(tmp_path):
     one, = before = modules(folder)
     with open(os.path.join(os.path.dirname(one), 'mod.cpp')) as f:
         assert 'lstm_forward' in f.read()
-    again = script('predict', '--model', path, '--json', *TEXTS, flags=flags)
-    assert again == (out, '')
+    assert_right(out)
     other = write_model(tmp_path / 'other.npz', dict(pooling='max', ydim=3))
     for model in (path, other):
         shown, error = script('predict', '--model', model, '--explain',
                               TEXTS[0], flags=flags)
         assert 'Strongest' in shown and error == ''
     assert modules(folder) == before
-    numpy.testing.assert_allclose(in_json(out), probabilities(path), 1e-6)
 
 
 @pytest.mark.parametrize('flags', ['cxx=', 'mode=FAST_COMPILE',
                                    'fused_lstm=False', 'linker=py'])
 def test_other_settings_of_theano_predict_the_same(tmp_path, flags):
-    path = write_model(tmp_path / 'm.npz', dict(encoder='bilstm',
-                                                pooling='both'))
+    path = write_model(tmp_path / 'm.npz', BOTH)
     # -O0, since each setting compiles modules of its own.
     out, _ = script('predict', '--model', path, '--json', '--explain', *TEXTS,
                     flags=flags + ',gcc.cxxflags=-O0 -g0 -std=gnu++11')
-    numpy.testing.assert_allclose(in_json(out), probabilities(path), 1e-6)
+    assert_right(out)
     classifier = classify.Classifier(path)
     for line, text in zip(out.splitlines(), TEXTS):
-        numpy.testing.assert_allclose(
-            [part for _, part in json.loads(line)['contributions']],
-            classifier.explain(text).parts, 1e-5, 1e-6)
+        assert_close([part for _, part in json.loads(line)['contributions']],
+                     classifier.explain(text).parts, 1e-5)
 
 
 # ---- Which model answers ----------------------------------------------------
@@ -129,10 +98,9 @@ def copy(tmp_path_factory):
     shutil.copytree(os.path.join(ROOT, 'lstm_support'),
                     str(folder / 'lstm_support'))
     (folder / 'data').mkdir()
-    write_model(folder / 'data' / 'imdb_lstm.npz', dict(
+    classify.build(write_model(folder / 'data' / 'imdb_lstm.npz', dict(
         dataset='imdb', n_train=25000, classes=['bad', 'good']),
-        test_err=numpy.float16(0.0912))
-    classify.build(str(folder / 'data' / 'imdb_lstm.npz'))  # compiles
+        test_err=numpy.float16(0.0912)))  # compiles
     return folder
 
 
@@ -224,13 +192,8 @@ CONTROL = 'a\x1b[2J\x07\r\n\u202e\x9bb'
     ({}, numpy.array(CONTROL), False), ({}, numpy.array(b'\x1b'), False)])
 def test_a_model_is_described_on_one_printable_line(run, options, error,
                                                     shown):
-    path = write_model('own.npz', options)
-    arrays = dict(numpy.load(path))
-    if options is None:
-        del arrays['options']
-    if error is not None:
-        arrays['test_err'] = error
-    numpy.savez(path, **arrays)
+    write_model('own.npz', options, test_err=error, **(
+        {'options': None} if options is None else {}))
     code, out, said = run('predict', 'great')
     if shown is False:
         assert (code, out) == (1, '') and said.count('\n') == 1

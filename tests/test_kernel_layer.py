@@ -5,8 +5,6 @@ These run with the flags that the environment sets; without any, in float64.
 import io
 import os
 import re
-import subprocess
-import sys
 
 import numpy
 import pytest
@@ -21,7 +19,7 @@ import lstm
 import reference
 from conftest import ROOT
 from graphs import (
-    assert_close, edited, forced_scan, in_float64, in_python, nodes_of,
+    EXACT, assert_close, edited, forced_scan, in_python, nodes_of,
     some_params)
 from lstm_support.kernel import LSTM, LSTMGradient, substitute
 from lstm_support.kernel.layer import specification
@@ -39,14 +37,6 @@ def model():
     params = some_params(OPTIONS)
     tparams = lstm.init_tparams(params)
     return params, tparams, lstm.build_model(tparams, OPTIONS)
-
-
-@pytest.fixture(scope='module')
-def grads(model):
-    """The cost and its gradients, compiled."""
-    _, tparams, (_, x, mask, y, _, _, cost) = model
-    return theano.function(
-        [x, mask, y], [cost] + tensor.grad(cost, list(tparams.values())))
 
 
 # ---- Forward ----------------------------------------------------------------
@@ -75,7 +65,7 @@ WEIGHTS = [0.5, 2., 3.]
 
 
 def test_class_weights_multiply_the_terms_of_the_cost(model):
-    """The mean of -w[y] log p[y]; its gradient by finite differences."""
+    """The mean of -w[y] log p[y], and its gradient."""
     params, tparams, _ = model
     _, x, mask, y, _, _, weighted = lstm.build_model(
         tparams, dict(OPTIONS, class_weights=WEIGHTS))
@@ -89,9 +79,7 @@ def test_class_weights_multiply_the_terms_of_the_cost(model):
 
     results = f(*BATCH)
     assert_close(results[0], cost(params))
-    for name, gradient in zip(params, results[1:] if in_float64 else []):
-        numpy.testing.assert_allclose(
-            gradient, reference.derivatives(cost, params, name), 0, 1e-9, name)
+    assert_derivatives(cost, params, params, results[1:])
     # Labels 1, 2 and 1 are wrong by 1000 nats, and all numbers are finite.
     tparams['b'].set_value(lstm.numpy_floatX([1000., 0., 0.]))
     try:
@@ -102,62 +90,20 @@ def test_class_weights_multiply_the_terms_of_the_cost(model):
     assert abs(results[0] - 1000 * (2 + 3 + 2) / 5.) < 5
 
 
-def test_shapes_are_known_without_running_the_layer():
-    tparams = lstm.init_tparams(lstm.init_params(OPTIONS))
-    x, mask = tensor.lmatrix(), tensor.matrix()
-    h = lstm.lstm_layer(tparams, tparams['Wemb'][x], OPTIONS, mask=mask)
-    data = imdb.prepare_data([[1, 2, 3], [4]], [0, 0])[:2]
-    shape_of_h = theano.function([x, mask], h.shape,
-                                 on_unused_input='ignore')
-    assert list(shape_of_h(*data)) == [3, 2, OPTIONS['dim_proj']]
-    assert not nodes_of(shape_of_h, LSTM)
-    shape_of_state = theano.function([x, mask], h.owner.outputs[1].shape)
-    assert list(shape_of_state(*data)) == [4, 6 * OPTIONS['dim_proj']]
+def assert_derivatives(f, params, names, gradients):
+    """Compare gradients with the derivatives of f(params)."""
+    exact = {name: value.astype('float64') for name, value in params.items()}
+    for name, gradient in zip(names, gradients):
+        assert_close(gradient, reference.exact_derivatives(f, exact, name),
+                     10 * EXACT)
 
 
 # ---- An edited layer runs as edited -----------------------------------------
 
-CELL = 'c_t = f * c + i * tensor.tanh(preact[:, 3 * dim:])'
 OUTPUT = 'return o * tensor.tanh(c_t), c_t'
 CONSTANTS = "non_sequences=[tparams[_p(prefix, 'U')]],"
 SEQUENCES = 'sequences=[x] if mask is None else [x, mask],'
 SCAN_END = "name=_p(prefix, 'layers'))"
-
-
-def test_an_edited_step_changes_costs_predictions_and_gradients(
-        model, grads, capsys):
-    """The gates i and f coupled: i = 1 - f."""
-    module = edited((CELL, 'c_t = f * c + (1 - f) * tensor.tanh(preact[:, '
-                           '3 * dim:])'))
-    params, tparams, _ = model
-    with in_python():
-        in_scan = module.build_model(tparams, OPTIONS)
-        f = theano.function(
-            [in_scan.x, in_scan.mask, in_scan.y],
-            [in_scan.cost] + tensor.grad(in_scan.cost,
-                                         list(tparams.values())))
-    assert_one_line_about('lstm_layers', capsys)
-    assert nodes_of(in_scan.f_pred_prob, Scan)
-    x, mask, y = BATCH
-
-    def probs(params):
-        h = reference.layer(params, params['Wemb'][x], mask, step=coupled)
-        means = (h * mask[:, :, None]).sum(axis=0) / mask.sum(axis=0)[:, None]
-        scores = numpy.exp(0.5 * means @ params['U'] + params['b'])
-        return scores / scores.sum(axis=1, keepdims=True)
-
-    def cost(params):
-        return -numpy.log(probs(params)[numpy.arange(len(y)), y]).mean()
-
-    results = f(*BATCH)
-    assert_close(in_scan.f_pred_prob(x, mask), probs(params))
-    assert_close(results[0], cost(params))
-    for new, old in zip(results, grads(*BATCH)):
-        assert abs(new - old).max() > 1e-4
-    for name, gradient in zip(params, results[1:] if in_float64 else []):
-        numpy.testing.assert_allclose(
-            gradient, reference.derivatives(cost, params, name), 0, 1e-9, name)
-    assert not results[2][:, :6].any()  # i has no part in it
 
 
 def assert_one_line_about(name, capsys):
@@ -172,44 +118,54 @@ def gate(preact, k, more=0.):
     return reference.logistic(numpy.split(preact, 4, axis=1)[k] + more)
 
 
-def coupled(preact, h, c):
+# The next h and c; V are parameters that an edit adds.
+
+def plain(V, preact, h, c):
+    return reference.lstm_step(preact, h, c)
+
+
+def coupled(V, preact, h, c):
     c = gate(preact, 1) * c + (1 - gate(preact, 1)) * numpy.tanh(
         numpy.split(preact, 4, axis=1)[3])
     return gate(preact, 2) * numpy.tanh(c), c
 
 
-def peephole(preact, h, c):
+def peephole(V, preact, h, c):
     _, c = reference.lstm_step(preact, h, c)
-    return gate(preact, 2, c * PEEPHOLE) * numpy.tanh(c), c
+    return gate(preact, 2, c * V) * numpy.tanh(c), c
 
 
-def linear_output(preact, h, c):
+def linear_output(V, preact, h, c):
     _, c = reference.lstm_step(preact, h, c)
     return gate(preact, 2) * c, c
 
 
-def shifted_cell(preact, h, c):
+def shifted_cell(V, preact, h, c):
     _, c = reference.lstm_step(preact, h, c)
-    return gate(preact, 2) * numpy.tanh(c + PEEPHOLE), c
+    return gate(preact, 2) * numpy.tanh(c + V), c
 
 
-def other_order(preact, h, c):
+def other_order(V, preact, h, c):
     i, f, o, candidate = numpy.split(preact, 4, axis=1)
     return reference.lstm_step(
         numpy.concatenate([f, i, o, candidate], axis=1), h, c)
 
 
-PEEPHOLE = numpy.array([0.5, -1, 2, 1, -0.3, 0.7])
+# Texts of lstm.py and new ones; a step in NumPy; its h and c at first.
 EDITS = {
+    'gates that are coupled': (
+        [('c_t = f * c + i * tensor.tanh(',
+          'c_t = f * c + (1 - f) * tensor.tanh(')], coupled),
     'a parameter that the step reads where it stands': (
         [(OUTPUT, "return o * tensor.tanh(c_t + tparams['lstm_V']), c_t")],
-        dict(step=shifted_cell)),
+        shifted_cell),
     'a sequence more': (
-        [(SEQUENCES, 'sequences=[x, mask, x],'),
+        [(SEQUENCES, 'sequences=[x, mask, mask],'),
          ('def masked_step(x_t, m_t, h, c, U):',
-          'def masked_step(x_t, m_t, x2_t, h, c, U):'),
+          'def masked_step(x_t, m_t, m2_t, h, c, U):'),
          ('h_t, c_t = step(x_t, h, c, U)',
-          'h_t, c_t = step(x_t + x2_t, h, c, U)')], dict(factor=2)),
+          "h_t, c_t = step(x_t + m2_t.dimshuffle(0, 'x'), h, c, U)")],
+        lambda V, preact, h, c: reference.lstm_step(preact + 1, h, c)),
     'a peephole with weights of its own': (
         [(CONSTANTS, "non_sequences=[tparams[_p(prefix, 'U')], "
                      "tparams[_p(prefix, 'V')]],"),
@@ -218,47 +174,48 @@ EDITS = {
           'def masked_step(x_t, m_t, h, c, U, V):'),
          ('h_t, c_t = step(x_t, h, c, U)', 'h_t, c_t = step(x_t, h, c, U, V)'),
          (OUTPUT, 'return tensor.nnet.sigmoid(preact[:, 2 * dim:3 * dim] + '
-                  'c_t * V) * tensor.tanh(c_t), c_t')],
-        dict(step=peephole)),
-    'another activation': (
-        [(OUTPUT, 'return o * c_t, c_t')], dict(step=linear_output)),
+                  'c_t * V) * tensor.tanh(c_t), c_t')], peephole),
+    'another activation': ([(OUTPUT, 'return o * c_t, c_t')], linear_output),
     'another order of the gates': (
-        [('i, f, o = [gates', 'f, i, o = [gates')], dict(step=other_order)),
+        [('i, f, o = [gates', 'f, i, o = [gates')], other_order),
     'other initial states': (
         [('tensor.zeros((x.shape[1], dim))', 'tensor.ones((x.shape[1], dim))')
-         ], dict(start=1.)),
+         ], plain, 1.),
     'a mask that mixes': (
         [('return tensor.switch(m_t, h_t, h), tensor.switch(m_t, c_t, c)',
           'return m_t * h_t + (1 - m_t) * h, m_t * c_t + (1 - m_t) * c')],
-        {}),
-}
+        plain)}
 
 
 @pytest.mark.parametrize('edit', sorted(EDITS))
 def test_an_edited_layer_computes_the_edited_equations(edit, capsys):
-    changes, equations = EDITS[edit][0], dict(EDITS[edit][1])
+    changes, step, start = (EDITS[edit] + (0.,))[:3]
     module = edited(*changes)
     params = some_params(OPTIONS)
-    params['lstm_V'] = lstm.numpy_floatX(PEEPHOLE)
+    params['lstm_V'] = lstm.numpy_floatX([0.5, -1, 2, 1, -0.3, 0.7])
     tparams = lstm.init_tparams(params)
+    names = ['lstm_W', 'lstm_U', 'lstm_b', 'lstm_V']
     inputs, mask = tensor.tensor3(), tensor.matrix()
     with in_python():
         h = module.lstm_layer(tparams, inputs, OPTIONS, mask=mask)
-        f = theano.function([inputs, mask], [h, tensor.grad(
-            h.sum(), tparams['lstm_V'], disconnected_inputs='ignore')])
+        f = theano.function([inputs, mask], [h] + tensor.grad(
+            h.sum(), [tparams[name] for name in names],
+            disconnected_inputs='ignore'))
     assert_one_line_about('lstm_layers', capsys)
     assert nodes_of(f, Scan) and not nodes_of(f, LSTM)
     x = lstm.numpy_floatX(numpy.random.RandomState(1).randn(8, 4, 6))
     m = lstm.numpy_floatX(numpy.arange(8)[:, None] < [8, 1, 5, 0])
-    factor = equations.pop('factor', 1)
-    expected = reference.layer(dict(
-        params, lstm_W=factor * params['lstm_W'],
-        lstm_b=factor * params['lstm_b']), x, m, **equations)
-    value, gradient = f(x, m)
-    assert_close(value, expected)
-    assert gradient.any() == ('V' in str(changes))
+
+    def outputs(params):
+        return reference.layer(params, x, m, start=start, step=(
+            lambda *state: step(params['lstm_V'], *state)))
+
+    value, *gradients = f(x, m)
+    assert_close(value, outputs(params))
+    assert_derivatives(lambda params: outputs(params).sum(), params, names,
+                       gradients)
     if edit != 'a mask that mixes':  # which has the same values
-        assert abs(expected - reference.layer(params, x, m)).max() > 0.01
+        assert abs(value - reference.layer(params, x, m)).max() > 0.01
 
 
 def test_a_truncated_gradient_is_truncated(capsys):
@@ -480,98 +437,7 @@ def test_saturated_gates_make_no_nan():
             assert_close(value, wanted)
 
 
-@pytest.mark.skipif(not in_float64,
-                    reason='finite differences need float64')
-@pytest.mark.parametrize('name', ['two layers', 'a reversed layer'])
-def test_gradients_with_padding_against_finite_differences(name):
-    build = MODELS[name][0]
-    options = dict(OPTIONS, dim_proj=3, n_words=5)
-    model = Compiled(build, options)
-    x, mask, inputs, weights = batch = random_batch(5, 3, options=options)
-
-    def cost(params):
-        h = build(lambda below, mask, prefix='lstm': reference.layer(
-            params, below, mask, prefix), params['Wemb'][x], inputs, mask)
-        return (h * weights[:, :, :3]).sum()
-
-    for name, gradient in zip(NAMES, model(*batch)[0][1:]):
-        numpy.testing.assert_allclose(
-            gradient, reference.derivatives(cost, model.params, name),
-            1e-8, 1e-8, name)
-
-
-STACKED = [(
-    '    proj = h if h.ndim == 2 else',
-    "    h = lstm_layer(tparams, h, options, prefix='lstm2', mask=mask)\n"
-    '    proj = h if h.ndim == 2 else')]
-
-
-@pytest.mark.parametrize('changes', [[], STACKED], ids=['default', 'stacked'])
-def test_training_costs_are_those_of_scan(changes):
-    """100 updates with dropout."""
-    options = dict(OPTIONS, n_words=60, dim_proj=9)
-    module = edited(*changes) if changes else lstm
-    rng = numpy.random.RandomState(9)
-    batches = [imdb.prepare_data(
-        [rng.randint(1, 60, rng.randint(1, 12)).tolist() for _ in range(4)],
-        rng.randint(0, 3, 4).tolist()) for _ in range(100)]
-    params = lstm.init_params(options)
-    if changes:
-        lstm.param_init_lstm(options, params, 'lstm2')
-    in_c, f_pred_prob = costs_of(module, params, options, batches)
-    assert len(nodes_of(f_pred_prob, LSTM)) == 1 + len(changes)
-    with forced_scan():
-        in_scan, in_scan_f_pred_prob = costs_of(module, params, options,
-                                                batches)
-    assert not nodes_of(in_scan_f_pred_prob, LSTM)
-    assert numpy.std(in_c) > 1e-4
-    numpy.testing.assert_allclose(in_c, in_scan, TRAINED)
-    # The same parameters were trained, and predictions use all of them.
-    numpy.testing.assert_allclose(
-        f_pred_prob(*BATCH[:2]), in_scan_f_pred_prob(*BATCH[:2]), TRAINED)
-
-
-TRAINED = 1e-9 if in_float64 else 1e-3
-
-
-def costs_of(module, params, options, batches):
-    """Train a model with adadelta."""
-    tparams = lstm.init_tparams(params)
-    use_noise, x, mask, y, f_pred_prob, _, cost = module.build_model(
-        tparams, options)
-    use_noise.set_value(lstm.numpy_floatX(1.))
-    f_grad_shared, f_update = module.adadelta(
-        tensor.scalar(), tparams, tensor.grad(cost, list(tparams.values())),
-        x, mask, y, cost)
-    costs = []
-    for batch in batches:
-        costs.append(float(f_grad_shared(*batch)))
-        f_update(0.)
-    use_noise.set_value(lstm.numpy_floatX(0.))
-    return costs, f_pred_prob
-
-
 # ---- The switch, and wrong shapes -------------------------------------------
-
-SCRIPT = '''
-import lstm, graphs, test_kernel_layer as tests
-from theano import tensor
-h = lstm.lstm_layer(lstm.init_tparams(graphs.some_params(tests.OPTIONS)),
-                    tensor.tensor3(), tests.OPTIONS)
-assert not isinstance(h.owner.op, tests.LSTM), h.owner.op
-'''
-
-
-def test_the_flag_of_theano_forces_scan_without_a_line():
-    flags = os.environ.get('THEANO_FLAGS', '')
-    process = subprocess.run(
-        [sys.executable, '-c', SCRIPT], cwd=os.path.join(ROOT, 'tests'),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        universal_newlines=True, env=dict(
-            os.environ, PYTHONPATH=ROOT,
-            THEANO_FLAGS=flags + ',fused_lstm=False'))
-    assert (process.returncode, process.stdout) == (0, '')
-
 
 def arrays(**shapes):
     """Inputs of the Op for 3 steps, 2 reviews and 4 units, with changes."""
@@ -600,12 +466,12 @@ def test_wrong_shapes_are_refused(op, shapes, words):
         op(*arrays(**shapes))
 
 
-def test_inputs_that_do_not_exist_are_refused(op):
-    for number in (-1, 5):
-        inputs = arrays()
-        inputs[1][2, 1] = number
-        with pytest.raises(IndexError, match='an input that does not exist'):
-            op(*inputs)
+@pytest.mark.parametrize('number', [-1, 5])
+def test_inputs_that_do_not_exist_are_refused(op, number):
+    inputs = arrays()
+    inputs[1][2, 1] = number
+    with pytest.raises(IndexError, match='an input that does not exist'):
+        op(*inputs)
 
 
 @pytest.mark.parametrize('shape', [(2, 2, 4), (3, 1, 4), (3, 2, 3)])
@@ -657,14 +523,6 @@ def test_dropout_zeroes_half_in_training_and_halves_in_use():
     assert 0.45 < (first == second).mean() < 0.55
     use_noise.set_value(lstm.numpy_floatX(0.))
     assert (f(3 * ones) == 1.5).all()
-
-
-def test_model_without_dropout_does_not_halve():
-    params = some_params(OPTIONS)
-    f_pred_prob = lstm.build_model(
-        lstm.init_tparams(params), dict(OPTIONS, use_dropout=False))[4]
-    assert_close(f_pred_prob(*BATCH[:2]),
-                 reference.probabilities(params, REVIEWS, scale=1.))
 
 
 # ---- Minibatches and evaluation ---------------------------------------------
