@@ -1,12 +1,14 @@
 """Starts: what is missing is named; BLAS, the compiler and its flags."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from conftest import ROOT, run_python
+from conftest import ROOT, heed_signals, run_python
 
 
 def run(code, **env):
@@ -195,3 +197,80 @@ def test_a_compiler_without_precompiled_headers_compiles(tmp_path):
     compiler = 'case "$*" in *c++-header*) exit 1; esac; exec "$GXX" "$@"'
     assert n_compiled(FIVE_MODULES, tmp_path, compiler) >= 5
     assert precompiled(tmp_path) == []
+
+
+# A function of six modules.
+SIX_MODULES = """
+import joblib
+joblib.cpu_count = lambda: 2
+x = tensor.matrix()
+f = theano.function([x], [tensor.dot(x, x), x.sum(), x + 1, x[0], x.T[1:],
+                          tensor.nnet.softmax(x)])
+print([y.tolist() for y in f(numpy.ones((2, 2), x.dtype))])
+"""
+# Commands for a function that are run ahead make files in $TMPDIR.
+AHEAD = 'case "$*" in *-shared*"-o $TMPDIR/"*) %s; esac; exec "$GXX" "$@"'
+
+
+def compiling(folder, ahead):
+    """Start to compile six modules, with a g++ that does `ahead` first."""
+    (folder / 'tmp').mkdir(parents=True, exist_ok=True)
+    gxx = folder / 'g++'
+    gxx.write_text('#!/bin/sh\n' + AHEAD % ahead)
+    gxx.chmod(0o755)
+    return subprocess.Popen(
+        [sys.executable, '-c', 'import lstm, numpy, theano\n'
+         'from theano import tensor\n' + SIX_MODULES], cwd=ROOT,
+        preexec_fn=heed_signals, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=dict(
+            os.environ, GXX=shutil.which('g++'), TMPDIR=str(folder / 'tmp'),
+            LOG=str(folder / 'log'), THEANO_FLAGS='cxx=%s,base_compiledir=%s'
+            % (gxx, folder)))
+
+
+def modules(folder):
+    """Names of modules in a cache, which are checksums of their sources."""
+    return sorted(path.name for path in folder.glob('compiledir_*/tmp*/*.so')
+                  if (path.parent / 'key.pkl').exists())
+
+
+def test_compilers_that_run_at_once_make_the_modules_of_one_by_one(tmp_path):
+    """If they all fail, Theano compiles one module after another."""
+    together = compiling(
+        tmp_path / 'together', 'echo start >> "$LOG"; "$GXX" "$@"; code=$?; '
+        'echo end >> "$LOG"; exit $code')
+    out, errors = together.communicate()
+    assert together.returncode == 0 and errors == ''
+    log = (tmp_path / 'together' / 'log').read_text()
+    assert 'start\nstart\n' in log and 'start\nstart\nstart\n' not in log
+    assert len(modules(tmp_path / 'together')) == log.count('end') >= 6
+    one_by_one = compiling(tmp_path / 'serial', 'exit 1')
+    assert one_by_one.communicate() == (out, '')
+    assert modules(tmp_path / 'serial') == modules(tmp_path / 'together')
+    for name in 'together', 'serial':
+        assert list((tmp_path / name / 'tmp').iterdir()) == []
+
+
+def test_two_first_starts_share_a_folder(tmp_path):
+    processes = [compiling(tmp_path, 'true') for _ in range(2)]
+    outputs, errors = zip(*[each.communicate() for each in processes])
+    assert outputs[0] and outputs[0] == outputs[1]
+    for line in ''.join(errors).splitlines():  # Theano's
+        assert 'lock' in line
+    assert len(modules(tmp_path)) == len(set(modules(tmp_path))) >= 6
+
+
+def test_ctrl_c_ends_all_compilers(tmp_path):
+    process = compiling(tmp_path, 'echo $$ >> "$LOG"; sleep 100; exit 1')
+    log = tmp_path / 'log'
+    while not log.exists() or log.read_text().count('\n') < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert errors.count('Traceback') == 1 and 'KeyboardInterrupt' in errors
+    assert list((tmp_path / 'tmp').iterdir()) == []
+    assert len(log.read_text().split()) == 2  # no other one starts
+    for group in log.read_text().split():
+        with pytest.raises(ProcessLookupError):
+            os.killpg(int(group), 0)

@@ -153,10 +153,14 @@ def announcing(name):
         del _announcements[:]
 
 
-def _wrap_compiler(header_flags):
+def _wrap_compiler():
     """Let Theano's compiler announce itself and raise a CompilerError."""
     from theano import config
     from theano.gof.cmodule import GCC_compiler
+    from lstm_support.theano_fixes import speed
+    if sys.version_info >= (3,):
+        from lstm_support.theano_fixes import compilers
+        compilers.install()
     compile_str = GCC_compiler.compile_str
 
     def wrapped(module_name, src_code, *args, **kwargs):
@@ -165,8 +169,11 @@ def _wrap_compiler(header_flags):
                 'Compiling %s for this machine, which is done once; the code '
                 'is kept in %s' % (_announcements.pop(), config.compiledir))
         flags = list(kwargs.get('preargs') or ())
-        kwargs['preargs'] = flags + header_flags(src_code, flags)
         try:
+            function = sys.version_info >= (3,) and compilers.foreseeing()
+            kwargs['py_module'] = not function  # else it is not there yet
+            kwargs['preargs'] = flags + speed.header_flags(
+                src_code, flags, function)
             return compile_str(module_name, src_code, *args, **kwargs)
         except Exception as error:
             raise CompilerError(_sentence(error))
@@ -242,8 +249,7 @@ def set_up():
             theano.config.blas.ldflags = (
                 theano.config.blas.ldflags or blas_flags())
         _check_config(theano)
-        from lstm_support.theano_fixes import speed
-        _wrap_compiler(speed.header_flags)
+        _wrap_compiler()
     except SetupError:
         raise
     except Exception as error:

@@ -3,13 +3,15 @@ from __future__ import absolute_import, division, print_function
 
 import io
 import os
-import subprocess
 import sys
 import zlib
 
 import numpy
 from theano import config
 from theano.gof import cmodule
+from theano.scalar.basic import Cast, Sub
+from theano.tensor.basic import ScalarFromTensor
+from theano.tensor.elemwise import DimShuffle, Elemwise
 
 # The first lines of the code of an Op, and the headers that most Ops include.
 _FIRST_LINES = u'#include <Python.h>\n#include <iostream>\n'
@@ -43,10 +45,16 @@ if not config.gcc.cxxflags:  # without Theano's -g, a first start is shorter
 # are mapped and zeroed again, at half the speed.
 numpy.empty(31 * 2 ** 20, 'uint8')
 
+# NumPy computes such constants exactly as C++ does, without g++.
+Elemwise.python_constant_folding = lambda self, node: (
+    node.outputs[0].ndim == 0 or isinstance(self.scalar_op, (Cast, Sub)))
+DimShuffle.python_constant_folding = lambda self, node: True
+ScalarFromTensor.python_constant_folding = lambda self, node: True
+
 _modules = []
 
 
-def header_flags(code, flags):
+def header_flags(code, flags, function):
     """Return flags that make g++ use precompiled headers for a module.
 
     Theano compiles dozens of small modules. For most of them, g++ needs longer
@@ -65,16 +73,23 @@ def header_flags(code, flags):
         repr((flags, numpy.__version__)).encode('utf-8')) & 0xffffffff))
     if not os.path.exists(path + '.gch'):
         _modules.append(path)
-        if len(_modules) != 4:  # fewer do not pay; after a failure, give up
+        if len(_modules) == 2:  # for one module, they do not pay
+            if function:  # it does not wait
+                function.headers = function.pool.submit(
+                    _precompile, path, flags, function.run)
+            else:
+                _precompile(path, flags, cmodule.output_subprocess_Popen)
+        if not (os.path.exists(path + '.gch') or function and (
+                function.headers and path == _modules[1])):
             return []
-        try:
-            with io.open(path, 'w') as header:
-                header.write(_HEADERS)
-            with open(os.devnull, 'wb') as nowhere:  # Python 2's headers warn
-                subprocess.check_call([config.cxx] + flags + [
-                    '-x', 'c++-header', path, '-o', path + '.partial'],
-                    stdout=nowhere, stderr=nowhere)
-            os.rename(path + '.partial', path + '.gch')
-        except (EnvironmentError, subprocess.CalledProcessError):
-            return []
-    return ['-include', path]
+    return ['-include' + path]
+
+
+def _precompile(path, flags, run):
+    partial = '%s.%d' % (path, os.getpid())  # two processes may do this
+    with io.open(partial, 'w') as header:
+        header.write(_HEADERS)
+    os.rename(partial, path)
+    if run([config.cxx] + flags + [
+            '-x', 'c++-header', path, '-o', partial])[2] == 0:
+        os.rename(partial, path + '.gch')

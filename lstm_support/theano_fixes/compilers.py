@@ -1,0 +1,129 @@
+"""Compile all modules of a function at once, on all processors; Python 3 only.
+
+Theano goes from Op to Op: it writes C++, waits for g++ and loads the module.
+At the first module that is not in the cache, g++ starts here for all that are
+missing. Theano goes on, with its locks and its cache, and finds that each
+command has been run. A command that was not foreseen, or that failed, is run
+as ever. So modules and errors are the same: Theano writes each source and
+command, and the checksum of a source is the name of its module.
+"""
+from concurrent import futures
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+
+from theano.gof import FunctionGraph, cc, cmodule
+from theano.gof.vm import VM_Linker
+
+_local, _lock = threading.local(), threading.Lock()
+
+
+class _Function:
+    """The compilers of a function that `linker` makes, and of `headers`."""
+
+    folder = headers = None
+    foreseeing = closed = False
+
+    def __init__(self, linker):
+        self.linker = linker
+        self.commands, self.outputs, self.processes = {}, {}, []
+
+    def start(self):
+        """Let Theano write all missing modules; compile them."""
+        import joblib
+        self.pool = futures.ThreadPoolExecutor(joblib.cpu_count())
+        self.folder, self.foreseeing = tempfile.mkdtemp(), True
+        cache = cc.get_module_cache()
+        for node in self.linker.schedule(self.linker.fgraph):
+            try:
+                node.op.prepare_node(node, None, None, 'c')
+                linker = cc.CLinker().accept(
+                    FunctionGraph(node.inputs, node.outputs))
+                key = linker.cmodule_key()
+                if key not in cache.entry_from_key and (
+                        cmodule.get_module_hash(linker.get_src_code(), key)
+                        not in cache.module_hash_to_key_data):
+                    linker.compile_cmodule(tempfile.mkdtemp(dir=self.folder))
+            except Exception:
+                pass  # Theano tries this Op, too
+        self.foreseeing = False
+        # Those that need no headers come first.
+        for key in sorted(self.commands, key=lambda key:
+                          len(self.commands[key]) > len(key)):
+            self.outputs[key] = self.pool.submit(self.run, self.commands[key])
+
+    def run(self, command):
+        """Return the streams that a command wrote, and its exit code."""
+        if self.headers and any(
+                part.startswith('-include') for part in command):
+            futures.wait([self.headers])
+        with _lock:
+            if self.closed:
+                return None
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, start_new_session=True)
+            self.processes.append(process)
+        return process.communicate() + (process.returncode,)
+
+    def output(self, command):
+        """Return the output of a command of Theano's, or None."""
+        if '-shared' not in command:
+            return None
+        path = _target(command)
+        key = tuple(part.replace(os.path.dirname(path), '')
+                    for part in command if not part.startswith('-include'))
+        if self.foreseeing:
+            self.commands.setdefault(key, command)
+            return b'', b'', 0
+        output = key in self.outputs and self.outputs.pop(key).result()
+        if not output or output[2] != 0:
+            return None
+        shutil.move(_target(self.commands[key]), path)
+        return output
+
+    def close(self):
+        with _lock:
+            self.closed = True
+        for process in self.processes:
+            if process.poll() is None:  # g++ has children, which end with it
+                os.killpg(process.pid, signal.SIGTERM)
+        if self.folder:
+            self.pool.shutdown(wait=False)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _target(command):
+    """Return the path of the module that a command makes."""
+    return command[command.index('-o') + 1]
+
+
+def foreseeing():
+    """Start all compilers; while commands are written, return the function."""
+    function = getattr(_local, 'function', None)
+    if function and not function.folder:
+        function.start()
+    return function if function and function.foreseeing else None
+
+
+def install():
+    """Let Theano use this."""
+    make_all, run = VM_Linker.make_all, cmodule.output_subprocess_Popen
+
+    def make_all_at_once(self, *args, **kwargs):
+        outer = getattr(_local, 'function', None)
+        _local.function = function = _Function(self)
+        try:
+            return make_all(self, *args, **kwargs)
+        finally:
+            _local.function = outer
+            function.close()
+
+    def output(command, **kwargs):
+        function = getattr(_local, 'function', None)
+        return function and function.output(command) or run(command, **kwargs)
+    VM_Linker.make_all = make_all_at_once
+    cmodule.output_subprocess_Popen = output
