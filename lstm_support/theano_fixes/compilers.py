@@ -4,8 +4,7 @@ Theano goes from Op to Op: it writes C++, waits for g++ and loads the module.
 At the first module that is not in the cache, g++ starts here for all that are
 missing. Theano goes on, with its locks and its cache, and finds that each
 command has been run. A command that was not foreseen, or that failed, is run
-as ever. So modules and errors are the same: Theano writes each source and
-command, and the checksum of a source is the name of its module.
+as ever. Theano writes all sources and commands, so it makes the same modules.
 """
 from concurrent import futures
 import os
@@ -24,8 +23,7 @@ _local, _lock = threading.local(), threading.Lock()
 class _Function:
     """The compilers of a function that `linker` makes, and of `headers`."""
 
-    folder = headers = None
-    foreseeing = closed = False
+    folder = headers = foreseeing = closed = None
 
     def __init__(self, linker):
         self.linker = linker
@@ -114,6 +112,8 @@ def install():
     make_all, run = VM_Linker.make_all, cmodule.output_subprocess_Popen
 
     def make_all_at_once(self, *args, **kwargs):
+        if self.c_thunks is False:  # Ops run in Python, except for one or two
+            return make_all(self, *args, **kwargs)
         outer = getattr(_local, 'function', None)
         _local.function = function = _Function(self)
         try:
