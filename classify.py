@@ -16,6 +16,7 @@ import numbers
 import os
 import sys
 import threading
+import weakref
 
 if __name__ == '__main__':
     from lstm_support import terminal
@@ -91,6 +92,18 @@ def load_model(path):
 
 # Theano compiles one function at a time.
 _compiling = threading.RLock()
+_classifiers = weakref.WeakSet()
+
+
+def _renew_locks():
+    """Replace all locks: in a forked process no other thread releases them."""
+    global _compiling
+    _compiling = threading.RLock()
+    for classifier in _classifiers:
+        classifier._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 
 def build(path):
@@ -172,6 +185,7 @@ class Classifier:
         self._contributions = None  # compiled for the first explanation
         # Calls of a compiled function share buffers: one thread at a time.
         self._lock = threading.RLock()
+        _classifiers.add(self)
 
     def encode(self, text):
         """Return the word ids of a text; 1 for unknown words."""

@@ -26,7 +26,8 @@ import classify
 import imdb
 import lstm
 import reference
-from conftest import ROOT, contents, environment, heed_signals, write_data
+from conftest import (
+    ROOT, contents, environment, heed_signals, run_python, write_data)
 from graphs import (
     SIZES, WORDS, edited, in_float64, some_params, write_model)
 from lstm_support import explain, storage, text as text_rules, theano_fixes
@@ -1053,3 +1054,46 @@ def test_a_plain_tuple_of_build_model_predicts_but_explains_nothing(
     for option in ('--explain', '--html=page.html'):
         refuses(('predict', small, option, 'great'), 'build_model',
                 module=copy)
+
+
+FORKS = """
+import os, signal, sys, threading
+import classify
+
+path = sys.argv[1]
+classifier = classify.Classifier(path)
+texts = ['the film was great ' * 40] * 20
+expected = classifier.probabilities(texts)
+done, codes = threading.Event(), []
+
+
+def predict():
+    while not done.is_set():
+        classifier.probabilities(texts)
+
+
+def hold():  # as while a model is compiled
+    with classify._compiling:
+        done.wait()
+
+
+threads = [threading.Thread(target=work) for work in (predict, hold)]
+for thread in threads:
+    thread.start()
+for _ in range(6):
+    child = os.fork()
+    if not child:
+        signal.alarm(120)  # kills a process that waits for ever
+        same = (classifier.probabilities(texts) == expected).all()
+        classifier.explain('great')  # compiles
+        os._exit(0 if same else 1)
+    codes.append(os.waitpid(child, 0)[1])
+done.set()
+print(codes)
+"""
+
+
+def test_forked_processes_predict_while_threads_hold_the_locks(small):
+    code, output, errors = run_python('-W', 'ignore', '-c', FORKS, small,
+                                      env=environment())
+    assert output.splitlines()[-1] == str([0] * 6), errors
