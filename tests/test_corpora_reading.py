@@ -103,7 +103,8 @@ def test_files_that_are_no_reviews_are_left_out_and_named(tmp_path, form):
         'train/README.txt': 'Collected in May.', 'README.txt': 'Mine.',
         'train/good/._0.txt': b'\0\5\x16\7\0\2\xff\xff',
         'train/.ipynb_checkpoints/good-checkpoint.txt': 'x',
-        'train/notes.txt': 'a', 'train/good/photo.jpg': b'\xff\xd8',
+        'train/notes.txt': 'a', 'train/thoughts.txt': 'a\nb',
+        'train/good/photo.jpg': b'\xff\xd8',
         '__MACOSX/train/good/0.txt': 'x', 'train/good/3.TXT': 'Upper',
         'train/good/more/deep/4.txt': 'Deep'})
     if form:
@@ -116,7 +117,8 @@ def test_files_that_are_no_reviews_are_left_out_and_named(tmp_path, form):
     assert sorted(line.partition(', for')[0] for line in lines) == [
         'Left out: files not named .txt: 1', 'Left out: files of no class: 2',
         'Left out: files outside of train, valid and test: 1',
-        'Left out: hidden files and folders: 3']
+        'Left out: hidden files and folders: 3',
+        'Left out: texts in files next to the folders of classes: 2']
     assert [line for line in lines if line.endswith('train/good/photo.jpg')]
 
 

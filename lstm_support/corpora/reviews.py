@@ -133,7 +133,7 @@ def check_classes(path, reviews):
 
 def _read_files(source, notes, unlabelled):
     """Read a folder or an archive that holds texts by class, or tables."""
-    texts, groups, found_tables, folders = [], {}, {}, {}
+    texts, lines, groups, found_tables, folders = [], [], {}, {}, {}
     for name, read_bytes in sources.walk(source.path, notes):
         place = _place(name)
         if place is None and tables.is_table(name):
@@ -159,9 +159,18 @@ def _read_files(source, notes, unlabelled):
             for number, line in enumerate(io.StringIO(content)):
                 groups[label, number] = line.strip()
         else:
-            texts.extend((name, Review(place.split, place.label,
+            lines.extend((name, Review(place.split, place.label,
                                        line.rstrip('\r\n')))
                          for line in io.StringIO(content) if line.strip())
+    # Next to the folders of the classes, another file is none of them.
+    n_folders = collections.Counter(split for split, _ in set(
+        review[:2] for _, review in texts))
+    for name, review in lines:
+        if n_folders[review.split] < 2:
+            texts.append((name, review))
+        else:
+            notes.add('Left out: texts in files next to the folders of '
+                      'classes', name)
     texts.sort(key=lambda text: text[0])
     if unlabelled is not None:
         unlabelled.extend(review.text for _, review in texts
