@@ -376,3 +376,37 @@ def test_a_model_has_the_options_that_older_ones_do_not_store(
     storage.save_model(path, {}, [], dict(options, fingerprint='1'))
     assert storage.load_options(path) == dict(
         options, encoder=encoder, pooling=pooling, fingerprint='1')
+
+
+@pytest.mark.parametrize('name', ['m', 'm' * 200, u'\u4e00' * 80],
+                         ids=['short', 'long', 'Chinese'])
+def test_what_killed_processes_left_is_removed_and_only_that(tmp_path, name):
+    path = str(tmp_path / (name + '.npz'))
+    code = ('import os, signal\nfrom lstm_support import storage\n'
+            'writers = [storage.atomic_write(name) for name in %r]\n'
+            'for writer in writers:\n'
+            '    writer.__enter__().write(b"half")\n'
+            'os.kill(os.getpid(), signal.SIGKILL)'
+            % ([path, path[:-len('npz')] + 'resume.npz'],))
+    subprocess.call([sys.executable, '-c', code], cwd=ROOT)
+    left = os.listdir(str(tmp_path))
+    assert len(left) == 2 and all(name.endswith('.partial') for name in left)
+    others = ['m' + left[0], left[0] + '.x', left[0][:-len('.partial')],
+              'm.npz.partial', 'm.png', 'notes.partial'] if name == 'm' else []
+    for other in others:
+        (tmp_path / other).write_bytes(b'')
+    hold(path)
+    assert sorted(os.listdir(str(tmp_path))) == sorted(others + [
+        name + '.npz.lock'])
+
+
+def test_a_waiting_training_removes_nothing_of_a_running_one(tmp_path):
+    path = str(tmp_path / 'm.npz')
+    with storage.sole_writer(path):
+        with storage.atomic_write(path) as f:
+            f.write(b'new')
+            subprocess.call(
+                [sys.executable, '-c', 'from lstm_support import storage\n'
+                 'storage.sole_writer(%r).__enter__()' % path], cwd=ROOT,
+                stderr=subprocess.DEVNULL)
+    assert read(path) == b'new'

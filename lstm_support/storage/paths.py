@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import uuid
+import zlib
 
 import six
 
@@ -85,8 +86,9 @@ def atomic_write(path):
 
     The bytes go to a temporary file next to it, which gets its name and its
     mode at the end. After an error, the old file is unchanged and the
-    temporary one is removed; only a killed process leaves one. The target of a
-    link is replaced; a FIFO or a device is written directly.
+    temporary one is removed. What a killed process leaves goes when
+    :func:`sole_writer` next takes the lock. The target of a link is replaced;
+    a FIFO or a device is written directly.
     """
     path = as_path(path)
     if os.path.isdir(path):
@@ -97,9 +99,8 @@ def atomic_write(path):
             yield f
         return
     folder, name = os.path.split(os.path.realpath(path))
-    # All of a long name, with the ending, may be too long for a name.
-    partial = os.path.join(folder, '%s.%s.partial' % (
-        name[:30], uuid.uuid4().hex))
+    partial = os.path.join(folder, '%s%s.partial' % (
+        _prefix(name), uuid.uuid4().hex))
     try:
         f = io.open(partial, 'wb')
     except (IOError, OSError) as error:
@@ -116,6 +117,23 @@ def atomic_write(path):
     finally:
         if os.path.exists(partial):
             os.remove(partial)
+
+
+def _prefix(name):
+    """Return how the names of a file's temporary files begin."""
+    # All of a long name, with the ending, may be too long for a name.
+    return '%s.%08x.' % (name[:30], zlib.crc32(repr(name).encode('utf-8'))
+                         & 0xffffffff)
+
+
+def _remove_partial(path):
+    """Remove temporary files of a model, and of the state next to it."""
+    for name in path, os.path.splitext(path)[0] + '.resume.npz':
+        folder, name = os.path.split(os.path.realpath(name))
+        for partial in os.listdir(folder):
+            if partial.startswith(_prefix(name)) and partial.endswith(
+                    '.partial'):
+                os.remove(os.path.join(folder, partial))
 
 
 def _unwritable(folder, error):
@@ -157,6 +175,7 @@ def sole_writer(path):
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_partial(path)
         except (IOError, OSError) as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 raise IOError('another training is saving to %s; give saveto '
