@@ -121,13 +121,8 @@ def param_init_bilstm(options, params, prefix='bilstm', rng=numpy.random):
 def n_features(params, options):
     """Return the number of inputs of the classifier, F.
 
-    For a layer or pooling of your own, Theano infers it from the graph.
+    Theano infers it from the graph, so outputs may have any width.
     """
-    n_outputs = {lstm_layer: 1, bilstm_layer: 2}.get(  # per hidden unit
-        get_layer(options.get('encoder', 'lstm'))[1])
-    pooling = poolings[options.get('pooling', 'mean')]
-    if n_outputs and set(pooling) <= {mean_over_words, max_over_words}:
-        return n_outputs * len(pooling) * options['dim_proj']
     return training.width(encode, init_tparams(params), options)
 
 
@@ -283,7 +278,7 @@ class Model(collections.namedtuple(
 def encode(tparams, options, x, mask):
     """Return the outputs h (T, n, D) of the layer, and pooled ones (n, F).
 
-    To add layers, change this, :func:`init_params` and :func:`n_features`.
+    Add layers here, and their parameters in :func:`init_params`.
     """
     encoder = options.get('encoder', 'lstm')
     emb = tparams['Wemb'][x]                                # (T, n, D)
@@ -333,12 +328,8 @@ def build_model(tparams, options, mode=None):
 
 def mean_over_words(h, mask):
     """Average h (T, n, D) over the words of each review; without any, 0."""
-    floats = theano.config.floatX  # by default, float32 is summed in float64
-    n_words = tensor.maximum(mask.sum(axis=0, acc_dtype=floats), 1)
-    # A product with ones gives sum(axis=0), ten times faster.
-    total = tensor.dot(tensor.ones((1, h.shape[0]), floats),
-                       (h * mask[:, :, None]).flatten(2))
-    return total.reshape(h.shape[1:]) / n_words[:, None]
+    n_words = tensor.maximum(mask.sum(axis=0, acc_dtype=mask.dtype), 1)
+    return kernel.sum_over_words(h, mask) / n_words[:, None]
 
 
 def max_over_words(h, mask):
@@ -671,7 +662,8 @@ class Training(object):
                 [self.average.add] if self.average else []),
             self.rng, self.stopping)
         self.epoch_size = -(-len(self.train[0]) // options['batch_size'])
-        log.info('Compiled in %.1f s' % (time.time() - start))
+        log.info('Compiled in %.1f s; threads per minibatch: %d' % (
+            time.time() - start, kernel.n_threads()))
 
     def minibatches(self):
         """Yield x, mask and y of every remaining minibatch."""

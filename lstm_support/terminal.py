@@ -127,6 +127,12 @@ def mpi_size_and_rank():
                           ('PMI_RANK', 'OMPI_COMM_WORLD_RANK'))]
 
 
+def mpi_processes_here():
+    """Return how many processes of this MPI job run on this machine."""
+    return max([1] + [int(os.environ.get(name) or 0) for name in (
+        'MPI_LOCALNRANKS', 'OMPI_COMM_WORLD_LOCAL_SIZE')])
+
+
 def start_script():
     """Let Ctrl-C end without a traceback, and only mpiexec's first print."""
     def hook(kind, value, traceback):

@@ -441,24 +441,25 @@ def test_saturated_gates_make_no_nan():
 
 def arrays(**shapes):
     """Inputs of the Op for 3 steps, 2 reviews and 4 units, with changes."""
-    shapes = dict(dict(rows=(5, 16), index=(3, 2), U=(4, 16), mask=(3, 2),
-                       b=(16,)), **shapes)
+    shapes = dict(dict(inputs=(5, 3), index=(3, 2), W=(3, 16), U=(4, 16),
+                       mask=(3, 2), b=(16,)), **shapes)
     return [numpy.ones(shapes[name], 'int64' if name == 'index'
                        else theano.config.floatX)
-            for name in ('rows', 'index', 'U', 'mask', 'b')]
+            for name in ('inputs', 'index', 'W', 'U', 'mask', 'b')]
 
 
 @pytest.fixture(scope='module')
 def op():
     inputs = [tensor.matrix(), tensor.lmatrix(), tensor.matrix(),
-              tensor.matrix(), tensor.vector()]
+              tensor.matrix(), tensor.matrix(), tensor.vector()]
     return theano.function(inputs, LSTM()(*inputs))
 
 
 @pytest.mark.parametrize('shapes, words', [
     (dict(mask=(2, 2)), 'time steps'), (dict(mask=(3, 1)), 'time steps'),
     (dict(index=(3, 3)), 'time steps'), (dict(U=(4, 15)), 'columns'),
-    (dict(U=(5, 16)), 'columns'), (dict(rows=(5, 12)), 'columns'),
+    (dict(U=(5, 16)), 'columns'), (dict(inputs=(5, 4)), 'columns'),
+    (dict(W=(3, 15)), 'columns'), (dict(W=(0, 16)), 'columns'),
     (dict(b=(15,)), 'the b of an LSTM layer')])
 def test_wrong_shapes_are_refused(op, shapes, words):
     assert op(*arrays())[0].shape == (3, 2, 4)
@@ -477,14 +478,16 @@ def test_inputs_that_do_not_exist_are_refused(op, number):
 @pytest.mark.parametrize('shape', [(2, 2, 4), (3, 1, 4), (3, 2, 3)])
 def test_a_gradient_of_another_shape_is_refused(op, shape):
     inputs = [tensor.matrix(), tensor.lmatrix(), tensor.matrix(),
-              tensor.matrix(), tensor.matrix(), tensor.tensor3()]
+              tensor.matrix(), tensor.matrix(), tensor.matrix(),
+              tensor.tensor3()]
     gradient = theano.function(inputs, LSTMGradient()(*inputs))
     state = op(*arrays())[1]
     dh = lstm.numpy_floatX(numpy.ones(shape))
     right = lstm.numpy_floatX(numpy.ones((3, 2, 4)))
-    assert gradient(*arrays()[:4], state, right)[1].shape == (5, 16)
+    assert [each.shape for each in gradient(*arrays()[:5], state, right)] == [
+        (5, 3), (3, 16), (4, 16), (16,)]
     with pytest.raises(ValueError, match='must have the shape of its output'):
-        gradient(*arrays()[:4], state, dh)
+        gradient(*arrays()[:5], state, dh)
 
 
 def test_words_outside_the_vocabulary_are_refused(model):

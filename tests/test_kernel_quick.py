@@ -15,11 +15,14 @@ import imdb
 import lstm
 import reference
 from graphs import EXACT, assert_close, edited, nodes_of, some_params
-from lstm_support.kernel import LSTM, quick_mode
+from lstm_support.kernel import LSTM, SumOverWords, quick_mode
 
 OPTIONS = {'dim_proj': 4, 'n_words': 12, 'ydim': 2}
 REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2]]
 X, MASK, _ = imdb.prepare_data(REVIEWS, [0] * len(REVIEWS))
+
+
+IN_C = [LSTM(keep_state=False), SumOverWords()]
 
 
 def compiled_nodes(f):
@@ -33,11 +36,11 @@ def in_quick_mode(params=None):
     return lstm.build_model(tparams, OPTIONS, quick_mode()).f_pred_prob
 
 
-def test_the_layer_alone_runs_in_c_with_the_same_values():
+def test_the_layer_and_its_sum_alone_run_in_c_with_the_same_values():
     params = some_params(OPTIONS)
     f = in_quick_mode(params)
-    assert compiled_nodes(f) == [LSTM(keep_state=False)]
-    assert len(f.fn.thunks) > 20
+    assert compiled_nodes(f) == IN_C
+    assert len(f.fn.thunks) > 10
     assert_close(f(X, MASK), reference.probabilities(params, REVIEWS))
 
 
@@ -70,7 +73,7 @@ def test_a_thread_that_compiles_at_the_same_time_gets_c(monkeypatch):
     real, compiler = LSTM.make_thunk, theano.config.cxx
     monkeypatch.setattr(LSTM, 'make_thunk', make_thunk)
     f = in_quick_mode()
-    assert compiled_nodes(f) == [LSTM(keep_state=False)]
+    assert compiled_nodes(f) == IN_C
     assert compiler and compilers == [compiler]
     assert theano.config.cxx == compiler
     assert len(compiled_nodes(functions[0])) == len(functions[0].fn.nodes)

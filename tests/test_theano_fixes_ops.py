@@ -148,6 +148,8 @@ NUMPY = {
     'Gemm': lambda op, z, a, x, y, b: (b and b * z) + a * numpy.dot(x, y),
     'CGemv': lambda op, y, a, A, x, b: (b and b * y) + a * numpy.dot(A, x),
     'CGer': lambda op, A, a, x, y: A + a * numpy.outer(x, y),
+    'SumOverWords': lambda op, h, mask: numpy.einsum('tnd,tn->nd', h, mask),
+    'SumOverWordsGradient': lambda op, g, mask: mask[:, :, None] * g,
     'Sum': lambda op, x: x.sum(axis=op.axis, dtype=op.acc_dtype),
     'Argmax': lambda op, x: x.argmax(
         axis=None if op.axis is None else op.axis[0]),

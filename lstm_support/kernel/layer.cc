@@ -5,13 +5,28 @@
 // minibatch and not over its padding. layer.py compiles it.
 //
 // T time steps, n reviews, D hidden units, N words (padding not counted), M
-// different inputs. All arrays are row-major.
+// different inputs of K numbers. All arrays are row-major.
+//
+// Threads divide the work so that each number is the sum of the same terms in
+// the same order, whatever their number is: by reviews, which do not depend on
+// one another, or by rows or columns of a product.
 #include <Python.h>
 #include <numpy/arrayobject.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <condition_variable>
 #include <cstring>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <new>
+#include <system_error>
+#include <thread>
 #include <vector>
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -28,23 +43,174 @@ struct NoDenormals {
 #endif
 };
 
+// --------------------------------------------------------------------------
+// Threads
+// --------------------------------------------------------------------------
+
+// What one of `size` threads does of a task. All of them call meet() equally
+// often; it returns when all have called it.
+struct Share {
+    int rank, size;
+    std::atomic<int> *arrived, *round;
+
+    // The share of `total` things is begin(total) to end(total) - 1.
+    npy_intp begin(npy_intp total) const { return total * rank / size; }
+    npy_intp end(npy_intp total) const { return total * (rank + 1) / size; }
+
+    void meet() const {
+        if (size == 1) return;
+        int before = *round;
+        if (++*arrived == size) {
+            *arrived = 0;
+            ++*round;
+        }
+        for (int spins = 0; *round == before; ++spins)
+            if (spins > SPINS) std::this_thread::yield();
+    }
+    enum { SPINS = 1000 };
+};
+
+// Threads that wait for tasks. All modules of a process share one team.
+class Team {
+    struct Worker {
+        std::mutex mutex;
+        std::condition_variable go;
+        const std::function<void(Share)> *task;
+        Share share;
+    };
+    std::vector<Worker *> workers;
+    std::mutex busy;
+    std::atomic<int> arrived, round, working;
+
+    void serve(Worker *worker) {
+        NoDenormals in_this_thread;
+        for (;;) {
+            std::unique_lock<std::mutex> lock(worker->mutex);
+            while (!worker->task) worker->go.wait(lock);
+            (*worker->task)(worker->share);
+            worker->task = NULL;
+            --working;
+        }
+    }
+
+    // Add a thread; false if the system permits no more.
+    bool add() {
+        sigset_t all, before;
+        sigfillset(&all);
+        // Signals are for the threads of Python.
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        bool added = true;
+        try {
+            std::unique_ptr<Worker> worker(new Worker());
+            workers.reserve(workers.size() + 1);
+            std::thread(&Team::serve, this, worker.get()).detach();
+            workers.push_back(worker.release());
+        } catch (const std::exception &) {  // no memory, or too many threads
+            added = false;
+        }
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return added;
+    }
+
+public:
+    const int limit;
+    const pid_t process;
+
+    explicit Team(int limit)
+        : arrived(0), round(0), working(0), limit(limit), process(getpid()) {}
+
+    friend class Crew;
+};
+
+// Up to `most` threads of a team, this one among them. While other threads of
+// Python have the team, this one works alone.
+class Crew {
+    Team &team;
+    std::unique_lock<std::mutex> lock;
+
+public:
+    int size;
+
+    Crew(Team &team, npy_intp most)
+            : team(team), lock(team.busy, std::try_to_lock), size(1) {
+        if (!lock) return;
+        most = std::min(most, (npy_intp) team.limit);
+        while ((npy_intp) team.workers.size() + 1 < most && team.add()) {}
+        most = std::min(most, (npy_intp) team.workers.size() + 1);
+        size = std::max(most, (npy_intp) 1);
+    }
+
+    // Call task(share) in all threads. It must not throw.
+    void run(const std::function<void(Share)> &task) {
+        Share share = {0, size, &team.arrived, &team.round};
+        if (size > 1) team.working = size - 1;
+        for (share.rank = 1; share.rank < size; ++share.rank) {
+            Team::Worker &worker = *team.workers[share.rank - 1];
+            std::lock_guard<std::mutex> guard(worker.mutex);
+            worker.share = share;
+            worker.task = &task;
+            worker.go.notify_one();
+        }
+        share.rank = 0;
+        task(share);
+        for (int spins = 0; size > 1 && team.working; ++spins)
+            if (spins > Share::SPINS) std::this_thread::yield();
+    }
+};
+
 // The words of a minibatch, time step by time step: the reviews that have a
 // word at step t are review[first[t]] to review[first[t + 1] - 1].
 struct Words {
     npy_intp T, n;
-    std::vector<npy_intp> first, review;
+    std::vector<npy_intp> first, review, before;
 
-    // Where the mask (T, n) is 0, there is no word, as in scan's switch. Its
-    // type is that of the second argument.
-    template <typename real> Words(PyArrayObject *mask, real)
-            : T(PyArray_DIM(mask, 0)), n(PyArray_DIM(mask, 1)), first(1, 0) {
+    // Where the mask (T, n) is 0, there is no word, as in scan's switch.
+    template <typename real> Words(const real *mask, npy_intp T, npy_intp n)
+            : T(T), n(n), first(1, 0), before(n + 1, 0) {
         for (npy_intp t = 0; t < T; ++t) {
             for (npy_intp r = 0; r < n; ++r)
-                if (*(real *) PyArray_GETPTR2(mask, t, r) != 0)
+                if (mask[t * n + r] != 0) {
                     review.push_back(r);
+                    ++before[r + 1];
+                }
             first.push_back(review.size());
         }
+        // before[r] is now the number of words of the reviews before r.
+        for (npy_intp r = 0; r < n; ++r) before[r + 1] += before[r];
     }
+
+    // The first review of a thread, so that all get as many words, and the
+    // place of the first word at step t of a review from r on.
+    npy_intp share(int rank, int size) const {
+        if (rank == size) return n;
+        return std::lower_bound(before.begin(), before.end() - 1,
+                                before[n] * rank / size) - before.begin();
+    }
+    npy_intp at(npy_intp t, npy_intp r) const {
+        return std::lower_bound(review.data() + first[t],
+                                review.data() + first[t + 1], r)
+            - review.data();
+    }
+};
+
+// Room for numbers. Where the system can map large blocks in pages of 2 MB, it
+// is asked to: a new block of many small pages takes as long as a product.
+template <typename real> class Buffer {
+    void *memory;
+    Buffer(const Buffer &);
+
+public:
+    explicit Buffer(npy_intp size) {
+        size_t bytes = size * sizeof(real), large = 1 << 21;
+        if (posix_memalign(&memory, bytes < 2 * large ? 64 : large, bytes))
+            throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+        if (bytes >= 2 * large) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    }
+    Buffer(Buffer &&other) : memory(other.memory) { other.memory = NULL; }
+    ~Buffer() { free(memory); }
+    operator real *() const { return (real *) memory; }
 };
 
 // exp(z) in single precision, exact to 2 ulp, in operations that compilers
@@ -70,10 +236,10 @@ template <typename real> static inline real hyperbolic(real z) {
     return 2 / (1 + exponential(-2 * z)) - 1;
 }
 
-// A product with a matrix B that is the same at all time steps. BLAS packs B
-// again for every product, which takes longer than a product with 16 rows. We
-// pack it once, in panels of WIDTH columns, padded with zeros. A block of up to
-// ROWS rows by WIDTH columns of the result fits into the vector registers.
+// A product A B, whose B is packed first: in panels of WIDTH columns, padded
+// with zeros. A block of up to ROWS rows by WIDTH columns of the result fits
+// into the vector registers. BLAS would pack a B that is the same at all time
+// steps again and again, which takes longer than a product with 16 rows.
 #ifdef __AVX512F__
 enum { BYTES = 64, ROWS = 8 };
 #else
@@ -83,22 +249,34 @@ template <typename real> struct Packed {
     typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)),
                                     may_alias));
     enum { LANES = BYTES / sizeof(real), WIDTH = 2 * LANES };
-    npy_intp k, n;
-    std::vector<real> memory;
-    real *panels;
+    npy_intp k, n, n_panels;
+    Buffer<real> panels;  // aligned, since vectors across lines are slower
 
-    // B (k, n), given as such or as its transpose (n, k).
-    Packed(const real *B, npy_intp k, npy_intp n, bool transposed)
-            : k(k), n(n), memory((n + WIDTH - 1) / WIDTH * WIDTH * k + LANES) {
-        // A vector that crosses a cache line takes twice as long to read.
-        panels = memory.data();
-        while ((size_t) panels % BYTES) ++panels;
-        npy_intp down = transposed ? 1 : n, right = transposed ? k : 1;
-        for (npy_intp j = 0; j < n; j += WIDTH)
-            for (npy_intp i = 0; i < k; ++i)
-                for (npy_intp l = 0; l < WIDTH && j + l < n; ++l)
-                    panels[j * k + i * WIDTH + l] =
-                        B[i * down + (j + l) * right];
+    static npy_intp panels_of(npy_intp n) { return (n + WIDTH - 1) / WIDTH; }
+
+    // Room for any B with up to k rows and n columns.
+    Packed(npy_intp k, npy_intp n)
+            : k(k), n(n), n_panels(panels_of(n)),
+              panels(n_panels * WIDTH * k) {}
+
+    // Take some panels from B (k, n), whose element (i, j) is
+    // B[i * down + j * right].
+    void pack(const real *B, npy_intp down, npy_intp right, npy_intp from,
+              npy_intp to) {
+        for (npy_intp j = from * WIDTH; j < to * WIDTH; j += WIDTH) {
+            real *panel = panels + j * k;
+            npy_intp wide = std::min((npy_intp) WIDTH, n - j);
+            if (wide < WIDTH) memset(panel, 0, k * WIDTH * sizeof(real));
+            if (right == 1) {
+                for (npy_intp i = 0; i < k; ++i)
+                    memcpy(panel + i * WIDTH, B + i * down + j,
+                           wide * sizeof(real));
+                continue;
+            }
+            for (npy_intp l = 0; l < wide; ++l)
+                for (npy_intp i = 0; i < k; ++i)
+                    panel[i * WIDTH + l] = B[i * down + (j + l) * right];
+        }
     }
 
     // C (m, n) = A (m, k) B, or C += A B. Rows of A are lda numbers apart,
@@ -109,28 +287,55 @@ template <typename real> struct Packed {
         for (npy_intp top = 0, i = 1; i <= blocks; ++i) {
             npy_intp rows = m * i / blocks - top;
             for (npy_intp j = 0; j < n; j += WIDTH)
-                block<ROWS>(rows, j, A + top * lda, lda, C + top * ldc, ldc,
+                block<ROWS>(rows, j, A + top * lda, lda, 1, C + top * ldc, ldc,
                             add);
             top += rows;
         }
     }
 
+    // C (m, n) += A^T B with A (depth, m) and B (depth, n), for depth <= k.
+    // `transposed` has room for A.
+    void add_transposed(
+            npy_intp m, npy_intp depth, const real *A, npy_intp lda,
+            const real *B, npy_intp ldb, real *C, npy_intp ldc,
+            real *transposed) {
+        npy_intp most = k, blocks = (m + ROWS - 1) / ROWS;
+        k = depth;
+        pack(B, ldb, 1, 0, n_panels);
+        for (npy_intp l = 0; l < k; ++l)  // block by block
+            for (npy_intp top = 0, i = 1; i <= blocks; ++i) {
+                npy_intp rows = m * i / blocks - top;
+                memcpy(transposed + top * k + l * rows, A + l * lda + top,
+                       rows * sizeof(real));
+                top += rows;
+            }
+        for (npy_intp top = 0, i = 1; i <= blocks; ++i) {
+            npy_intp rows = m * i / blocks - top;
+            for (npy_intp j = 0; j < n; j += WIDTH)
+                block<ROWS>(rows, j, transposed + top * k, 1, rows,
+                            C + top * ldc, ldc, true);
+            top += rows;
+        }
+        k = most;
+    }
+
     // The columns of the panel at column j, for up to `most` rows. The number
     // of rows is a constant in the loop, so that sums stay in registers.
+    // Element (r, i) of A is A[r * down + i * right].
     template <int most> void __attribute__((noinline)) block(
-            npy_intp rows, npy_intp j, const real *A, npy_intp lda, real *C,
-            npy_intp ldc, bool add) const {
+            npy_intp rows, npy_intp j, const real *A, npy_intp down,
+            npy_intp right, real *C, npy_intp ldc, bool add) const {
         if (rows < most)
-            return block<(most > 1 ? most - 1 : 1)>(rows, j, A, lda, C, ldc,
-                                                    add);
+            return block<(most > 1 ? most - 1 : 1)>(rows, j, A, down, right, C,
+                                                    ldc, add);
         const real *a[most], *p = panels + j * k;
-        for (int r = 0; r < most; ++r) a[r] = A + r * lda;
+        for (int r = 0; r < most; ++r) a[r] = A + r * down;
         vec sum[most][2] = {};
         for (npy_intp i = 0; i < k; ++i, p += WIDTH) {
-            vec left = *(const vec *) p, right = *(const vec *) (p + LANES);
+            vec first = *(const vec *) p, second = *(const vec *) (p + LANES);
             for (int r = 0; r < most; ++r) {
-                sum[r][0] += a[r][i] * left;
-                sum[r][1] += a[r][i] * right;
+                sum[r][0] += a[r][i * right] * first;
+                sum[r][1] += a[r][i * right] * second;
             }
         }
         npy_intp wide = std::min((npy_intp) WIDTH, n - j);
@@ -150,6 +355,24 @@ template <typename real> struct Packed {
 template <typename real> ALONE add_to(
         npy_intp n, const real *__restrict__ a, real *__restrict__ sum) {
     for (npy_intp j = 0; j < n; ++j) sum[j] += a[j];
+}
+
+// Set a stretch of n numbers in each of some rows to 0.
+template <typename real> static void clear(
+        npy_intp rows, real *a, npy_intp lda, npy_intp n) {
+    for (npy_intp r = 0; r < rows; ++r) memset(a + r * lda, 0, n * sizeof(real));
+}
+
+template <typename real> ALONE add_multiple(
+        npy_intp n, const real *__restrict__ a, real factor,
+        real *__restrict__ sum) {
+    for (npy_intp j = 0; j < n; ++j) sum[j] += a[j] * factor;
+}
+
+template <typename real> ALONE multiple(
+        npy_intp n, const real *__restrict__ a, real factor,
+        real *__restrict__ product) {
+    for (npy_intp j = 0; j < n; ++j) product[j] = a[j] * factor;
 }
 
 template <typename real> ALONE sum_of(
@@ -195,73 +418,179 @@ template <typename real> ALONE step_back(
     }
 }
 
-// h (T, n, D) from x (M, 4D), of which row index[t, r] is the input of review
-// r at step t, U (D, 4D) and b (4D). A review without a word keeps its state.
+// h (T, n, D) from `inputs` (M, K), of which row index[t, r] is that of review
+// r at step t, W (K, 4D), U (D, 4D) and b (4D). If K is 0, the inputs (M, 4D)
+// have been multiplied by W already. A review without a word keeps its state.
 // If wanted, saved (N, 6D) gets for each word the gates i, f, o, the
 // candidate, and the states c and h before the word.
 template <typename real> static void forward(
-        const Words &words, npy_intp D, const real *x, const npy_int64 *index,
+        Crew &crew, const Words &words, npy_intp D, npy_intp M,
+        npy_intp K, const real *inputs, const npy_int64 *index, const real *W,
         const real *U, const real *b, real *h, real *saved) {
     npy_intp n = words.n;
-    const Packed<real> packed(U, D, 4 * D, false);
+    Packed<real> packed(D, 4 * D), packed_W(K, 4 * D);
+    Buffer<real> products(K ? M * 4 * D : 0);
+    Buffer<real> one_step(saved ? 0 : n * 6 * D);
     const std::vector<real> zeros(n * D);
-    std::vector<real> c(n * D), one_step(saved ? 0 : n * 6 * D);
-    for (npy_intp t = 0; t < words.T; ++t) {
-        const npy_intp *review = words.review.data() + words.first[t];
-        npy_intp m = words.first[t + 1] - words.first[t];
-        real *rows = saved ? saved + words.first[t] * 6 * D
-                           : one_step.data();
-        const real *h_before = t ? h + (t - 1) * n * D : zeros.data();
-        real *h_now = h + t * n * D;
-        if (m < n) memcpy(h_now, h_before, n * D * sizeof(real));
-        for (npy_intp k = 0; k < m; ++k) {
-            real *row = rows + k * 6 * D;
-            npy_intp r = review[k];
-            sum_of(4 * D, x + index[t * n + r] * 4 * D, b, row);
-            memcpy(row + 4 * D, &c[r * D], D * sizeof(real));
-            memcpy(row + 5 * D, h_before + r * D, D * sizeof(real));
+    std::vector<real> c(n * D);
+    const real *x = K ? products : inputs;
+    crew.run([&](Share my) {
+        npy_intp from = my.begin(packed.n_panels), to = my.end(packed.n_panels);
+        packed.pack(U, 4 * D, 1, from, to);
+        packed_W.pack(W, 4 * D, 1, from, to);
+        my.meet();
+        if (K) {
+            npy_intp row = my.begin(M);
+            packed_W.multiply(my.end(M) - row, inputs + row * K, K,
+                              products + row * 4 * D, 4 * D, false);
+            my.meet();
         }
-        if (t) packed.multiply(m, rows + 5 * D, 6 * D, rows, 6 * D, true);
-        for (npy_intp k = 0; k < m; ++k)
-            step(D, rows + k * 6 * D, &c[review[k] * D],
-                 h_now + review[k] * D);
-    }
+        npy_intp r0 = words.share(my.rank, my.size);
+        npy_intp r1 = words.share(my.rank + 1, my.size);
+        for (npy_intp t = 0; t < words.T; ++t) {
+            npy_intp k0 = words.at(t, r0), m = words.at(t, r1) - k0;
+            const npy_intp *review = words.review.data() + k0;
+            real *rows = saved ? saved + k0 * 6 * D : one_step + r0 * 6 * D;
+            const real *h_before = t ? h + (t - 1) * n * D : zeros.data();
+            real *h_now = h + t * n * D;
+            if (m < r1 - r0)
+                memcpy(h_now + r0 * D, h_before + r0 * D,
+                       (r1 - r0) * D * sizeof(real));
+            for (npy_intp k = 0; k < m; ++k) {
+                real *row = rows + k * 6 * D;
+                npy_intp r = review[k];
+                sum_of(4 * D, x + index[t * n + r] * 4 * D, b, row);
+                memcpy(row + 4 * D, &c[r * D], D * sizeof(real));
+                memcpy(row + 5 * D, h_before + r * D, D * sizeof(real));
+            }
+            if (t) packed.multiply(m, rows + 5 * D, 6 * D, rows, 6 * D, true);
+            for (npy_intp k = 0; k < m; ++k)
+                step(D, rows + k * 6 * D, &c[review[k] * D],
+                     h_now + review[k] * D);
+        }
+    });
 }
 
-// From dh (T, n, D), the derivative of the cost with respect to h: dz (N, 4D),
-// with respect to the inputs of the gates of each word, and dx (M, 4D).
+// From dh (T, n, D), the derivative of the cost with respect to h: those with
+// respect to the inputs (M, K), or (M, 4D) if K is 0, to W, U and b.
 template <typename real> static void backward(
-        const Words &words, npy_intp D, npy_intp M, const npy_int64 *index,
-        const real *U, const real *saved, const real *dh, real *dz, real *dx) {
-    npy_intp n = words.n;
-    const Packed<real> packed(U, 4 * D, D, true);
-    std::vector<real> dh_after(n * D), dc_after(n * D), product(n * D);
-    memset(dx, 0, M * 4 * D * sizeof(real));
-    for (npy_intp t = words.T - 1; t >= 0; --t) {
-        const npy_intp *review = words.review.data() + words.first[t];
-        npy_intp m = words.first[t + 1] - words.first[t], k = 0;
-        const real *dh_now = dh + t * n * D;
-        real *rows = dz + words.first[t] * 4 * D;
-        for (npy_intp r = 0; r < n; ++r) {
-            if (k == m || review[k] != r) {  // h was that of the step before
-                add_to(D, dh_now + r * D, &dh_after[r * D]);
-                continue;
-            }
-            step_back(D, saved + (words.first[t] + k) * 6 * D, dh_now + r * D,
-                      &dh_after[r * D], &dc_after[r * D], rows + k * 4 * D);
-            add_to(4 * D, rows + k * 4 * D, dx + index[t * n + r] * 4 * D);
-            ++k;
-        }
-        if (!t) break;
-        packed.multiply(m, rows, 4 * D, product.data(), D, false);
-        for (k = 0; k < m; ++k)
-            memcpy(&dh_after[review[k] * D], &product[k * D],
-                   D * sizeof(real));
+        Crew &crew, const Words &words, npy_intp D, npy_intp M,
+        npy_intp K, const real *inputs, const npy_int64 *index, const real *W,
+        const real *U, const real *saved, const real *dh, real *d_inputs,
+        real *dW, real *dU, real *db) {
+    npy_intp n = words.n, N = words.review.size();
+    enum { DEPTH = 128, WIDTH = Packed<real>::WIDTH };
+    Packed<real> packed(4 * D, D), packed_W(4 * D, K);
+    // With respect to the inputs of the gates: for each word, for each row.
+    Buffer<real> dz(N * 4 * D), products(K ? M * 4 * D : 0);
+    real *dx = K ? products : d_inputs;
+    Buffer<real> product(n * D);
+    std::vector<real> dh_after(n * D), dc_after(n * D);
+    // For the gradients of W and U, each thread has a stretch of columns.
+    npy_intp n_panels = Packed<real>::panels_of(4 * D);
+    std::vector<Packed<real> > parts;
+    for (int k = 0; k < crew.size; ++k) {
+        npy_intp from = n_panels * k / crew.size * WIDTH;
+        npy_intp to = n_panels * (k + 1) / crew.size * WIDTH;
+        parts.emplace_back(DEPTH, std::min(to, 4 * D) - from);
     }
+    Buffer<real> transposed(crew.size * DEPTH * std::max(D, K));
+    std::vector<npy_int64> row_of;  // of each word: its row of the inputs
+    for (npy_intp t = 0; t < words.T; ++t)
+        for (npy_intp k = words.first[t]; k < words.first[t + 1]; ++k)
+            row_of.push_back(index[t * n + words.review[k]]);
+    crew.run([&](Share my) {
+        packed.pack(U, 1, 4 * D, my.begin(packed.n_panels),
+                    my.end(packed.n_panels));
+        packed_W.pack(W, 1, 4 * D, my.begin(packed_W.n_panels),
+                      my.end(packed_W.n_panels));
+        my.meet();
+        npy_intp r0 = words.share(my.rank, my.size);
+        npy_intp r1 = words.share(my.rank + 1, my.size);
+        for (npy_intp t = words.T - 1; t >= 0; --t) {
+            npy_intp k0 = words.at(t, r0), m = words.at(t, r1) - k0, k = 0;
+            const npy_intp *review = words.review.data() + k0;
+            const real *dh_now = dh + t * n * D;
+            real *rows = dz + k0 * 4 * D;
+            for (npy_intp r = r0; r < r1; ++r)
+                if (k == m || review[k] != r) {  // h was that of the step before
+                    add_to(D, dh_now + r * D, &dh_after[r * D]);
+                } else {
+                    step_back(D, saved + (k0 + k) * 6 * D, dh_now + r * D,
+                              &dh_after[r * D], &dc_after[r * D],
+                              rows + k * 4 * D);
+                    ++k;
+                }
+            if (!t) break;
+            packed.multiply(m, rows, 4 * D, product + r0 * D, D, false);
+            for (k = 0; k < m; ++k)
+                memcpy(&dh_after[review[k] * D], product + (r0 + k) * D,
+                       D * sizeof(real));
+        }
+        my.meet();
+        // Now by columns: all sums over words, in the same order as ever.
+        Packed<real> &part = parts[my.rank];
+        npy_intp from = my.begin(n_panels) * WIDTH, wide = part.n;
+        real *part_of_A = transposed + my.rank * DEPTH * std::max(D, K);
+        clear(M, dx + from, 4 * D, wide);
+        clear(D, dU + from, 4 * D, wide);
+        clear(K, dW + from, 4 * D, wide);
+        clear(1, db + from, 4 * D, wide);
+        for (npy_intp k = 0; k < N; k += DEPTH) {
+            npy_intp end = std::min(N, k + DEPTH);
+            part.add_transposed(D, end - k, saved + k * 6 * D + 5 * D, 6 * D,
+                                dz + k * 4 * D + from, 4 * D, dU + from, 4 * D,
+                                part_of_A);
+            for (npy_intp l = k; l < end; ++l)
+                add_to(wide, dz + l * 4 * D + from,
+                       dx + row_of[l] * 4 * D + from);
+        }
+        for (npy_intp row = 0; row < M; row += DEPTH) {
+            npy_intp end = std::min(M, row + DEPTH);
+            for (npy_intp l = row; l < end; ++l)
+                add_to(wide, dx + l * 4 * D + from, db + from);
+            if (K)
+                part.add_transposed(K, end - row, inputs + row * K, K,
+                                    dx + row * 4 * D + from, 4 * D, dW + from,
+                                    4 * D, part_of_A);
+        }
+        if (!K) return;
+        my.meet();
+        npy_intp row = my.begin(M);
+        packed_W.multiply(my.end(M) - row, dx + row * 4 * D, 4 * D,
+                          d_inputs + row * K, K, false);
+    });
+}
+
+// sums (n, D) = the sum over t of mask[t, r] h[t, r], for h (T, n, D).
+template <typename real> static void sum(
+        Crew &crew, npy_intp T, npy_intp n, npy_intp D,
+        const real *h, const real *mask, real *sums) {
+    crew.run([&](Share my) {
+        npy_intp r0 = my.begin(n), r1 = my.end(n);
+        memset(sums + r0 * D, 0, (r1 - r0) * D * sizeof(real));
+        for (npy_intp t = 0; t < T; ++t)
+            for (npy_intp r = r0; r < r1; ++r)
+                add_multiple(D, h + (t * n + r) * D, mask[t * n + r],
+                             sums + r * D);
+    });
+}
+
+// dh (T, n, D) from the derivative with respect to those sums (n, D).
+template <typename real> static void sum_back(
+        Crew &crew, npy_intp T, npy_intp n, npy_intp D,
+        const real *d_sums, const real *mask, real *dh) {
+    crew.run([&](Share my) {
+        npy_intp r0 = my.begin(n), r1 = my.end(n);
+        for (npy_intp t = 0; t < T; ++t)
+            for (npy_intp r = r0; r < r1; ++r)
+                multiple(D, d_sums + r * D, mask[t * n + r],
+                         dh + (t * n + r) * D);
+    });
 }
 
 // --------------------------------------------------------------------------
-// Between Theano and the two functions above
+// Between Theano and the functions above
 // --------------------------------------------------------------------------
 
 // A contiguous view, or copy, of an array.
@@ -290,57 +619,120 @@ static bool allocate(PyArrayObject **output, int type, int ndim,
     return *output != NULL;
 }
 
-// Whether the shapes agree and all indices are below M; else sets an error.
-static bool agree(PyArrayObject *x, const Contiguous &index, PyArrayObject *U,
-                  PyArrayObject *mask) {
-    npy_intp D = PyArray_DIM(U, 0), M = PyArray_DIM(x, 0);
-    if (!PyArray_SAMESHAPE(index.array, mask)) {
-        PyErr_SetString(PyExc_ValueError,
-            "the LSTM layer's inputs and its mask must have the same numbers "
-            "of time steps and of reviews");
-        return false;
+// The team of this process, or NULL after an error. The modules of all Ops find
+// it in Python's sys. The child of a fork has no other threads: it makes its own.
+static Team *find_team() {
+    static Team *team = NULL;
+    if (team && team->process == getpid()) return team;
+    PyObject *capsule = PySys_GetObject((char *) "lstm_threads");
+    team = capsule ? (Team *) PyCapsule_GetPointer(capsule, NULL) : NULL;
+    if (team && team->process == getpid()) return team;
+    team = NULL;
+    PyObject *kernel = PyImport_ImportModule("lstm_support.kernel");
+    PyObject *number = kernel ? PyObject_CallMethod(
+        kernel, (char *) "n_threads", NULL) : NULL;
+    if (number) {
+        team = new Team((int) PyLong_AsLong(number));
+        capsule = PyCapsule_New(team, NULL, NULL);
+        PySys_SetObject((char *) "lstm_threads", capsule);
+        Py_XDECREF(capsule);
     }
-    if (PyArray_DIM(U, 1) != 4 * D || PyArray_DIM(x, 1) != 4 * D) {
-        PyErr_SetString(PyExc_ValueError,
-            "the W, U and b of an LSTM layer must have four times as many "
-            "columns as its U has rows");
-        return false;
-    }
-    const npy_int64 *i = index.data<npy_int64>();
-    for (npy_intp k = PyArray_SIZE(index.array); k; --k, ++i)
-        if (*i < 0 || *i >= M) {
-            PyErr_SetString(PyExc_IndexError,
-                "an LSTM layer looks up an input that does not exist");
+    Py_XDECREF(number);
+    Py_XDECREF(kernel);
+    return team;
+}
+
+// While an object of this type lives, other threads may run Python.
+struct Released {
+    PyThreadState *state;
+    Released() : state(PyEval_SaveThread()) {}
+    ~Released() { PyEval_RestoreThread(state); }
+};
+
+// The shapes of a layer and its words.
+template <typename real> struct Layer {
+    Contiguous inputs, index, W, U, mask;
+    npy_intp T, n, M, K, D;
+    Team *team;
+
+    Layer(PyArrayObject *inputs, PyArrayObject *index, PyArrayObject *W,
+          PyArrayObject *U, PyArrayObject *mask)
+        : inputs(inputs), index(index), W(W), U(U), mask(mask),
+          T(PyArray_DIM(mask, 0)), n(PyArray_DIM(mask, 1)),
+          M(PyArray_DIM(inputs, 0)), K(PyArray_DIM(W, 0)),
+          D(PyArray_DIM(U, 0)), team(find_team()) {}
+
+    // Whether the shapes agree and all indices are below M; else sets an error.
+    bool agrees() const {
+        if (!inputs.array || !index.array || !W.array || !U.array
+                || !mask.array || !team)
+            return false;
+        if (!PyArray_SAMESHAPE(index.array, mask.array)) {
+            PyErr_SetString(PyExc_ValueError,
+                "the LSTM layer's inputs and its mask must have the same "
+                "numbers of time steps and of reviews");
             return false;
         }
-    return true;
+        if (PyArray_DIM(inputs.array, 1) != (K ? K : 4 * D)
+                || PyArray_DIM(W.array, 1) != 4 * D
+                || PyArray_DIM(U.array, 1) != 4 * D) {
+            PyErr_SetString(PyExc_ValueError,
+                "the W, U and b of an LSTM layer must have four times as many "
+                "columns as its U has rows");
+            return false;
+        }
+        const npy_int64 *i = index.data<npy_int64>();
+        for (npy_intp k = T * n; k; --k, ++i)
+            if (*i < 0 || *i >= M) {
+                PyErr_SetString(PyExc_IndexError,
+                    "an LSTM layer looks up an input that does not exist");
+                return false;
+            }
+        return true;
+    }
+
+    // How many threads are worth while: a thread needs some microseconds to
+    // begin, and each review is in one thread.
+    npy_intp most(const Words &words) const {
+        double operations = 8. * D * (D * words.review.size() + K * M);
+        return std::min((double) n, 1 + operations / 4e6);
+    }
+};
+
+template <typename real> static real *data(PyArrayObject *array) {
+    return (real *) PyArray_DATA(array);
 }
 
 // The Op LSTM. `saved` may be NULL. False after an error.
 template <typename real> static bool lstm_forward(
-        PyArrayObject *x, PyArrayObject *index, PyArrayObject *U,
-        PyArrayObject *mask, PyArrayObject *b, PyArrayObject **h,
-        PyArrayObject **saved) {
+        PyArrayObject *inputs, PyArrayObject *index, PyArrayObject *W,
+        PyArrayObject *U, PyArrayObject *mask, PyArrayObject *b,
+        PyArrayObject **h, PyArrayObject **saved) {
     try {
-        NoDenormals in_this_function;
-        Contiguous x_(x), index_(index), U_(U), b_(b);
-        if (!x_.array || !index_.array || !U_.array || !b_.array
-                || !agree(x, index_, U, mask))
-            return false;
-        npy_intp D = PyArray_DIM(U, 0);
+        Layer<real> layer(inputs, index, W, U, mask);
+        Contiguous b_(b);
+        if (!b_.array || !layer.agrees()) return false;
+        npy_intp D = layer.D;
         if (PyArray_DIM(b, 0) != 4 * D) {
             PyErr_SetString(PyExc_ValueError,
                 "the b of an LSTM layer must be four times as long as its U");
             return false;
         }
-        Words words(mask, real());
-        if (!allocate(h, PyArray_TYPE(x), 3, words.T, words.n, D)
-                || (saved && !allocate(saved, PyArray_TYPE(x), 2,
-                                       words.review.size(), 6 * D, 0)))
+        Words words(layer.mask.template data<real>(), layer.T, layer.n);
+        int type = PyArray_TYPE(inputs);
+        if (!allocate(h, type, 3, layer.T, layer.n, D)
+                || (saved && !allocate(saved, type, 2, words.review.size(),
+                                       6 * D, 0)))
             return false;
-        forward(words, D, x_.data<real>(), index_.data<npy_int64>(),
-                U_.data<real>(), b_.data<real>(), (real *) PyArray_DATA(*h),
-                saved ? (real *) PyArray_DATA(*saved) : NULL);
+        Released python;
+        NoDenormals in_this_thread;
+        Crew crew(*layer.team, layer.most(words));
+        forward(crew, words, D, layer.M, layer.K,
+                layer.inputs.template data<real>(),
+                layer.index.template data<npy_int64>(),
+                layer.W.template data<real>(), layer.U.template data<real>(),
+                b_.data<real>(), data<real>(*h),
+                saved ? data<real>(*saved) : NULL);
         return true;
     } catch (const std::bad_alloc &) {
         PyErr_NoMemory();
@@ -350,18 +742,16 @@ template <typename real> static bool lstm_forward(
 
 // The Op LSTMGradient. False after an error.
 template <typename real> static bool lstm_backward(
-        PyArrayObject *x, PyArrayObject *index, PyArrayObject *U,
-        PyArrayObject *mask, PyArrayObject *saved, PyArrayObject *dh,
-        PyArrayObject **dz, PyArrayObject **dx) {
+        PyArrayObject *inputs, PyArrayObject *index, PyArrayObject *W,
+        PyArrayObject *U, PyArrayObject *mask, PyArrayObject *saved,
+        PyArrayObject *dh, PyArrayObject **d_inputs, PyArrayObject **dW,
+        PyArrayObject **dU, PyArrayObject **db) {
     try {
-        NoDenormals in_this_function;
-        Contiguous index_(index), U_(U), saved_(saved), dh_(dh);
-        if (!index_.array || !U_.array || !saved_.array || !dh_.array
-                || !agree(x, index_, U, mask))
-            return false;
-        Words words(mask, real());
-        npy_intp D = PyArray_DIM(U, 0), M = PyArray_DIM(x, 0);
-        npy_intp N = words.review.size();
+        Layer<real> layer(inputs, index, W, U, mask);
+        Contiguous saved_(saved), dh_(dh);
+        if (!saved_.array || !dh_.array || !layer.agrees()) return false;
+        Words words(layer.mask.template data<real>(), layer.T, layer.n);
+        npy_intp D = layer.D, N = words.review.size();
         if (PyArray_DIM(saved, 0) != N || PyArray_DIM(saved, 1) != 6 * D
                 || PyArray_DIM(dh, 0) != words.T
                 || PyArray_DIM(dh, 1) != words.n || PyArray_DIM(dh, 2) != D) {
@@ -370,15 +760,69 @@ template <typename real> static bool lstm_backward(
                 "output");
             return false;
         }
-        if (!allocate(dz, PyArray_TYPE(x), 2, N, 4 * D, 0)
-                || !allocate(dx, PyArray_TYPE(x), 2, M, 4 * D, 0))
+        int type = PyArray_TYPE(inputs);
+        if (!allocate(d_inputs, type, 2, layer.M, PyArray_DIM(inputs, 1), 0)
+                || !allocate(dW, type, 2, layer.K, 4 * D, 0)
+                || !allocate(dU, type, 2, D, 4 * D, 0)
+                || !allocate(db, type, 1, 4 * D, 0, 0))
             return false;
-        backward(words, D, M, index_.data<npy_int64>(), U_.data<real>(),
-                 saved_.data<real>(), dh_.data<real>(),
-                 (real *) PyArray_DATA(*dz), (real *) PyArray_DATA(*dx));
+        Released python;
+        NoDenormals in_this_thread;
+        Crew crew(*layer.team, layer.most(words));
+        backward(crew, words, D, layer.M, layer.K,
+                 layer.inputs.template data<real>(),
+                 layer.index.template data<npy_int64>(),
+                 layer.W.template data<real>(), layer.U.template data<real>(),
+                 saved_.data<real>(), dh_.data<real>(), data<real>(*d_inputs),
+                 data<real>(*dW), data<real>(*dU), data<real>(*db));
         return true;
     } catch (const std::bad_alloc &) {
         PyErr_NoMemory();
         return false;
     }
+}
+
+// The Op SumOverWords: sums (n, D) of h (T, n, D) times mask (T, n). False
+// after an error.
+template <typename real> static bool sum_over_words(
+        PyArrayObject *h, PyArrayObject *mask, PyArrayObject **sums) {
+    npy_intp T = PyArray_DIM(h, 0), n = PyArray_DIM(h, 1);
+    npy_intp D = PyArray_DIM(h, 2);
+    Contiguous h_(h), mask_(mask);
+    Team *team = find_team();
+    if (!h_.array || !mask_.array || !team
+            || !allocate(sums, PyArray_TYPE(h), 2, n, D, 0))
+        return false;
+    if (PyArray_DIM(mask, 0) != T || PyArray_DIM(mask, 1) != n) {
+        PyErr_SetString(PyExc_ValueError,
+            "a mask must have the time steps and reviews of the outputs");
+        return false;
+    }
+    Released python;
+    Crew crew(*team, std::min((double) n, 1 + T * n * D / 5e5));
+    sum(crew, T, n, D, h_.data<real>(), mask_.data<real>(), data<real>(*sums));
+    return true;
+}
+
+// The Op SumOverWordsGradient: dh (T, n, D) from d_sums (n, D). False after an
+// error.
+template <typename real> static bool sum_over_words_back(
+        PyArrayObject *d_sums, PyArrayObject *mask, PyArrayObject **dh) {
+    npy_intp T = PyArray_DIM(mask, 0), n = PyArray_DIM(mask, 1);
+    npy_intp D = PyArray_DIM(d_sums, 1);
+    Contiguous d_sums_(d_sums), mask_(mask);
+    Team *team = find_team();
+    if (!d_sums_.array || !mask_.array || !team
+            || !allocate(dh, PyArray_TYPE(d_sums), 3, T, n, D))
+        return false;
+    if (PyArray_DIM(d_sums, 0) != n) {
+        PyErr_SetString(PyExc_ValueError,
+            "a mask must have the reviews of the sums");
+        return false;
+    }
+    Released python;
+    Crew crew(*team, std::min((double) n, 1 + T * n * D / 5e5));
+    sum_back(crew, T, n, D, d_sums_.data<real>(), mask_.data<real>(),
+             data<real>(*dh));
+    return true;
 }

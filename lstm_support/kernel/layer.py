@@ -59,6 +59,13 @@ def specification(x, mask, U, dim, go_backwards=False):
     return h
 
 
+def _in_cpp():
+    """Return whether Theano's flags permit Ops in C++."""
+    config = theano.config
+    return (config.fused_lstm and config.device == 'cpu' and config.cxx
+            and config.mode != 'FAST_COMPILE' and config.linker != 'py')
+
+
 def substitute(h, dim):
     """Return the output of an LSTM layer from the fastest equal computation.
 
@@ -75,9 +82,7 @@ def substitute(h, dim):
         Output of the Op, if the scan equals :func:`specification`; else `h`.
         Both have the same values, at padding too, and the same gradient.
     """
-    config = theano.config
-    if not (config.fused_lstm and config.device == 'cpu' and config.cxx
-            and config.mode != 'FAST_COMPILE' and config.linker != 'py'):
+    if not _in_cpp():
         return h
     name = 'An LSTM layer'
     try:
@@ -96,6 +101,17 @@ def substitute(h, dim):
         '%s runs in theano.scan, which is slower: its step is not the one '
         'that lstm_support/kernel/layer.py has in C++' % name)
     return h
+
+
+def sum_over_words(h, mask):
+    """Return the sum over t of ``mask[t, r] * h[t, r]``, (n, D).
+
+    `h` (T, n, D) and `mask` (T, n) have the floatX. Theano's own sum over the
+    first axis is ten times slower than the Op in C++, and has one thread.
+    """
+    if _in_cpp() and h.dtype == mask.dtype:
+        return SumOverWords()(h, mask)
+    return (h * mask[:, :, None]).sum(axis=0, acc_dtype=h.dtype)
 
 
 def _sequence(part):
@@ -120,14 +136,14 @@ def _equal(variable, other, inputs):
 def _fused(x, mask, U, go_backwards):
     """Return the Op's h for the inputs x of a layer."""
     product, b = _without_bias(x)
-    rows, index = _distinct(product)
+    inputs, W, index = _distinct(product)
     if mask is None:
         mask = tensor.ones(index.shape, x.dtype)
     elif mask.dtype != x.dtype:
         mask = tensor.cast(tensor.neq(mask, 0), x.dtype)
     if go_backwards:
         index, mask = index[::-1], mask[::-1]
-    return LSTM()(rows, index, U, mask, b)[0]
+    return LSTM()(inputs, index, W, U, mask, b)[0]
 
 
 def _without_bias(x):
@@ -145,21 +161,26 @@ def _without_bias(x):
 
 
 def _distinct(product):
-    """Return rows (M, 4D) and an index (T, n): product is ``rows[index]``.
+    """Return inputs (M, K), W (K, 4D) and an index (T, n) of a product.
 
-    A minibatch has about half as many distinct words as words. Hence
-    ``dot(A[words], W)`` is computed as ``dot(A[distinct words], W)[index]``,
-    which is equal, and the gradient of A has a row for each distinct word.
+    The product is ``dot(inputs, W)[index]``. A minibatch has about half as
+    many distinct words as words. Hence a product of looked-up words has a row
+    for each distinct word, and so has the gradient of its inputs. If `product`
+    is none, the inputs are its own rows (M, 4D), and K is 0.
     """
+    width = product.shape[2]
+    index = tensor.arange(product.shape[0] * product.shape[1], dtype='int64')
+    index = index.reshape(product.shape[:2], ndim=2)
     try:
         values, W = _factors(product)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        none = tensor.zeros((0, width), product.dtype)
+        return product.reshape((-1, width), ndim=2), none, index
+    try:
         table, words, index = _lookup(values)
     except (AttributeError, IndexError, TypeError, ValueError):
-        # The inputs are not looked up, so each word has a row of its own.
-        T, n, width = product.shape
-        index = tensor.arange(T * n, dtype='int64').reshape((T, n))
-        return product.reshape((T * n, width)), index
-    return tensor.dot(table[words], W), index
+        return values.reshape((-1, values.shape[2]), ndim=2), W, index
+    return table[words], W, index
 
 
 def _factors(product):
@@ -215,36 +236,40 @@ with io.open(os.path.splitext(os.path.abspath(__file__))[0] + '.cc',
 class _FusedOp(theano.gof.Op):
     """An Op whose work a function of layer.cc does."""
 
+    dtypes = None  # of the inputs; None is float32 or float64, all alike
+    in_c = True  # in every mode
+    no_outputs = []  # what the function is given for outputs that nobody needs
+
     def make_node(self, *inputs):
-        dtype = inputs[0].dtype
-        dtypes = [each.dtype for each in inputs]
-        if dtype not in ('float32', 'float64') or dtypes != [
-                dtype, 'int64'] + [dtype] * (len(inputs) - 2):
+        inputs = [tensor.as_tensor_variable(each) for each in inputs]
+        floats = inputs[0].dtype
+        found = [each.dtype for each in inputs]
+        if floats not in ('float32', 'float64') or found != [
+                each or floats for each in self.dtypes]:
             raise TypeError('the LSTM layer takes float32 or float64 '
-                            'throughout, not %s' % dtypes)
+                            'throughout, not %s' % found)
         return theano.gof.Apply(self, inputs, [
-            tensor.TensorType(dtype, (False,) * ndim)()
+            tensor.TensorType(floats, (False,) * ndim)()
             for ndim in self.output_ndims])
 
     def c_code(self, node, name, inputs, outputs, sub):
-        arguments = list(inputs) + ['&' + each for each in outputs]
-        if len(outputs) == 1:  # no state is kept
-            arguments.append('NULL')
         return 'if (!%s<npy_%s>(%s)) {%s}' % (
-            self.function, node.inputs[0].dtype, ', '.join(arguments),
-            sub['fail'])
+            self.function, node.inputs[0].dtype, ', '.join(
+                list(inputs) + ['&' + each for each in outputs]
+                + self.no_outputs), sub['fail'])
 
     def c_support_code(self):
         return _CODE
 
     def make_thunk(self, node, storage_map, compute_map, no_recycling,
                    impl=None):
-        """Compile the Op in every mode: it has no Python implementation."""
+        """Compile the Op even in a mode that runs Ops in Python."""
         return super(_FusedOp, self).make_thunk(
-            node, storage_map, compute_map, no_recycling, impl='c')
+            node, storage_map, compute_map, no_recycling,
+            'c' if self.in_c else impl)
 
     def c_compile_args(self):
-        return ['-std=c++11']
+        return ['-std=c++11', '-pthread']
 
     def c_code_cache_version(self):
         return (1, zlib.crc32(_CODE.encode('utf-8')) & 0xffffffff)
@@ -253,9 +278,10 @@ class _FusedOp(theano.gof.Op):
 class LSTM(_FusedOp):
     """Outputs of an LSTM layer.
 
-    Inputs: rows (M, 4D), the distinct inputs of the gates i, f, o and of the
-    candidate; int64 index (T, n), the row of each word; recurrent weights U
-    (D, 4D); mask (T, n), 0 where a review keeps its state; biases b (4D,).
+    Inputs: the distinct inputs (M, K); int64 index (T, n), the row of each
+    word; W (K, 4D) and recurrent weights U (D, 4D), for the gates i, f, o and
+    the candidate; mask (T, n), 0 where a review keeps its state; biases b
+    (4D,). If K is 0, the inputs (M, 4D) were multiplied by W before.
 
     Outputs: h (T, n, D); and, if `keep_state`, the state that the gradient
     needs (N, 6D): for each word the gates i, f, o, the candidate, and c and h
@@ -264,51 +290,89 @@ class LSTM(_FusedOp):
 
     __props__ = ('keep_state',)
     function = 'lstm_forward'
+    dtypes = [None, 'int64'] + [None] * 4
 
     def __init__(self, keep_state=True):
         self.keep_state = keep_state
         self.output_ndims = (3, 2) if keep_state else (3,)
+        self.no_outputs = [] if keep_state else ['NULL']
 
     def connection_pattern(self, node):
-        """The cost depends on rows, U and b, through h only."""
+        """The cost depends on inputs, W, U and b, through h only."""
         return [[connected] + [False] * (len(node.outputs) - 1)
-                for connected in (True, False, True, False, True)]
+                for connected in (True, False, True, True, False, True)]
 
     def infer_shape(self, node, shapes):
         """Give shapes without running the layer, where that is possible."""
-        _, (steps, n), (dim, _), _, _ = shapes
+        (steps, n), (dim, _) = shapes[1], shapes[3]
         # The number of words is known only after the layer has run.
         return [(steps, n, dim)] + [
             (tensor.opt.Shape_i(0)(state), 6 * dim)
             for state in node.outputs[1:]]
 
     def L_op(self, inputs, outputs, output_grads):
-        (h, state), dh = outputs, output_grads[0]
-        dz, d_rows = LSTMGradient()(*(inputs[:4] + [state, dh]))
-        dU = tensor.dot(state[:, -h.shape[2]:].T, dz)
-        # A product with ones sums over the rows, faster than sum() does.
-        db = tensor.dot(tensor.ones_like(d_rows[:, 0]), d_rows)
+        d_inputs, dW, dU, db = LSTMGradient()(*(
+            inputs[:5] + [outputs[1], output_grads[0]]))
         none = theano.gradient.DisconnectedType()()
-        return [d_rows, none, dU, none, db]
+        return [d_inputs, none, dW, dU, none, db]
 
 
 class LSTMGradient(_FusedOp):
     """Backpropagation through time for :class:`LSTM`.
 
-    Inputs: rows, index, U and mask of the layer; the state (N, 6D) that it
-    kept; the derivative of the cost with respect to h (T, n, D). Outputs: the
-    derivatives with respect to the inputs of the gates of each word (N, 4D),
-    and with respect to rows (M, 4D).
+    Inputs: inputs, index, W, U and mask of the layer; the state (N, 6D) that
+    it kept; the derivative of the cost with respect to h (T, n, D). Outputs:
+    the derivatives with respect to the inputs, W, U and b.
     """
 
     __props__ = ('function',)  # code is not cached if this is empty
     function = 'lstm_backward'
-    output_ndims = (2, 2)
+    dtypes = [None, 'int64'] + [None] * 5
+    output_ndims = (2, 2, 2, 1)
+
+    def infer_shape(self, node, shapes):
+        """All derivatives have the shapes of their variables."""
+        inputs, _, W, U = shapes[:4]
+        return [inputs, W, U, (U[1],)]
 
     def L_op(self, inputs, outputs, output_grads):
         raise NotImplementedError(
             'the LSTM layer in C++ has no second derivative; theano.scan has: '
             'set THEANO_FLAGS=fused_lstm=False')
+
+
+class SumOverWords(_FusedOp):
+    """See :func:`sum_over_words`."""
+
+    __props__ = ('function',)
+    function = 'sum_over_words'
+    dtypes = [None, None]
+    output_ndims = (2,)
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0][1:]]
+
+    def L_op(self, inputs, outputs, output_grads):
+        (h, mask), (d_sums,) = inputs, output_grads
+        return [SumOverWordsGradient()(d_sums, mask), (h * d_sums).sum(axis=2)]
+
+
+class SumOverWordsGradient(_FusedOp):
+    """``mask[t, r] * d_sums[r]``, (T, n, D), from (n, D) and (T, n)."""
+
+    __props__ = ('function',)
+    function = 'sum_over_words_back'
+    dtypes = [None, None]
+    output_ndims = (3,)
+
+    in_c = False  # for explanations, it is not worth a compilation
+
+    def perform(self, node, inputs, outputs):
+        d_sums, mask = inputs
+        outputs[0][0] = mask[:, :, None] * d_sums
+
+    def infer_shape(self, node, shapes):
+        return [shapes[1] + shapes[0][1:]]
 
 
 @theano.gof.local_optimizer([LSTM])

@@ -201,9 +201,9 @@ def _wheel_blas():
 def blas_flags():
     """Return Theano's default for blas.ldflags: OpenBLAS of a wheel, or ''.
 
-    It uses one thread, unless the environment sets a number. A second thread
-    gains little (see benchmarks/). With one thread, results do not depend on
-    the number of cores.
+    It uses one thread, unless OPENBLAS_NUM_THREADS is set, so that results do
+    not depend on the number of cores. The layer has threads of its own, and
+    what it leaves to BLAS is small.
     """
     path = _wheel_blas()
     if path is None:
@@ -216,7 +216,7 @@ def blas_flags():
         'ddot_') if prefix)  # those that Theano calls
     set_threads = prefix + 'openblas_set_num_threads'
     if hasattr(library, set_threads) and not set(os.environ) & {
-            'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS', 'OMP_NUM_THREADS'}:
+            'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS'}:
         getattr(library, set_threads)(1)
     if re.match(r'[A-Za-z0-9_./+@:~-]+$', path):
         # The loader finds the library by its name. We do not write -L,

@@ -1,0 +1,59 @@
+"""How many threads compute a minibatch."""
+from __future__ import absolute_import, division, print_function
+
+import io
+import multiprocessing
+import os
+
+from lstm_support import terminal
+
+
+def n_threads():
+    """Return the number of threads that compute a minibatch together.
+
+    It is OMP_NUM_THREADS, or the number of physical cores that the affinity of
+    this process and the CPU quota of its container permit. The processes of
+    an MPI job share the cores of their machine.
+    """
+    wanted = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
+    if wanted:
+        if wanted.isdigit() and 0 < int(wanted) <= 1024:
+            return int(wanted)
+        terminal.log.warning('OMP_NUM_THREADS=%s is no number of threads, and '
+                             'is ignored' % terminal.one_line(wanted))
+    every = range(multiprocessing.cpu_count())
+    if not hasattr(os, 'sched_getaffinity'):  # macOS, Python 2
+        mine = every
+    else:
+        mine = os.sched_getaffinity(0)
+    share = _cores(every) // terminal.mpi_processes_here()
+    return max(1, min(_cores(mine), share, _quota()))
+
+
+def _cores(processors):
+    """Count the physical cores of some processors, where Linux tells them."""
+    return len(set(_read('/sys/devices/system/cpu/cpu%d/topology/'
+                         'thread_siblings_list' % number) or number
+                   for number in processors))
+
+
+def _quota():
+    """Return how many processors the container permits, rounded up."""
+    folder = '/sys/fs/cgroup/'
+    limit = _read(folder + 'cpu.max') or '%s %s' % (  # version 2, version 1
+        _read(folder + 'cpu/cpu.cfs_quota_us'),
+        _read(folder + 'cpu/cpu.cfs_period_us'))
+    try:
+        quota, period = map(int, limit.split())
+    except ValueError:  # 'max': no limit; None: no such file
+        return float('inf')
+    return -(-quota // period) if quota > 0 else float('inf')
+
+
+def _read(path):
+    """Return the content of a small file of the system, or None."""
+    try:
+        with io.open(path) as f:
+            return f.read().strip()
+    except (IOError, OSError):
+        return None

@@ -1,0 +1,213 @@
+"""Threads: no bit depends on their number, and nothing hangs."""
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+
+import numpy
+import pytest
+import theano
+
+from conftest import ROOT
+from lstm_support import kernel
+from lstm_support.kernel import threads
+
+# A training of 200 updates, in a child for each number of threads; prints the
+# checksums of costs and parameters.
+TRAINING = '''
+import os, sys, zlib
+import numpy, theano
+import lstm
+options = dict(n_words=60, dim_proj=50, ydim=2, encoder=sys.argv[1],
+               pooling=sys.argv[2])
+tparams = lstm.init_tparams(lstm.init_params(options))
+use_noise, x, mask, y, _, _, cost = lstm.build_model(tparams, options)
+grads = theano.tensor.grad(cost, list(tparams.values()))
+f_grad_shared, f_update = lstm.adam(theano.tensor.scalar(), tparams, grads, x,
+                                    mask, y, cost)
+use_noise.set_value(1)
+rng = numpy.random.RandomState(3)
+for n in sys.argv[3:]:
+    os.environ['OMP_NUM_THREADS'] = n
+    if os.fork():
+        assert os.wait()[1] == 0
+        continue
+    costs = []
+    for update in range(200):
+        shape = 1 + update % 50, 1 + update * 7 % 40
+        words = rng.rand(*shape) < .8
+        costs.append(float(f_grad_shared(
+            rng.randint(60, size=shape), lstm.numpy_floatX(words),
+            rng.randint(2, size=shape[1]))))
+        f_update(.01)
+    parameters = b''.join(p.get_value().tobytes() for p in tparams.values())
+    tasks = len(os.listdir('/proc/self/task'))
+    print(tasks == int(n), zlib.crc32(repr(costs).encode()),
+          zlib.crc32(parameters), flush=True)
+    os._exit(0)
+'''
+
+
+def run(script, *arguments, **environment):
+    """Run a script, and return its lines."""
+    process = subprocess.run(
+        [sys.executable, '-c', script] + list(arguments), cwd=ROOT, check=True,
+        stdout=subprocess.PIPE, universal_newlines=True, timeout=300,
+        env=dict(os.environ, **environment))
+    return process.stdout.splitlines()
+
+
+@pytest.mark.parametrize('encoder, pooling, floats', [
+    ('lstm', 'mean', 'float32'), ('bilstm', 'both', 'float32'),
+    ('bilstm', 'mean', 'float64')])
+def test_no_bit_of_a_training_depends_on_the_number_of_threads(
+        encoder, pooling, floats):
+    lines = run(TRAINING, encoder, pooling, '1', '2', '3', '7',
+                THEANO_FLAGS='floatX=' + floats)
+    assert len(lines) == 4 and len(set(lines)) == 1
+    assert lines[0].startswith('True')
+
+
+def test_threads_meet_and_share_without_a_race(tmp_path):
+    binary = str(tmp_path / 'threads')
+    compiler = [theano.config.cxx, '-std=c++11', '-O1', '-g', '-march=native',
+                '-pthread', '-w', '-fsanitize=thread']
+    empty = tmp_path / 'empty.cc'
+    empty.write_text('int main() {}')
+    if subprocess.call(compiler + [str(empty), '-o', binary],
+                       stderr=subprocess.DEVNULL):
+        pytest.skip('this compiler has no ThreadSanitizer')
+    subprocess.check_call(compiler + [
+        '-I' + sysconfig.get_paths()['include'], '-I' + numpy.get_include(),
+        '-I' + os.path.join(ROOT, 'lstm_support', 'kernel'),
+        os.path.join(ROOT, 'tests', 'kernel_threads.cc'), '-o', binary])
+    process = subprocess.run([binary], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, timeout=200,
+                             universal_newlines=True)
+    if 'unexpected memory mapping' in process.stdout:
+        pytest.skip('ThreadSanitizer does not run with this kernel')
+    assert process.stdout == 'equal\n'
+
+
+# ---- How many ---------------------------------------------------------------
+
+@pytest.mark.parametrize('value, number', [
+    ('3', 3), ('5,2', 5), ('1', 1), ('', None), ('0', None), ('-1', None),
+    ('two', None)])
+def test_the_number_of_threads_is_that_of_the_environment(
+        value, number, monkeypatch, capsys):
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    cores = kernel.n_threads()
+    assert 1 <= cores <= len(os.sched_getaffinity(0))
+    monkeypatch.setenv('OMP_NUM_THREADS', value)
+    assert kernel.n_threads() == (number or cores)
+    assert ('OMP_NUM_THREADS=%s' % value in capsys.readouterr().err) == bool(
+        value and not number)
+
+
+MACHINE = '/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list'
+SIBLINGS = {MACHINE % k: '%d,%d' % (k % 4, k % 4 + 4) for k in range(8)}
+CGROUP = '/sys/fs/cgroup/'
+
+
+@pytest.mark.parametrize('files, affinity, job, number', [
+    ({}, range(8), {}, 8),
+    (SIBLINGS, range(8), {}, 4),                   # two threads per core
+    (SIBLINGS, [0, 4, 1], {}, 2),
+    ({CGROUP + 'cpu.max': 'max 100000'}, range(8), {}, 8),
+    ({CGROUP + 'cpu.max': '250000 100000'}, range(8), {}, 3),
+    ({CGROUP + 'cpu/cpu.cfs_quota_us': '50000',
+      CGROUP + 'cpu/cpu.cfs_period_us': '100000'}, range(8), {}, 1),
+    ({CGROUP + 'cpu/cpu.cfs_quota_us': '-1',
+      CGROUP + 'cpu/cpu.cfs_period_us': '100000'}, range(8), {}, 8),
+    ({}, range(8), {'MPI_LOCALNRANKS': '4'}, 2),
+    ({}, [1], {'OMPI_COMM_WORLD_LOCAL_SIZE': '4'}, 1),
+    ({}, range(8), {'MPI_LOCALNRANKS': '16'}, 1)])
+def test_threads_are_the_physical_cores_that_a_process_may_use(
+        files, affinity, job, number, monkeypatch):
+    for name in 'OMP_NUM_THREADS', 'MPI_LOCALNRANKS':
+        monkeypatch.delenv(name, raising=False)
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(threads, '_read', files.get)
+    monkeypatch.setattr(threads.multiprocessing, 'cpu_count', lambda: 8)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda process: set(affinity))
+    assert kernel.n_threads() == number
+
+
+# ---- Faults -----------------------------------------------------------------
+
+PREDICT = '''
+import json, os, resource, signal, threading
+import numpy
+import lstm
+params = lstm.init_params(dict(n_words=50, dim_proj=64, ydim=2))
+def build():
+    return lstm.build_model(lstm.init_tparams(params), dict(dim_proj=64),
+                            lstm.kernel.quick_mode()).f_pred_prob
+f = build()
+x = numpy.random.RandomState(1).randint(2, 50, size=(200, 32))
+mask = numpy.ones(x.shape, lstm.theano.config.floatX)
+wanted = f(x, mask).tobytes()
+'''
+
+
+def test_a_fork_has_threads_of_its_own():
+    assert run(PREDICT + '''
+for _ in range(20):
+    pid = os.fork()
+    if not pid:
+        signal.alarm(60)
+        os._exit(f(x, mask).tobytes() != wanted)
+    assert f(x, mask).tobytes() == wanted
+    assert os.waitpid(pid, 0)[1] == 0
+print('done')
+''', OMP_NUM_THREADS='3') == ['done']
+
+
+def test_other_threads_of_python_run_during_a_prediction_and_predict():
+    assert run(PREDICT + '''
+functions = [f] + [build() for _ in range(3)]
+results = [[] for _ in functions]
+def work(k):
+    for _ in range(20):
+        results[k].append(functions[k](x, mask).tobytes())
+workers = [threading.Thread(target=work, args=[k]) for k in range(4)]
+[each.start() for each in workers]
+[each.join(100) for each in workers]
+print(sum(result == [wanted] * 20 for result in results))
+''', OMP_NUM_THREADS='2') == ['4']
+
+
+def test_ctrl_c_arrives_while_threads_work():
+    assert run(PREDICT + '''
+threading.Timer(1, os.kill, [os.getpid(), signal.SIGINT]).start()
+try:
+    while True:
+        f(x, mask)
+except KeyboardInterrupt:
+    print(f(x, mask).tobytes() == wanted)
+''', OMP_NUM_THREADS='3') == ['True']
+
+
+@pytest.mark.skipif(sys.platform == 'darwin', reason='macOS has no limit')
+def test_a_system_without_more_threads_or_memory():
+    number, error = json.loads(run(PREDICT.replace('wanted =', '''
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+if os.getuid() == 0:
+    os.setuid(65534)  # limits do not bind root
+wanted =''') + '''
+tasks = len(os.listdir('/proc/self/task'))
+x, mask = numpy.tile(x, (1, 400)), numpy.tile(mask, (1, 400))
+used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2 ** 24,) * 2)
+try:
+    f(x, mask)
+    error = ''
+except MemoryError:
+    error = 'MemoryError'
+print(json.dumps([tasks, error]), flush=True)
+os._exit(0)  # this user may not write the compile folder
+''', OMP_NUM_THREADS='3', OPENBLAS_NUM_THREADS='1')[-1])
+    assert (number, error) == (1, 'MemoryError')
