@@ -36,6 +36,9 @@ class _Function:
         self.folder, self.foreseeing = tempfile.mkdtemp(), True
         cache = cc.get_module_cache()
         for node in self.linker.schedule(self.linker.fgraph):
+            if self.linker.c_thunks is False and not getattr(
+                    node.op, 'in_c', False):
+                continue
             try:
                 node.op.prepare_node(node, None, None, 'c')
                 linker = cc.CLinker().accept(
@@ -112,8 +115,6 @@ def install():
     make_all, run = VM_Linker.make_all, cmodule.output_subprocess_Popen
 
     def make_all_at_once(self, *args, **kwargs):
-        if self.c_thunks is False:  # Ops run in Python, except for one or two
-            return make_all(self, *args, **kwargs)
         outer = getattr(_local, 'function', None)
         _local.function = function = _Function(self)
         try:
