@@ -164,58 +164,65 @@ def measure(label, changes, pythons, repeats):
     return result
 
 
-# Cases for the processes of mpiexec. PyTorch gets as many threads.
+# Cases for two cores. PyTorch and onnxruntime get as many threads.
 SHARED = [('defaults', {}), ('batch_size=64', {'batch_size': 64}),
           ('batch_size=256', {'batch_size': 256, 'batches': 8}),
+          ('dim_proj=512', {'dim_proj': 512, 'batches': 8}),
           ('full length', {'maxlen': None}),
           ('full length, batch_size=64', {
               'maxlen': None, 'batch_size': 64, 'batches': 8})]
+SHARING = {'two threads': ('ours', 2, 1), 'two processes': ('ours', 1, 2),
+           'torch, 1': ('torch padded', 1, 1),
+           'torch, 2': ('torch padded', 2, 1),
+           'onnxruntime, 1': ('onnxruntime', 1, 1),
+           'onnxruntime, 2': ('onnxruntime', 2, 1)}
 
 
-def processes(label, changes, torch, repeats, n_processes=2):
-    """Compare several processes that share a training with one process.
+def cores(label, changes, pythons, repeats):
+    """Compare two threads, and two processes of mpiexec, with one thread.
 
-    Independent trainings at the same time show the limit of the machine, since
-    the cores share caches, memory and clock.
+    Two independent trainings at the same time show the limit of the machine,
+    since the cores share caches, memory and clock. Predictions are of
+    minibatches of similar lengths. Returns milliseconds per minibatch.
     """
-    case = dict(DEFAULTS, **changes)
+    case = dict(DEFAULTS, pooled=True, **changes)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'batches.npz')
         n = write_batches(case, path)[0]
-        systems = [System(sys.executable, 'ours', path, 1)
-                   for _ in range(n_processes)]
-        shared = System(sys.executable, 'ours', path, 1, n_processes)
-        others = {'torch': System(torch, 'torch padded', path, n_processes)
-                  } if torch else {}
-        one, ms = systems[0], {}
-
-        def note(name, seconds):
-            ms.setdefault(name, []).append(1e3 * seconds / n)
-        everything = systems + [shared] + list(others.values())
-        for system in everything:
-            system.ask('train', 0, n)  # warm up
+        pair = [System(sys.executable, 'ours', path, 1) for _ in range(2)]
+        systems = {'one thread': pair[0]}
+        for name, (system, threads, n_processes) in SHARING.items():
+            python = pythons.get(system.split()[0], sys.executable)
+            if python:
+                systems[name] = System(python, system, path, threads,
+                                       n_processes)
+        ms = {}
+        for task in ['train', 'predict']:
+            able = {name: system for name, system in systems.items()
+                    if task == 'predict' or 'onnx' not in name}
+            for system in [pair[1]] + list(able.values()):
+                system.ask(task, 0, n)  # warm up
+            for _ in range(repeats):
+                for name, system in able.items():
+                    ms.setdefault('%s, %s' % (task, name), []).append(
+                        system.ask(task, 0, n))
+                for system in pair:
+                    system.tell(task, 0, n)
+                ms.setdefault(task + ', independent', []).append(
+                    max(system.answer() for system in pair))
         for _ in range(repeats):
-            cpu = one.ask('cpu')
-            note('one', one.ask('train', 0, n))
-            note('cpu of one', one.ask('cpu') - cpu)
-            for system in systems:
-                system.tell('train', 0, n)
-            note('independent', max(system.answer() for system in systems))
-            cpu = shared.ask('cpu')
-            note('shared', shared.ask('train', 0, n))
-            note('cpu of shared', shared.ask('cpu') - cpu)
-            note('exchange', shared.ask('exchange', 0, n))
-            for name, system in others.items():
-                note(name, system.ask('train', 0, n))
-        for system in everything:
+            ms.setdefault('exchange', []).append(
+                systems['two processes'].ask('exchange', 0, n))
+        for system in [pair[1]] + list(systems.values()):
             system.close()
-    result = {name: float(numpy.median(times)) for name, times in ms.items()}
-    limit = n_processes * result['one'] / result['independent']
-    print('%s: %s; limit of the machine %.2f, reached %.2f%s' % (
-        label, ', '.join('%s %.1f' % item for item in result.items()), limit,
-        result['one'] / result['shared'], '; / PyTorch %.2f' % (
-            result['shared'] / result['torch']) if torch else ''))
-    return dict(result, limit=limit)
+    result = {name: float(1e3 * numpy.median(times) / n)
+              for name, times in ms.items()}
+    for task in 'train', 'predict':
+        result[task + ', limit'] = 2 * result[task + ', one thread'] / result[
+            task + ', independent']
+    print('%s: %s' % (label, ', '.join('%s %.2f' % item
+                                       for item in result.items())))
+    return dict(result, batch_size=case['batch_size'])
 
 
 def network_seconds(n_machines, dense, rows):
@@ -235,11 +242,12 @@ def machines(repeats):
     """Estimate the speed of many machines from measurements on this one.
 
     Each machine computes the gradients of its part of a minibatch. Then all
-    exchange them and make the same update. Reviews have their full length.
+    exchange them and make the same update; the cores of one machine need not
+    exchange anything. Reviews have their full length.
     """
     from lstm_support.training import parallel
     seconds, batches = {}, {}
-    for size in (1, 4, 16, 64, 256):
+    for size in (1, 2, 4, 8, 16, 32, 64, 256):
         case = dict(DEFAULTS, maxlen=None, batch_size=size)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, 'batches.npz')
@@ -262,7 +270,7 @@ def machines(repeats):
     for size in (16, 64, 256):
         update = seconds['update', size]
         one = seconds['gradients', size] + update
-        for number in (4, 16, 64):
+        for number in (4, 8, 16, 64):
             if number > size:
                 continue
             n_rows = numpy.mean([
@@ -276,7 +284,7 @@ def machines(repeats):
                 part=1e3 * seconds['gradients', size // number],
                 network=1e3 * network, megabytes=1e-6 * (
                     dense + n_rows * (4 * dim + 8)),
-                speedup=one / shared)
+                speedup=one / shared, cores=one / (shared - network))
             print('%d reviews, %d machines: %s' % (size, number, ', '.join(
                 '%s %.1f' % item for item in sorted(case.items()))))
     return result
@@ -379,15 +387,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--torch', help='a Python that has torch')
     parser.add_argument('--jax', help='a Python that has jax, flax, optax')
+    parser.add_argument('--onnx', help='a Python that has onnxruntime, onnx')
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--only', default='',
                         help='the cases with this text in their names, such '
-                             'as "2 processes", or machines, versions or '
+                             'as "2 cores", or machines, versions or '
                              'start-up; the other results stay')
     parser.add_argument('--pythons', nargs='+', default=[],
                         help='Pythons with Theano, to compare with each other')
     args = parser.parse_args()
-    pythons = {'torch': args.torch, 'flax': args.jax}
+    pythons = {'torch': args.torch, 'flax': args.jax,
+               'onnxruntime': args.onnx}
     path = os.path.join(HERE, 'results.json')
     results = {'cases': {}}
     if os.path.exists(path):  # what is not measured now stays
@@ -404,9 +414,9 @@ def main():
                                               args.repeats)
             save()
     for label, changes in SHARED:
-        if args.only in label + ', 2 processes':
-            results.setdefault('processes', {})[label] = processes(
-                label, changes, args.torch, args.repeats)
+        if args.only in label + ', 2 cores':
+            results.setdefault('cores', {})[label] = cores(
+                label, changes, pythons, args.repeats)
             save()
     if args.only in 'machines':
         results['machines'] = machines(args.repeats)

@@ -228,12 +228,62 @@ def flax_system(sizes):
     return train, predict
 
 
+def onnx_system(sizes):
+    """The model in onnxruntime, by its LSTM operator; it only predicts."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+    dim, rng = sizes['dim_proj'], numpy.random.RandomState(0)
+
+    def weights(name, *shape):
+        return numpy_helper.from_array(
+            rng.uniform(-.1, .1, shape).astype('float32'), name)
+
+    def constant(name, *values):
+        return numpy_helper.from_array(numpy.array(values), name)
+
+    nodes = [
+        helper.make_node('Gather', ['Wemb', 'x'], ['emb']),
+        helper.make_node('ReduceSum', ['mask', 'first'], ['n'], keepdims=0),
+        helper.make_node('Cast', ['n'], ['lengths'], to=TensorProto.INT32),
+        helper.make_node('LSTM', ['emb', 'W', 'R', 'B', 'lengths'], ['h'],
+                         hidden_size=dim),              # (T, 1, n, D)
+        helper.make_node('Squeeze', ['h', 'second'], ['states']),
+        helper.make_node('Unsqueeze', ['mask', 'third'], ['words']),
+        helper.make_node('Mul', ['states', 'words'], ['masked']),
+        helper.make_node('ReduceSum', ['masked', 'first'], ['sum'],
+                         keepdims=0),
+        helper.make_node('Unsqueeze', ['n', 'second'], ['number']),
+        helper.make_node('Div', ['sum', 'number'], ['mean']),
+        helper.make_node('Gemm', ['mean', 'U', 'b'], ['scores']),
+        helper.make_node('Softmax', ['scores'], ['prob'], axis=1)]
+    graph = helper.make_graph(
+        nodes, 'model',
+        [helper.make_tensor_value_info('x', TensorProto.INT64, ['T', 'n']),
+         helper.make_tensor_value_info('mask', TensorProto.FLOAT,
+                                       ['T', 'n'])],
+        [helper.make_tensor_value_info('prob', TensorProto.FLOAT, ['n', 2])],
+        [weights('Wemb', sizes['n_words'], dim), weights('W', 1, 4 * dim, dim),
+         weights('R', 1, 4 * dim, dim), weights('B', 1, 8 * dim),
+         weights('U', dim, 2), weights('b', 2), constant('first', 0),
+         constant('second', 1), constant('third', 2)])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(helper.make_model(
+        graph, ir_version=10, opset_imports=[helper.make_opsetid('', 21)]
+    ).SerializeToString(), options, ['CPUExecutionProvider'])
+
+    def predict(batch):
+        session.run(None, {'x': batch[0], 'mask': batch[1]})
+    return None, predict
+
+
 # Systems in Theano, and the graph of each.
 GRAPHS = {'ours': 'ours', 'ours, fewer words': 'ours', 'scan': 'scan',
           'plain': 'plain'}
 SYSTEMS = {'torch padded': lambda sizes: torch_system(sizes, False),
            'torch packed': lambda sizes: torch_system(sizes, True),
-           'flax': flax_system, 'products': products_system}
+           'flax': flax_system, 'products': products_system,
+           'onnxruntime': onnx_system}
 
 
 def peak_mb():

@@ -373,20 +373,26 @@ def test_speeds_in_the_documents_are_those_of_the_results():
         ratios['defaults, 1 thread'], ratios['full length, 1 thread']]
 
 
-def test_speeds_of_several_processes_are_those_of_the_results():
-    for label, ms in results()['processes'].items():
-        assert abs(ms['cpu of shared'] / ms['shared'] - 1) < .02
+def test_speeds_of_two_cores_are_those_of_the_results():
+    assert len(results()['cores']) == 6
+    for label, ms in results()['cores'].items():
         if 'batch_size' not in label:
             label += ', batch_size=16'
-        assert_row(label, *['%.1f' % ms['one'], '%.1f' % ms['shared'],
-                            '%.2f' % (ms['one'] / ms['shared']),
-                            '%.2f' % ms['limit'], '%.1f' % ms['exchange'],
-                            '%.1f' % ms['torch'],
-                            '%.2f' % (ms['shared'] / ms['torch'])])
+        one, two, processes, torch = [ms['train, ' + name] for name in (
+            'one thread', 'two threads', 'two processes', 'torch, 2')]
+        assert_row(label, '%.1f' % one, '%.1f' % two, '%.2f' % (one / two),
+                   '%.2f' % ms['train, limit'], '%.1f' % processes,
+                   '%.1f' % torch, '%.2f' % (two / torch))
+        seconds = [1e-3 * ms['predict, ' + name] for name in (
+            'one thread', 'two threads', 'onnxruntime, 1', 'onnxruntime, 2')]
+        assert_row(label, *['%.0f' % (ms['batch_size'] / each)
+                            for each in seconds] + [
+            '%.2f' % (seconds[k + 2] / seconds[k]) for k in (0, 1)])
     for label, case in results()['machines'].items():
         reviews, machines = re.findall('[0-9]+', label)
         assert_row(reviews, machines, *['%.1f' % case[name] for name in (
-            'one', 'part', 'update', 'network', 'megabytes', 'speedup')])
+            'one', 'part', 'update', 'cores', 'network', 'megabytes',
+            'speedup')])
     start = results()['start_up']
     assert '%.1f s with an empty compile directory, %.1f s\n' % (
         start['empty compile directory'], start['warm']) in (
