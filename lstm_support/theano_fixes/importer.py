@@ -37,6 +37,19 @@ _HEADER, ROWS = _read('numpy_2.h'), _read('rows.h')
 VERSION = '%08x' % _checksum((_HUNKS, re.sub(' *//.*', '', _HEADER + ROWS)))
 
 
+def _processor():
+    """Return a name for the instructions of this processor, or ''."""
+    try:
+        with open('/proc/cpuinfo') as lines:
+            flags = re.search(r'(?m)^flags\s.*', lines.read())
+    except OSError:
+        flags = None
+    return '-%08x' % _checksum(flags.group()) if flags else ''
+
+
+PROCESSOR = _processor()  # also in the name of the folder
+
+
 def patched(text, path):
     """Return the text of a file of Theano with its hunks, if they match."""
     lines, result, end = text.split('\n'), [], 0

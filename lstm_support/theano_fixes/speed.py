@@ -26,12 +26,25 @@ _HEADERS = _FIRST_LINES + u'''
 # The headers of a later standard are longer.
 _STANDARD = '-std=gnu++11'
 
+
+def _native():
+    """Return -march=native where code is kept for this processor alone.
+
+    Elsewhere Theano asks g++ at each start what that flag means.
+    """
+    if sys.version_info[0] == 2:
+        return ''
+    from lstm_support.theano_fixes import importer
+    name = importer.PROCESSOR
+    return '-march=native' if name and config.compiledir.endswith(name) else ''
+
+
 # macOS also calls it g++.
 _CLANG = sys.platform == 'darwin' or 'clang' in os.path.basename(config.cxx)
 
 if not config.gcc.cxxflags:  # without Theano's -g, a first start is shorter
-    config.gcc.cxxflags = '-g0 %s %s' % (
-        _STANDARD,
+    config.gcc.cxxflags = '-g0 %s %s %s' % (
+        _STANDARD, _native(),
         # Theano's functions store sizes in an int[], which clang refuses.
         '-Wno-c++11-narrowing' if _CLANG else
         # Theano's functions return wherever an array does not fit. After many
