@@ -21,20 +21,12 @@ _UNFIT = re.compile(
 
 
 def printable(text):
-    """Return a text without control and invisible characters.
-
-    Otherwise a review, or the name of a file or class, could send escape
-    sequences to the terminal. Marks of direction could show another order.
-    """
+    """Return a text that cannot command a terminal or show a false order."""
     return _UNFIT.sub(u'', text)
 
 
 def one_line(name, longest=100):
-    """Return a name from a file as one printable line, for a message.
-
-    Line breaks become spaces, and control characters are removed. A name
-    longer than `longest` is cut and ends in dots.
-    """
+    """Return a name as one printable line, with dots after `longest`."""
     if isinstance(name, bytes):
         name = name.decode('utf-8', 'replace')
     name = printable(u' '.join(name.split()))
@@ -105,11 +97,7 @@ def discard(stream):
 
 
 def open_descriptors():
-    """Open the standard streams' descriptors, if they are closed.
-
-    Otherwise the next file that is opened would get such a descriptor, and
-    with it the output of a compiler.
-    """
+    """Open closed descriptors of standard streams, before a file gets them."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -13,11 +13,7 @@ from lstm_support.training.rows import Rows
 
 
 def moved_rows(f_update, p):
-    """Return the shared index of the rows of p that an update moves, or None.
-
-    The update of p must be ``set_subtensor(p[index], ...)`` or an increment.
-    None means that any row may move.
-    """
+    """Return the shared index of the rows that an update of p moves."""
     if not hasattr(f_update, 'maker'):  # no function of Theano
         return None
     graph = f_update.maker.fgraph
@@ -27,9 +23,8 @@ def moved_rows(f_update, p):
         if shared[place] is p and node and isinstance(
                 node.op, subtensor.AdvancedIncSubtensor1) and (
                     node.inputs[0] is graph.inputs[place]):
-            index = node.inputs[2]
-            return dict(zip(graph.inputs, shared)).get(index)
-    return None
+            return dict(zip(graph.inputs, shared)).get(node.inputs[2])
+    return None  # any row may move
 
 
 class Average(object):
@@ -43,8 +38,6 @@ class Average(object):
     An update that moves some rows leaves the others as they are. So the sum z
     of a row is brought up to date only before the row moves. This adds k
     equal terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
-
-    The graph of `f_update`, which moves the parameters, tells which rows.
     """
 
     def __init__(self, tparams, decay, f_update):

@@ -27,11 +27,10 @@ def _number(path):
 
 
 def check_update(sequences, batch_size, size):
-    """Raise a MemoryError if an update of an LSTM may not fit.
+    """Raise a MemoryError if an update may not fit; units take `size` bytes.
 
-    Measured: an update takes 2 to 3 numbers per unit and position of the
-    padded minibatch, and 20 per unit and word. `size` is the number of bytes
-    per position: those of one number for each unit.
+    Measured: it takes 2 to 3 numbers per unit and position of the padded
+    minibatch, and 20 per unit and word.
     """
     longest = sorted(map(len, sequences))[-batch_size:]
     need = size * (3 * longest[-1] * len(longest) + 20 * sum(longest))

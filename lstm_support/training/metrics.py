@@ -7,11 +7,7 @@ from lstm_support.terminal import log
 
 
 def balanced(labels):
-    """Return a weight for each class: N / (C N_k), as a list of float.
-
-    N_k of the N labels are of class k, and C classes have labels. A class
-    without any has the weight 0.
-    """
+    """Return a weight N / (C N_k) for each class, 0 for one without labels."""
     counts = numpy.bincount(labels).astype('float64')
     present = numpy.maximum(counts, 1)
     return ((counts > 0) * counts.sum() / (
@@ -19,10 +15,7 @@ def balanced(labels):
 
 
 def sample(data, size, rng):
-    """Return `size` examples of a data set, chosen at random; -1 or 0: all.
-
-    Their order stays, since it may be by length.
-    """
+    """Return `size` random examples of a data set, in order; -1 or 0: all."""
     n = len(data[0])
     if not 0 < size < n:
         return data
@@ -31,10 +24,7 @@ def sample(data, size, rng):
 
 
 def missing(classes, labels, predicted):
-    """Return a warning for each class without reviews, or never predicted.
-
-    `labels` are those of the test reviews, `predicted` those predicted.
-    """
+    """Return a warning for each class without reviews, or never predicted."""
     lines = []
     counts = numpy.bincount(labels, minlength=len(classes))
     for k, (name, n) in enumerate(zip(classes, counts)):
@@ -44,8 +34,7 @@ def missing(classes, labels, predicted):
             lines.append(
                 'Warning: no review was predicted as %s, though %d have this '
                 "label; train with class_weight='balanced' if classes differ "
-                'in size'
-                % (name, n))
+                'in size' % (name, n))
     return lines
 
 
@@ -93,10 +82,7 @@ def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
 
 
 def error_rates(f_pred, prepare_data, sets, iterators):
-    """Compute the error rates on several data sets.
-
-    Also returns the set of labels that were predicted on the last one.
-    """
+    """Return the error rates on sets, and the labels predicted on the last."""
     errors = []
     for data, iterator in zip(sets, iterators):
         predicted = set()

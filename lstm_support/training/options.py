@@ -35,10 +35,7 @@ BAD_VALUE = KeyError, TypeError, ValueError, OverflowError
 
 def _numbers(kind, number_type, parse, low=None, high=None, above=None,
              below=None, also=None):
-    """Finite numbers in an interval.
-
-    `also` is a pair: another value, which may be None, and its meaning.
-    """
+    """Finite numbers in an interval; `also` is a value outside, and a text."""
     limits = [(compare, limit) for compare, limit in (
         (operator.ge, low), (operator.le, high), (operator.gt, above),
         (operator.lt, below)) if limit is not None]
@@ -115,10 +112,7 @@ def function(registry):
 
 
 def path(kind, ending='', none=True):
-    """Paths, as text or as path objects; '' is None, if None is allowed.
-
-    `ending` is added where it is missing, as numpy.savez does.
-    """
+    """Paths, to which `ending` is added where it is missing; '' is None."""
     def clean(value):
         value = storage.as_path(value) or None
         if value is None and not none:
@@ -160,10 +154,7 @@ def call(function, *args, **kwargs):
 
 
 def check(table, given, caller):
-    """Return all options, in the order of the table and in their final form.
-
-    Raises a TypeError for an unknown name, a ValueError for a bad value.
-    """
+    """Return all options, in the table's order and in their final form."""
     for name in sorted(set(given).difference(row.name for row in table)):
         raise TypeError('%s has no option %s; the nearest name is %s'
                         % (caller, name, nearest(table, name)))
@@ -189,10 +180,7 @@ def nearest(table, name):
 
 
 def takes(table, ignored=()):
-    """Return a decorator: a function gets the options of a table, as a dict.
-
-    Its signature lists them, and its docstring for the line ``<options>``.
-    """
+    """Return a decorator: a function gets a table's options, as a dict."""
     names = [row.name for row in table]
 
     def decorate(function):
@@ -207,7 +195,7 @@ def takes(table, ignored=()):
                          if name not in ignored)
             return function(check(table, given, function.__name__))
 
-        # Python 3.13 removes the indentation of docstrings, older ones do not.
+        # Only Python 3.13 removes the indentation of docstrings.
         with_options.__doc__ = inspect.cleandoc(function.__doc__).replace(
             '<options>', _described(table))
         if hasattr(inspect, 'Signature'):  # not in Python 2
@@ -231,24 +219,18 @@ def _described(table):
     return '\n'.join(lines)
 
 
-def _type_of(row):
-    """Return the function with which argparse reads an option."""
-    def read(word):
-        try:
-            return row.values.clean(
-                None if word == 'None' else row.values.parse(word))
-        except BAD_VALUE:
-            raise argparse.ArgumentTypeError(
-                '%s: it must be %s' % (word, row.values.words))
-    return read
+def _read(row, word):
+    """Return the value of an option for a word of the command line."""
+    try:
+        return row.values.clean(
+            None if word == 'None' else row.values.parse(word))
+    except BAD_VALUE:
+        raise argparse.ArgumentTypeError(
+            '%s: it must be %s' % (word, row.values.words))
 
 
 def from_command_line(table, values, description, commands):
-    """Return `values`, updated from options of the form ``--NAME VALUE``.
-
-    A bad option ends the program with a message. `commands` are those of
-    other scripts, which users may type here by mistake.
-    """
+    """Return `values`, updated from options of the form ``--NAME VALUE``."""
     _point_to(commands)
     # Python 2 cannot be told to refuse abbreviated names.
     parser = terminal.ArgumentParser(
@@ -257,8 +239,9 @@ def from_command_line(table, values, description, commands):
     for row in table:
         value = values[row.name]
         parser.add_argument(
-            '--' + row.name, metavar='VALUE', type=_type_of(row),
-            default=value, help=('%s; %s (default: %s)' % (
+            '--' + row.name, metavar='VALUE', default=value,
+            type=functools.partial(_read, row),
+            help=('%s; %s (default: %s)' % (
                 row.meaning, row.values.words,
                 getattr(value, '__name__', value))).replace('%', '%%'))
     given, unknown = parser.parse_known_args()
@@ -273,7 +256,7 @@ def from_command_line(table, values, description, commands):
 
 
 def _point_to(commands):
-    """End the program if a command of another script was typed."""
+    """End the program if a command of another script was typed here."""
     words = sys.argv[1:]
     for script, names in commands.items():
         if words and words[0] in names:

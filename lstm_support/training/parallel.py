@@ -36,11 +36,7 @@ EXPECTED = (IOError, OSError, TypeError, ValueError, FloatingPointError,
 
 
 def run(make, options):
-    """Train in this process or, in an MPI job, in all of its processes.
-
-    ``make(options, group)`` reads the data and returns a training, such as
-    :class:`lstm.Training`. Returns what its method finish returns.
-    """
+    """Train in all processes of the job; `make` is :class:`lstm.Training`."""
     with processes() as group, storage.sole_writer(
             group.first and options['saveto']):
         with group.agreed():
@@ -85,12 +81,9 @@ def processes():
 
 
 def deal(lengths, n_processes):
-    """Deal the reviews of a minibatch to processes, the longest first.
-
-    The direction changes with every round, so that all processes get about
-    the same number of words. Returns for each process the indices of its
-    reviews, in ascending order.
-    """
+    """Return the sorted indices of each process's reviews of a minibatch."""
+    # The longest come first, and the direction changes with every round, so
+    # that all processes get about the same number of words.
     turns, seats = numpy.divmod(numpy.arange(len(lengths)), n_processes)
     owners = numpy.where(turns % 2, n_processes - 1 - seats, seats)
     order = numpy.argsort(-lengths, kind='mergesort')
@@ -134,8 +127,7 @@ class Alone(object):
         return signals.received
 
     def common(self, error):
-        """Return `error` once all have one; raise it after PATIENCE seconds.
-        """
+        """Return `error` once all have one, or raise it after PATIENCE."""
         return error
 
     def exit_after(self, signals):
@@ -291,8 +283,7 @@ class Group(Alone):
         return of_all, self.prediction(f_pred)
 
     def _part(self, mask):
-        """Return the columns of a minibatch for this process, and its share.
-        """
+        """Return this process's columns of a minibatch, and their share."""
         # Theano needs at least one review. If there are more processes than
         # reviews, some compute the first review with a share of 0.
         dealt = deal(mask.sum(axis=0), self.size)

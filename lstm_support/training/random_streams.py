@@ -1,8 +1,4 @@
-"""Theano's MRG random numbers, with two differences.
-
-The generator starts without a compiled function. Several processes draw the
-same numbers as a single process.
-"""
+"""Theano's MRG random numbers, without compiling and for several processes."""
 from __future__ import absolute_import, division, print_function
 
 from lstm_support import theano_fixes  # noqa: F401  before Theano
@@ -13,10 +9,7 @@ from theano.sandbox import rng_mrg
 
 
 def _multiply(matrix, vectors, modulus):
-    """Multiply each row of `vectors` by a matrix, modulo `modulus`.
-
-    All are integers below 2 ** 31, so that no product overflows.
-    """
+    """Multiply each row of `vectors`, all below 2 ** 31, by a matrix."""
     return (vectors[:, None, :] * matrix % modulus).sum(axis=2) % modulus
 
 
@@ -40,9 +33,7 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
     reviews. Reviews are the axis before the last.
     """
 
-    # With several processes: a shared vector of the indices of a minibatch's
-    # reviews, those of this process first.
-    order = None
+    order = None  # with several processes: that of a parallel.Group
 
     def __init__(self, *args, **kwargs):
         super(MRG_RandomStreams, self).__init__(*args, **kwargs)
@@ -53,14 +44,10 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
                                   rng_mrg.A2p134)[0].astype('int32')
 
     def get_substream_rstates(self, n_streams, dtype, inc_rstate=True):
-        """Return states that are 2 ** 72 numbers apart, (n_streams, 6) int32.
-
-        They equal Theano's. Theano compiles a function that computes them one
-        by one; here each step doubles their number.
-        """
+        """Return Theano's states, 2 ** 72 numbers apart: (n_streams, 6)."""
         states = self.rstate[None].astype('int64')
         first, second = rng_mrg.A1p72, rng_mrg.A2p72
-        while len(states) < n_streams:
+        while len(states) < n_streams:  # each step doubles their number
             states = numpy.concatenate(
                 [states, self._ahead(states, first, second)])
             first = _multiply(first, first.T, rng_mrg.M1).T
@@ -78,12 +65,11 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
 
     def uniform(self, size, *args, **kwargs):
         draw = super(MRG_RandomStreams, self).uniform
-        if self.order is None:
+        listed = isinstance(size, (tuple, list))
+        if self.order is None or listed and not any(
+                isinstance(k, theano.Variable) for k in size):
             return draw(size, *args, **kwargs)
-        if isinstance(size, (tuple, list)):
-            if not any(isinstance(k, theano.Variable) for k in size):
-                return draw(size, *args, **kwargs)
-            size = tensor.stack(size)
+        size = tensor.stack(size) if listed else size
         lengths = [size[k] for k in range(tensor.get_vector_length(size))]
         if len(lengths) < 2:
             raise ValueError('with mpiexec, random numbers need an axis of '

@@ -9,13 +9,10 @@ from lstm_support.terminal import log
 
 
 class Status(object):
-    """The progress: a line redrawn in place on a terminal, else a log.
-
-    An epoch has `total` updates. The log has a line for `every` so many. There
-    were `first` updates before this run.
-    """
+    """The progress: a line redrawn in place on a terminal, else a log."""
 
     def __init__(self, total, every, first=0):
+        # Updates per epoch, per line of the log, and before this run.
         self.total, self.every, self.first = total, every, first
         self.start, self.bar = time.time(), None
         try:
@@ -105,11 +102,7 @@ class Signals(object):
 
 
 def failure(fault, options, update, saved):
-    """Return the error to raise when a training cannot go on.
-
-    It names the option to change, and the file where the best model is
-    `saved`, or None.
-    """
+    """Return the error that ends a training, with the option to change."""
     if isinstance(fault, MemoryError):
         remedy = 'lower batch_size or maxlen'
     elif options['optimizer'] != 'adadelta':

@@ -52,20 +52,6 @@ def _is_zero(variable):
         return False
 
 
-def _values(grad):
-    """Return the values of a gradient that may differ from zero."""
-    rows = sparse_gradient(grad)
-    return grad if rows is None else rows.values
-
-
-def _scaled(grad, factor):
-    """Multiply a gradient by a scalar; a sparse one stays sparse."""
-    rows = sparse_gradient(grad)
-    if rows is None:
-        return grad * factor
-    return tensor.inc_subtensor(rows.zeros[rows.index], rows.values * factor)
-
-
 def clip_gradients(grads, max_norm):
     """Scale all gradients down together if their L2 norm exceeds `max_norm`.
 
@@ -73,12 +59,17 @@ def clip_gradients(grads, max_norm):
     recurrent neural networks", ICML 2013, algorithm 1: a gradient may explode
     in a few steps back through time. Sparse gradients stay sparse.
     """
+    sparse = list(map(sparse_gradient, grads))
+    values = [grad if rows is None else rows.values
+              for grad, rows in zip(grads, sparse)]
     norm = tensor.sqrt(sum(
-        tensor.sqr(_values(grad)).sum(acc_dtype=theano.config.floatX)
-        for grad in grads))
+        tensor.sqr(each).sum(acc_dtype=theano.config.floatX)
+        for each in values))
     max_norm = numpy.asarray(max_norm, theano.config.floatX)
     scale = max_norm / tensor.maximum(norm, max_norm)
-    return [_scaled(grad, scale) for grad in grads]
+    return [each * scale if rows is None else tensor.inc_subtensor(
+        rows.zeros[rows.index], each * scale)
+        for each, rows in zip(values, sparse)]
 
 
 def clipped(optimizer, max_norm):
@@ -123,11 +114,10 @@ class Rows(object):
 
 
 class GradientRows(Rows):
-    """The rows of a parameter that an update moves, and their gradient.
+    """The rows of a parameter that an update moves, and their gradient `g`.
 
-    These are the rows of a sparse gradient, and all rows of a dense one. The
-    shared variable `g` is their gradient; f_grad_shared has the updates
-    `stores`.
+    These are the rows of a sparse gradient, and all rows of a dense one.
+    f_grad_shared has the updates `stores`.
     """
 
     def __init__(self, name, p, grad):
@@ -141,10 +131,7 @@ class GradientRows(Rows):
         super(GradientRows, self).__init__(name, p, index)
 
     def missed(self, n_updates):
-        """Count the updates, of `n_updates`, since the last of these rows.
-
-        Returns a matrix (M, 1), and the updates that record it.
-        """
+        """Count the updates since that of each row, (M, 1), and record it."""
         if self.index is None:  # every update moves all rows
             return 0, []
         seen = self.counter('seen')  # n_updates after the row's last update

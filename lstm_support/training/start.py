@@ -36,10 +36,8 @@ def initialize(params, dictionary, options):
 def start_from(path, params, dictionary, options):
     """Start from a saved model, even one with other words or classes.
 
-    Rows of ``Wemb`` are matched by word, and columns of ``U`` and elements of
-    ``b`` by class name. All others keep their initial values. If one side has
-    no dictionary, or no class names, rows or columns are matched by index,
-    and their number must be the same.
+    Rows of ``Wemb`` are matched by word; columns of ``U`` and elements of
+    ``b`` by class name. Without names, all are matched by index.
     """
     with storage.open_npz(path, 'model file') as archive:
         shapes = dict((name, shape) for name, (shape, _) in
@@ -71,10 +69,7 @@ def start_from(path, params, dictionary, options):
 
 
 def _matched_words(path, shapes, dictionary, n_words):
-    """Return pairs of ids of the same word, in the data and in the model.
-
-    None if words are matched by id. Also returns a text about it.
-    """
+    """Return pairs of ids of the same word, or None; and a text about it."""
     words, n_saved = storage.load_words(path), shapes.get('Wemb', (0,))[0]
     if words is None or dictionary is None or n_saved < 2:
         return None, 'words by id, since %s has no dictionary' % (

@@ -22,8 +22,6 @@ from lstm_support import storage
 from lstm_support.terminal import log
 
 
-# ---- Paths ------------------------------------------------------------------
-
 def path_of(saveto):
     """Return the path of the state that belongs to a model."""
     return saveto[:-len('.npz')] + '.resume.npz'
@@ -44,10 +42,7 @@ def keep_previous(saveto):
             log.info('%s of an earlier training is kept as %s' % (path, copy))
 
 
-# ---- State ------------------------------------------------------------------
-
-# Options that determine the data or the shapes. A run cannot be resumed with
-# a different value.
+# A run cannot be resumed with other values of what sets its data and shapes.
 FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
          'pooling', 'average', 'split', 'valid_portion', 'class_weight',
@@ -67,7 +62,7 @@ def run_configuration(options, sets, dictionary):
 
 
 def _parse_progress(text):
-    """Parse and check the counters of a state; return them as a dict."""
+    """Parse and check the counters of a state."""
     progress = json.loads(text)
     place, has_gauss, gauss = progress['shuffle']
     cost, n_costs = progress['costs']
@@ -108,11 +103,7 @@ def read_progress(path, config):
 
 
 class Progress(object):
-    """The state of a training run: all that an exact continuation needs.
-
-    `functions` own the variables that change from update to update. `rng`
-    shuffles, and `stopping` is an EarlyStopping.
-    """
+    """The state of a training run: all that an exact continuation needs."""
 
     def __init__(self, tparams, functions, rng, stopping):
         # Updates and epochs done, and minibatches of the current epoch.
@@ -171,10 +162,7 @@ class Progress(object):
         storage.write_npz(path, arrays)
 
     def load(self, path, progress):
-        """Take the state from a file, whose :func:`read_progress` is given.
-
-        If it raises an error, nothing has changed.
-        """
+        """Take the state from a file and its progress, or change nothing."""
         with storage.open_npz(path, 'checkpoint') as archive:
             values = [_read_like(archive, name, variable.get_value())
                       for name, variable in self.shared.items()]
@@ -233,14 +221,8 @@ def _read_like(archive, name, wanted):
     return value
 
 
-# ---- Saving and resuming ----------------------------------------------------
-
 class Saver(object):
-    """Writes the files of a training run, or nothing without `saveto`.
-
-    `config` is the :func:`run_configuration`. `dictionary` may be None. If
-    ``resume`` is set and there is a state, `resumed` is True.
-    """
+    """Writes the files of a training run, or nothing without `saveto`."""
 
     def __init__(self, saveto, options, config, dictionary):
         self.saveto, self.options, self.config = saveto, options, config
@@ -269,10 +251,7 @@ class Saver(object):
                 self.path, state.update))
 
     def save(self, state, params):
-        """Save the state and the best parameters; before any, `params`.
-
-        A failure is reported, and the training goes on.
-        """
+        """Save the state and the best parameters; before any, `params`."""
         if not self.saveto:
             return
         try:
@@ -282,25 +261,23 @@ class Saver(object):
             state.save(self.path, self.config)
             self._save_model(self.saveto, state, state.best_params or params)
             log.info('Saved %s' % self.saveto)
-        except (IOError, OSError) as error:
+        except (IOError, OSError) as error:  # the training goes on
             log.info('NOT saved (%s); each file is complete, from this save '
                      'or from an earlier one' % error)
 
     def save_final(self, state, errors):
-        """Save the best parameters and their errors; return the path, or None.
-
-        It is in a temporary folder if `saveto` cannot be written.
-        """
-        path = self.saveto or None
-        if path:
-            errors = dict(zip(('train_err', 'valid_err', 'test_err'), errors))
-            try:
-                self._save_model(path, state, state.best_params, **errors)
-            except (IOError, OSError) as error:
-                log.info('%s cannot be saved (%s)' % (path, error))
-                path = os.path.join(tempfile.mkdtemp(), os.path.basename(path))
-                self._save_model(path, state, state.best_params, **errors)
-            log.info('Saved %s' % path)
+        """Save the best parameters and errors; return the path, or None."""
+        if not self.saveto:
+            return None
+        path = self.saveto
+        errors = dict(zip(('train_err', 'valid_err', 'test_err'), errors))
+        try:
+            self._save_model(path, state, state.best_params, **errors)
+        except (IOError, OSError) as error:
+            log.info('%s cannot be saved (%s)' % (path, error))
+            path = os.path.join(tempfile.mkdtemp(), os.path.basename(path))
+            self._save_model(path, state, state.best_params, **errors)
+        log.info('Saved %s' % path)
         return path
 
     def _save_model(self, path, state, params, **errors):

@@ -14,10 +14,8 @@ _LONGEST = 2 ** 16  # bytes per line
 def load(path, table, dictionary):
     """Put the vectors of known words into a table (V, D).
 
-    `path` is a text file, perhaps gzipped: each line has a word and its
-    numbers. If a word has several spellings there, the one in lower case
-    counts. `dictionary` maps a word, in lower case, to its row. Raises a
-    ValueError for a line without D finite numbers, or if no word is known.
+    Each line of the file, perhaps gzipped, has a word and its numbers. Of
+    several spellings of a word, the one in lower case counts.
     """
     from lstm_support.text import escaped  # which Python 2.7 cannot import
     filled, exact = set(), set()  # rows
@@ -57,7 +55,6 @@ def _no_vector(number, path):
 
 def _vector(path, number, numbers, table):
     """Return the numbers of a line; check that they fit a row of the table."""
-    size = table.shape[1]
     try:
         with numpy.errstate(over='ignore'):  # too large becomes infinite
             vector = numpy.array(numbers.split(), 'float64').astype(
@@ -66,10 +63,10 @@ def _vector(path, number, numbers, table):
         vector = numpy.array([numpy.nan])
     if not numpy.isfinite(vector).all() or not vector.size:
         raise _no_vector(number, path)
-    if len(vector) != size:
+    if len(vector) != table.shape[1]:
         raise ValueError('line %d of %s has %d numbers, and dim_proj is %d; '
-                         'set dim_proj=%d' % (number, path, len(vector), size,
-                                              len(vector)))
+                         'set dim_proj=%d' % (number, path, len(vector),
+                                              table.shape[1], len(vector)))
     return vector
 
 
