@@ -1,8 +1,4 @@
-"""Options of a function: one table names, checks, documents and parses them.
-
-The table has a row for each option: its name, its default, its values and its
-meaning. The function itself takes the checked options as one dict.
-"""
+"""Options of a function: a table names, checks, documents and parses them."""
 from __future__ import absolute_import, division, print_function
 
 import argparse
@@ -30,8 +26,6 @@ Values = collections.namedtuple('Values', 'words clean parse')
 
 BAD_VALUE = KeyError, TypeError, ValueError, OverflowError
 
-
-# ---- Kinds of values --------------------------------------------------------
 
 def _numbers(kind, number_type, parse, low=None, high=None, above=None,
              below=None, also=None):
@@ -127,8 +121,6 @@ def path(kind, ending='', none=True):
     return Values('the path of a %s, or None' % kind if none else kind, clean,
                   str)
 
-
-# ---- Uses of a table --------------------------------------------------------
 
 def defaults(table):
     """Return the default of each option, in order."""

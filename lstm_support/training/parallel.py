@@ -206,8 +206,6 @@ class Group(Alone):
             time.sleep(.02)
         return True
 
-    # ---- Stages of a training
-
     @contextlib.contextmanager
     def agreed(self):
         fault = None
@@ -261,8 +259,6 @@ class Group(Alone):
         if number:
             self.exiting = True
             raise SystemExit(128 + number)
-
-    # ---- Computing together
 
     def divided(self, optimizer, f_pred):
         def of_all(lr, tparams, grads, x, mask, y, cost):

@@ -66,13 +66,9 @@ class Status(object):
 
 
 class Signals(object):
-    """Defer SIGINT, SIGTERM and SIGHUP until the current update is finished.
+    """Defer a first SIGINT, SIGTERM or SIGHUP until an update is finished."""
 
-    A context manager; `received` is the number of the signal, or None. A
-    second signal exits immediately.
-    """
-
-    received = None
+    received = None  # or the number of the signal
 
     def _receive(self, number, frame):
         if self.received:

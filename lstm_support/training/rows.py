@@ -1,8 +1,4 @@
-"""Gradients that are zero except in the rows of a minibatch's words.
-
-Only this module depends on the form of such a gradient. With it, one
-implementation of an optimizer serves sparse and dense gradients.
-"""
+"""Gradients that are zero except in the rows of a minibatch's words."""
 from __future__ import absolute_import, division, print_function
 
 import collections
@@ -81,10 +77,7 @@ def clipped(optimizer, max_norm):
 
 
 class Rows(object):
-    """Some rows of a parameter, and of variables that have a row for each.
-
-    `index` is a shared vector of their distinct numbers; None: all rows.
-    """
+    """Rows of a parameter: those of a shared, distinct `index`; None: all."""
 
     def __init__(self, name, p, index):
         self.name, self.p, self.index = name, p, index
@@ -114,11 +107,7 @@ class Rows(object):
 
 
 class GradientRows(Rows):
-    """The rows of a parameter that an update moves, and their gradient `g`.
-
-    These are the rows of a sparse gradient, and all rows of a dense one.
-    f_grad_shared has the updates `stores`.
-    """
+    """The rows that an update moves; f_grad_shared `stores` their gradient."""
 
     def __init__(self, name, p, grad):
         sparse, index = sparse_gradient(grad), None
