@@ -12,12 +12,7 @@ SPLIT_NAMES = {'train': 'training', 'valid': 'validation', 'test': 'test'}
 
 
 def hold_back(labels, groups, portion, seed, verbose=False):
-    """Split training examples off for validation, by group if possible.
-
-    `groups` are a number for each example, or None. If they permit no split,
-    a message says so; if `verbose`, another says how many are held back.
-    Returns two lists of indices, in random order.
-    """
+    """Return the indices to train on and to validate with, by group or not."""
     at_random = split_at_random(labels, portion, seed)
     if groups is None or not at_random[1]:
         return at_random
@@ -36,12 +31,7 @@ def hold_back(labels, groups, portion, seed, verbose=False):
 # ---- At random, by class ----------------------------------------------------
 
 def split_at_random(labels, portion, seed):
-    """Split examples at random, as the script of 2014 does.
-
-    If that leaves a class less than half of its share, each class is split by
-    itself, see :func:`split_by_class`. `portion` is the share of the second
-    part. Returns two lists of indices, in random order.
-    """
+    """Split examples as in 2014, or by class if one has too few in a part."""
     order = numpy.random.RandomState(seed).permutation(len(labels)).tolist()
     n_first = int(numpy.round(len(order) * (1. - portion)))
     labels = [labels[n] for n in order]
@@ -65,10 +55,7 @@ def _is_fair(labels, n_first):
 
 
 def split_by_class(labels, portion, rng):
-    """Split examples as :func:`split_by_group`, but without groups.
-
-    The first part gets at least one example of every class.
-    """
+    """Split examples; each class has at least one in the first part."""
     order = rng.permutation(len(labels)).tolist()
     members = collections.defaultdict(list)
     for n in order:
@@ -92,14 +79,11 @@ _PROGRESS = 1e-15  # a smaller one can be a rounding error
 def split_by_group(labels, groups, portion, rng):
     """Split examples so that each group is in one part.
 
-    A search starts from random groups, and moves single groups as long as
-    this brings the classes nearer to their shares. The best of several
-    searches counts. `labels` and `groups` have a number for each example.
-    `portion` is the share of the second part, for each class.
+    A search moves single groups as long as the classes come nearer to their
+    shares. The best of several searches counts.
 
-    Returns two lists of indices, in random order. Each class that has two
-    examples or more has at least one in both parts. The result is None if no
-    such split was found.
+    Returns two lists of indices, in random order, or None. Each class of two
+    examples or more has at least one in both parts.
     """
     counts = collections.defaultdict(collections.Counter)
     for label, group in zip(labels, groups):
@@ -145,10 +129,7 @@ def _improve(part, groups):
 
 
 class _Part(object):
-    """The second part of a split by group: its groups, and their examples.
-
-    The members of a group are pairs of a label and a number of examples.
-    """
+    """The second part of a split; members are pairs (label, number)."""
 
     def __init__(self, sizes, portion):
         self.sizes = sizes  # examples per class, in both parts
@@ -178,8 +159,7 @@ class _Part(object):
         """Return how many classes a part lacks, and the squared distance."""
         faults = [self._fault(label, self.counts[label])
                   for label in sorted(self.sizes)]
-        return sum(fault[0] for fault in faults), sum(
-            fault[1] for fault in faults)
+        return tuple(map(sum, zip(*faults)))
 
     def is_near(self):
         """Return whether no search needs to look for a better part."""
@@ -198,12 +178,7 @@ class _Part(object):
 # ---- Checks -----------------------------------------------------------------
 
 def check_sets(sets, name, maxlen, classes=None):
-    """Return the number of classes of the training set.
-
-    `sets` are those of :func:`imdb.load_data`; the other parameters are for
-    messages. Raises a ValueError if a set is empty, or has a class that the
-    training set lacks.
-    """
+    """Return the number of classes, or raise an error for unusable sets."""
     n_classes = int(max(sets[0][1])) + 1 if len(sets[0][1]) else 0
     remedy = 'add reviews to %s' % name
     if maxlen is not None:

@@ -8,9 +8,7 @@ import html
 import re
 import unicodedata
 
-from lstm_support.storage import OLD_TOKENIZER
-
-OLD = OLD_TOKENIZER  # of files that name none: Moses, then lower case
+from lstm_support.storage import OLD_TOKENIZER as OLD
 
 # The languages of which sacremoses knows the abbreviations, and three more.
 LANGUAGES = tuple(
@@ -30,8 +28,8 @@ def name(lang='en'):
 def tokenize(text, tokenizer=name()):
     """Split a text into words, in lower case.
 
-    `tokenizer` is a result of :func:`name`, or ``OLD``. Words and punctuation
-    have Moses's escapes, such as ``&apos;`` for an apostrophe.
+    `tokenizer` is a result of :func:`name`, or ``OLD``, that of files which
+    name none. Words have Moses's escapes: ``&apos;`` for an apostrophe.
     """
     if not isinstance(text, str):
         raise TypeError('a text must be a str, not %s: %r'
@@ -82,9 +80,8 @@ def escaped(word):
 def as_written(text, words):
     """Locate the words of :func:`tokenize` in a text of :func:`shown`.
 
-    Returns pairs of str: for each word the text before it and the word as
-    written; last the text after the final word, and ''. A word that is not
-    found is returned unchanged, after a space.
+    Returns for each word the text before it and the word as written; last the
+    text after all words, and ''. A word that is not found is unchanged.
     """
     pairs, place, done, lower = [], 0, 0, text.lower()
     # In lower case, a few letters become two, such as the Turkish capital I.
@@ -104,9 +101,8 @@ def as_written(text, words):
 
 # ---- Normalization ----------------------------------------------------------
 
-# Unicode's default ignorable characters (DerivedCoreProperties.txt), without
-# the two joiners: byte order marks, direction marks, soft hyphens, variation
-# selectors and other invisible characters.
+# Unicode's default ignorable characters (DerivedCoreProperties.txt), such as
+# soft hyphens, without the two joiners.
 _INVISIBLE = re.compile(
     '[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f'
     '\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb'
@@ -166,30 +162,27 @@ _PASSES = 21  # at most: tags in tags in tags would take one for each level
 def normalize(text):
     """Give texts that look the same the same characters, in NFC."""
     for _ in range(_PASSES):
-        before, text = text, _normalize_once(text)
+        before = text
+        if '&' in text:
+            text = _TWICE.sub('&', text)
+            text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+        if '<' in text:
+            text = _MARKUP.sub('', _BREAK.sub(' ', text))
+        if not text.isascii():
+            text = _INVISIBLE.sub('', unicodedata.normalize('NFC', text))
+        text = text.translate(_CHARACTERS)
+        if not text.isascii():
+            # Again: the characters and joiners that were removed may have
+            # separated letters from their accents.
+            text = unicodedata.normalize('NFC', _JOINER.sub(
+                '', unicodedata.normalize('NFC', text)))
+        text = _QUOTE.sub('"', _ACCENT.sub("'", text))
+        text = _DASHES.sub(' - ', text)  # word--word, a dash as typed
+        text = _RUN.sub(r'\1\1\1', text)  # !!!!!!!! is !!!
         # Signs that were removed may have split a tag.
         if '<' not in text or text == before:
             break
     return text
-
-
-def _normalize_once(text):
-    if '&' in text:
-        text = _TWICE.sub('&', text)
-        text = _ENTITY.sub(lambda match: html.unescape(match.group()), text)
-    if '<' in text:
-        text = _MARKUP.sub('', _BREAK.sub(' ', text))
-    if not text.isascii():
-        text = _INVISIBLE.sub('', unicodedata.normalize('NFC', text))
-    text = text.translate(_CHARACTERS)
-    if not text.isascii():
-        # Again: the characters and joiners that were removed may have
-        # separated letters from their accents.
-        text = unicodedata.normalize('NFC', _JOINER.sub(
-            '', unicodedata.normalize('NFC', text)))
-    text = _QUOTE.sub('"', _ACCENT.sub("'", text))
-    text = _DASHES.sub(' - ', text)     # word--word, a dash as typed
-    return _RUN.sub(r'\1\1\1', text)  # !!!!!!!! is !!!
 
 
 # ---- Tokenizers -------------------------------------------------------------
@@ -228,11 +221,7 @@ def _moses(lang, capitals, is_ascii=False):
 
 @functools.lru_cache(maxsize=None)
 def _fast_tokenizer():
-    """Return a faster MosesTokenizer, which finds the same words.
-
-    It makes sets of thousands of letters once, not for every full stop. It
-    replaces full stops in a row at once, not one by one.
-    """
+    """Return a faster MosesTokenizer, which finds the same words."""
     try:  # the import takes a second
         from sacremoses import MosesTokenizer
     except ImportError:
@@ -269,15 +258,12 @@ def _fast_tokenizer():
             for n, word in enumerate(words):
                 before = word[:-1]
                 after = words[n + 1][0] if n + 1 < len(words) else ''
-                if before and word[-1] == '.' and not self._is_abbreviation(
-                        before, after):
+                if before and word[-1] == '.' and not (
+                        before in self.abbreviations
+                        or '.' in before and not alpha.isdisjoint(before)
+                        or self.capitals and after in lower
+                        or before in self.before_numbers and after in digits):
                     words[n] = before + ' .'
             return ' '.join(words)
-
-        def _is_abbreviation(self, before, after):
-            return (before in self.abbreviations
-                    or '.' in before and not alpha.isdisjoint(before)
-                    or self.capitals and after in lower
-                    or before in self.before_numbers and after in digits)
 
     return Tokenizer

@@ -23,10 +23,7 @@ UNKNOWN, FIRST_WORD = 1, 2  # word ids, as in imdb.py
 # ---- Word ids ---------------------------------------------------------------
 
 def tokenized(texts, tokenizer, processes=None):
-    """Yield the words of each text, in order.
-
-    Many texts are divided among `processes`, by default one per processor.
-    """
+    """Yield the words of each text; `processes` share many texts."""
     tokenize = functools.partial(text.tokenize, tokenizer=tokenizer)
     if processes == 1 or processes is None and len(texts) <= 500:
         yield from map(tokenize, texts)
@@ -60,13 +57,9 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
                    path='the corpus', more_words=()):
     """Turn labelled reviews into word ids: a :class:`Corpus`.
 
-    The id of a word is 2 plus its rank by training frequency; equally frequent
-    words are sorted. `more_words` follow. Classes have the numbers 0, 1 and so
-    on, in the order of their names.
-
-    Reviews without words are left out. `notes` count them, and copies. `path`
-    is the corpus, for errors. For `processes`, see :func:`tokenized`; for
-    `tokenizer`, :func:`lstm_support.text.name`.
+    The ids of words are from 2 on, by training frequency, then by alphabet;
+    `more_words` follow. Classes are numbered by their names. `notes` count
+    copies, and reviews without words, which are left out.
     """
     notes = notes or sources.Notes()
     first_seen, numbered, kept = {}, [], []  # words by order of appearance
@@ -98,9 +91,8 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
     for review, words in zip(kept, numbered):
         sets[review.split][0].append(ids[words].tolist())
         sets[review.split][1].append(classes.index(review.label))
-    return storage.Corpus(
-        sets['train'], sets['valid'], sets['test'], dictionary, classes,
-        tokenizer, number_groups([kept[n] for n in train]))
+    return storage.Corpus(*sets.values(), dictionary, classes, tokenizer,
+                          number_groups([kept[n] for n in train]))
 
 
 def _note_copies(reviews, numbered, notes):
@@ -124,11 +116,9 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
                model=None):
     """Write the data file of a corpus, and print what it holds.
 
-    For `source`, see :func:`read_reviews`. The file `path` has the same bytes
-    on every run. If it exists, an IOError is raised: it may be the only copy.
-    `lang` is the code of the language. The words of a file `model` are added
-    to the dictionary, so that a training that starts from it keeps their
-    embeddings.
+    For `source`, see :func:`read_reviews`. The file `path` must not exist; it
+    has the same bytes on every run. Words of a file `model` get ids, too, so
+    that a training that starts from it keeps their embeddings.
     """
     source, path = as_source(source), storage.as_path(path)
     if not path.endswith('.pkl'):
@@ -182,11 +172,9 @@ def _report(corpus, model):
 def write_vectors(source, path, dim=64, lang='en'):
     """Write word vectors, learned from the texts of :func:`read_texts`.
 
-    Name the same source as for the data file: its test reviews are then left
-    out. Reviews that :func:`imdb.load_data` later holds back for validation
-    are included, but not their labels. The text file `path` is for the option
-    ``vectors`` of ``lstm.py``. `dim` is the length of a vector; `source` and
-    `lang` are as for :func:`preprocess`.
+    Name the same source as for the data file: its test reviews are left out.
+    Reviews that :func:`imdb.load_data` holds back are included, without
+    labels. `dim` is the length of a vector.
     """
     source, path = as_source(source), storage.as_path(path)
     _check_new(path, 'python imdb.py %s --vectors OTHER.txt' % source.path)

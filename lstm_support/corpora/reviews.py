@@ -36,14 +36,11 @@ def as_source(source):
 
 
 def read_reviews(source, notes=None, unlabelled=None):
-    """Read the labelled reviews of a folder, an archive or a table.
+    """Return each :class:`Review` of a folder, an archive or a table.
 
-    Its layout is that which ``imdb.py`` describes. `source` is a path or a
-    :class:`Source`. `notes` count what is left out. The texts of
+    `source` is a path or a :class:`Source`; ``imdb.py`` describes its layout.
+    Files are sorted by name. `notes` count what is left out. The texts of
     ``train/unsup`` are appended to the list `unlabelled`.
-
-    Returns a list of :class:`Review`, sorted by file name, so that an archive
-    and its folder agree; those of a table are in the order of its rows.
     """
     source, notes = as_source(source), notes or sources.Notes()
     path, share = source.path, source.test_portion
@@ -68,20 +65,14 @@ def read_reviews(source, notes=None, unlabelled=None):
 
 
 def read_texts(source, notes=None):
-    """Return the labelled and the unlabelled training texts, as two lists.
-
-    Texts that are set apart for the test are left out.
-    """
+    """Return the labelled and the unlabelled training texts, as two lists."""
     unlabelled = []
     return [review.text for review in read_reviews(source, notes, unlabelled)
             if review.split == 'train'], unlabelled
 
 
 def number_groups(reviews):
-    """Number the groups of reviews as they come; None if there are none.
-
-    A review without a group is a group of its own.
-    """
+    """Number groups, a review without one as its own; None if all are."""
     if all(review.group is None for review in reviews):
         return None
     numbers = {}
@@ -185,10 +176,7 @@ def _read_files(source, notes, unlabelled):
 
 
 def _place(name):
-    """Return the place of a file, or None if it is in no folder of a split.
-
-    .../train/pos/0_9.txt is one review, .../train/pos.txt has one per line.
-    """
+    """Return the place of .../train/pos/0_9.txt or .../train/pos.txt."""
     *folders, last = name.split('/')
     for n, folder in enumerate(folders, 1):
         split = _SPLITS.get(folder.lower())
@@ -222,12 +210,7 @@ def _fault(name, place, unlabelled):
 
 
 def _with_groups(texts, groups, notes):
-    """Return the reviews of files, with groups {(class, number): group}.
-
-    The number is that in the name of the review's file. If a training review
-    has no line of its own, no groups are used: reviews of one group could
-    otherwise look unrelated.
-    """
+    """Return the reviews, with groups {(class, number in name): group}."""
     reviews = [review for _, review in texts]
     if not groups:
         return reviews
@@ -244,6 +227,7 @@ def _with_groups(texts, groups, notes):
                           name)
             review = review._replace(group=group or None)
         grouped.append(review)
+    # With some groups only, reviews of one could look unrelated.
     return grouped if fits else reviews
 
 

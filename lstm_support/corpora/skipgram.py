@@ -11,7 +11,6 @@ from lstm_support.terminal import log
 # Limits to the length of a line, so that training can read it.
 MAX_DIM = 4096
 _LONGEST_WORD = 1000
-
 _PIECE = 10000  # words; gensim ignores the rest of a longer text
 
 
@@ -30,11 +29,9 @@ def word2vec(dim):
 
 
 def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
-    """Learn the vectors of words, and write them in word2vec's text format.
+    """Write vectors of the words of `texts`, in word2vec's text format.
 
-    `texts` are lists of words, and `dim` is the length of a vector. Words that
-    occur less than `min_count` times get none. `processes` is the number of
-    threads, by default one per processor; with several, vectors differ
+    With several `processes`, by default one per processor, they differ
     slightly from run to run.
     """
     import joblib

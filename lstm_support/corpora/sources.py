@@ -118,12 +118,7 @@ def readable(path):
 # ---- Folders ----------------------------------------------------------------
 
 def walk(path, notes):
-    """Go through the files of a folder, or of a tar or zip archive.
-
-    Yields the name of each file, with '/' between folders, and a function
-    that returns its bytes. Call it before the next file comes, and for wanted
-    files only: an archive is read in order. Files that are left out are noted.
-    """
+    """Yield names of files, and readers to call before the next comes."""
     if os.path.isdir(path):
         return _walk_folder(path, notes)
     with readable(path), open(path, 'rb') as f:
@@ -175,12 +170,7 @@ def _files(path, members, notes):
         if any(map(_is_hidden, parts)):
             notes.add('Left out: hidden files and folders', name)
         else:
-            yield '/'.join(parts), functools.partial(_read, path, read)
-
-
-def _read(path, read):
-    with readable(path):
-        return read()
+            yield '/'.join(parts), readable(path)(read)
 
 
 def _refuse(path, name, fault):
@@ -208,10 +198,7 @@ def _walk_zip(path):
 
 
 class _Member(tarfile.TarInfo):
-    """A member of a tar archive, with a header of honest size.
-
-    The time that tarfile takes grows with the square of this size.
-    """
+    """A member whose header is short: it takes tarfile quadratic time."""
 
     @classmethod
     def frombuf(cls, *args):

@@ -39,10 +39,7 @@ def read_texts(path, column=None):
 
 
 def read(name, data, source, notes):
-    """Return the rows of a table that have a text and a label.
-
-    The extension of `name` is the format, and `source` names the columns.
-    """
+    """Return rows with a text and a label; `source` names the columns."""
     columns, rows = _rows(name, data)
     text, label, group = [
         _find(name, columns, kind, getattr(source, kind))

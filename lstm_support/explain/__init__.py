@@ -1,10 +1,4 @@
-"""What people see of a saved model; only classify.py enters.
-
-inputs: the texts of ``predict``, from arguments, files and tables.
-contributions: how much each word moved a decision; page: how that is shown.
-names: whether words and class names of a model and of data fit.
-scores: metrics of ``evaluate``; plot: the curves of a training.
-"""
+"""What people see of a saved model; only classify.py enters."""
 from lstm_support.explain.contributions import (  # noqa: F401
     Explanation, compile_contributions, contributions)
 from lstm_support.explain.inputs import (  # noqa: F401

@@ -21,11 +21,10 @@ class Explanation(collections.namedtuple(
         'note')):
     """The words of a text, and what each adds to the log-odds.
 
-    `text` is as the model reads it; its `words` are printable; `known` says
-    for each whether the model has it. `parts` are their contributions in nats,
-    `bias` the log-odds without any word. `probs` are the probabilities of
-    `classes`; positive parts favour the class with the index `towards`.
-    `note` says why the parts do not explain the log-odds, or is ''.
+    `known` says for each word whether the model has it. `parts` are their
+    contributions in nats, `bias` the log-odds without any word. Positive parts
+    favour the class with the index `towards`. `note` says why the parts do not
+    explain the log-odds, or is ''.
     """
 
     @property
@@ -41,11 +40,7 @@ class Explanation(collections.namedtuple(
 
 
 def compile_contributions(model, n_classes, mode):
-    """Compile what :func:`contributions` needs of a :class:`lstm.Model`.
-
-    The function takes x, mask and the index of a class. It returns h, the
-    gradient of the log-odds at h, and the log-odds at h and at 0.
-    """
+    """Compile h, the log-odds' gradient there, and the log-odds at h and 0."""
     h, prob = model.h, model.prob
     if h is None or prob is None or h.ndim != 3:
         raise ValueError('this model cannot be explained: build_model in '
@@ -58,12 +53,10 @@ def compile_contributions(model, n_classes, mode):
     log_odds = (scores[towards] * n_classes - scores.sum()) / (n_classes - 1)
     slope = tensor.grad(log_odds, h)
     bias = theano.clone(log_odds, replace={h: tensor.zeros_like(h)})
-    no_noise = tensor.zeros((), theano.config.floatX)
     return theano.function(
-        [model.x, model.mask, towards],
-        [h, slope, log_odds, bias],
-        givens=[(model.use_noise, no_noise)], no_default_updates=True,
-        on_unused_input='ignore', mode=mode)
+        [model.x, model.mask, towards], [h, slope, log_odds, bias],
+        givens=[(model.use_noise, tensor.zeros((), theano.config.floatX))],
+        no_default_updates=True, on_unused_input='ignore', mode=mode)
 
 
 def contributions(function, x, mask, towards, n_words):

@@ -15,11 +15,7 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def read(arguments, paths, column=None):
-    """Yield lists of up to ``CHUNK`` texts; a terminal's lines one by one.
-
-    `arguments` are texts, `paths` files with one text per line, or tables with
-    a `column` of texts. ``-`` stands for standard input.
-    """
+    """Yield lists of up to ``CHUNK`` texts; a terminal's lines one by one."""
     if column and not any(map(corpora.is_table, paths)):
         raise ValueError('--text names a column of a table; name the table '
                          'with --file')

@@ -11,11 +11,7 @@ def _numbered(n):
 
 
 class Names:
-    """The words and class names of a model, a dictionary or a data set.
-
-    `source` is its path or name, for errors. `words` and `classes` are None
-    where it has none; `classes` become printable.
-    """
+    """The words and printable class names of `source`, or None for each."""
 
     def __init__(self, source, words, classes, tokenizer=None):
         self.source, self.words = source, words
@@ -40,13 +36,9 @@ class Names:
         return cls(path, words, classes, options.get('tokenizer'))
 
     def match(self, data, n_words, labels=(0,)):
-        """Return class names, and labels of `data` as the model numbers them.
-
-        Classes are matched by name. Where nobody has chosen the names of the
-        model's classes, those of `data` replace them. A ValueError says that
-        words, of which the model has `n_words`, or classes do not fit.
-        """
+        """Return class names, and labels of `data` in the model's order."""
         classes, n_classes, fault = self.classes, len(self.classes), ''
+        # Names that nobody has chosen are replaced by those of the data.
         if data.classes and len(data.classes) == n_classes and (
                 classes == _numbered(n_classes)
                 or self.words is None and classes == _OF_2014):

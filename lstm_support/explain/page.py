@@ -24,7 +24,7 @@ def _largest(parts):
 
 
 def as_json(text, classes, probs, known, explanation=None):
-    """Format a prediction as a line of JSON, see :func:`as_text`."""
+    """Format a prediction as a line of JSON."""
     best = int(probs.argmax())
     fields = {'text': text, 'label': classes[best],
               'probability': float(probs[best]),
@@ -40,11 +40,7 @@ def as_json(text, classes, probs, known, explanation=None):
 
 
 def as_text(text, classes, probs, known, explanation=None):
-    """Format a prediction as a line, or with its explanation.
-
-    `known` says for each word whether the model has it. Marks such as ``[++]``
-    follow the words of an explanation.
-    """
+    """Format a prediction as a line, or with marks that explain it."""
     best = int(probs.argmax())
     if not explanation:
         return '%s\t%.4f\t%s\n' % (classes[best], probs[best],

@@ -5,11 +5,10 @@ import numpy
 def scores(labels, probs):
     """Compute metrics of predicted class probabilities, of shape (n, C).
 
-    Return a dict: ``n``; ``error``, the error rate; ``interval``, its 95 %
-    confidence interval (E. B. Wilson, JASA 22, 1927); ``confusion`` (C, C),
-    counts with a row per label and a column per prediction; ``f1``, one per
-    class; ``auc``, the area under the ROC curve, as a mean over the classes,
-    each against the others. It is NaN without a pair to compare.
+    ``interval`` is the 95 % confidence interval of ``error`` (E. B. Wilson,
+    JASA 22, 1927). ``confusion`` has a row per label and a column per
+    prediction. ``auc`` is a mean over the classes, each against the others,
+    and NaN without a pair to compare.
     """
     labels, probs = numpy.asarray(labels), numpy.asarray(probs)
     n, n_classes = probs.shape

@@ -1,10 +1,8 @@
 """Compile all modules of a function at once, on all processors; Python 3 only.
 
-Theano goes from Op to Op: it writes C++, waits for g++ and loads the module.
-At the first module that is not in the cache, g++ starts here for all that are
-missing. Theano goes on, with its locks and its cache, and finds that each
-command has been run. A command that was not foreseen, or that failed, is run
-as ever. Theano writes all sources and commands, so it makes the same modules.
+At the first module that is not in the cache, g++ starts for all that are
+missing. Theano, which writes all sources and commands, then finds that each
+command has been run. One that was not foreseen, or failed, is run as ever.
 """
 from concurrent import futures
 import os

@@ -181,10 +181,7 @@ def _wrap_compiler():
 
 
 def _wheel_blas():
-    """Return the path of the OpenBLAS in the wheel of NumPy or SciPy, or None.
-
-    Since 1.22, NumPy's has integers of 64 bits, which Theano cannot use.
-    """
+    """Return the path of OpenBLAS in the wheel of NumPy or SciPy, or None."""
     for name in 'numpy', 'scipy':
         try:
             package = importlib.import_module(name)
@@ -193,18 +190,14 @@ def _wheel_blas():
         package = os.path.dirname(os.path.abspath(package.__file__))
         for folder in package + '.libs', os.path.join(package, '.libs'):
             for library in os.listdir(folder) if os.path.isdir(folder) else ():
+                # Theano cannot use that with integers of 64 bits.
                 if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', library):
                     return os.path.join(folder, library)
     return None
 
 
 def blas_flags():
-    """Return Theano's default for blas.ldflags: OpenBLAS of a wheel, or ''.
-
-    It uses one thread, unless OPENBLAS_NUM_THREADS is set, so that results do
-    not depend on the number of cores. The layer has threads of its own, and
-    what it leaves to BLAS is small.
-    """
+    """Return Theano's default for blas.ldflags: OpenBLAS of a wheel, or ''."""
     path = _wheel_blas()
     if path is None:
         return ''
@@ -214,18 +207,17 @@ def blas_flags():
     names = ''.join(' -D%s=%s%s' % (name, prefix, name) for name in (
         'sgemm_', 'dgemm_', 'sgemv_', 'dgemv_', 'sger_', 'dger_', 'sdot_',
         'ddot_') if prefix)  # those that Theano calls
+    # With one thread, results do not depend on the number of cores.
     set_threads = prefix + 'openblas_set_num_threads'
     if hasattr(library, set_threads) and not set(os.environ) & {
             'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS'}:
         getattr(library, set_threads)(1)
     if re.match(r'[A-Za-z0-9_./+@:~-]+$', path):
-        # The loader finds the library by its name. We do not write -L,
-        # because Theano would then look for a file whose name begins with
-        # the colon, and warn that there is none.
+        # The loader finds the library by its name. With -L, Theano would
+        # look for a file whose name begins with the colon, and warn.
         return '--library-directory=%s -l:%s%s' % (
             os.path.split(path) + (names,))
-    # Flags cannot contain a path with a blank, for example. Then we make the
-    # library's functions visible to all modules that are loaded later.
+    # Flags cannot contain a blank. All later modules see these functions.
     ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
     return '-lm' + names  # if there were no flags, Theano would use no BLAS
 
