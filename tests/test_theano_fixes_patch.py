@@ -239,6 +239,31 @@ def test_complex_numbers_compile_and_compute():
         numpy.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize('name', [
+    'exp2', 'arcsin', 'arccos', 'arctan', 'arcsinh', 'arctanh', 'rad2deg'])
+def test_gradients_whose_constants_have_a_type_of_theano(name):
+    x = tensor.dvector()
+    y = getattr(tensor, name)(x)
+    f, slope = [theano.function([x], each)
+                for each in (y, tensor.grad(y.sum(), x))]
+    at = numpy.array([-.5, .25, .75])
+    numpy.testing.assert_allclose(
+        slope(at), (f(at + 1e-6) - f(at - 1e-6)) / 2e-6, rtol=1e-6)
+
+
+def test_an_inverse_in_python_has_double_precision():
+    z = tensor.zvector()
+    a = numpy.array([-0.60506915 + 0j, 3 + 1j])
+    numpy.testing.assert_allclose(
+        theano.function([z], tensor.inv(z))(a), 1 / a, rtol=1e-15)
+
+
+def test_an_integer_division_that_rounds_up():
+    a, b = tensor.lscalar(), tensor.iscalar()
+    f = theano.function([a, b], tensor.ceil_intdiv(a, b))
+    assert [int(f(n, 3)) for n in (5, 6, 7)] == [2, 2, 3]
+
+
 def test_an_op_without_properties_and_a_cop_have_a_version():
     """Otherwise they are compiled again at every start."""
     x = tensor.dmatrix()

@@ -10,7 +10,8 @@ class _Cast:
     """numpy.cast of NumPy 1: ``cast[dtype](x)``."""
 
     def __getitem__(self, dtype):
-        return lambda x: numpy.asarray(x, dtype)
+        # Theano also gives its own types, which have one of NumPy.
+        return lambda x: numpy.asarray(x, getattr(dtype, 'dtype', dtype))
 
 
 bool, complex = builtins.bool, builtins.complex
