@@ -36,14 +36,17 @@ def _native():
         return ''
     from lstm_support.theano_fixes import importer
     name = importer.PROCESSOR
-    return '-march=native' if name and config.compiledir.endswith(name) else ''
+    if not name or not config.compiledir.endswith(name):
+        return ''
+    cmodule.GCC_compiler.march_flags = []  # those that Theano has asked for
+    return ' -march=native'
 
 
 # macOS also calls it g++.
 _CLANG = sys.platform == 'darwin' or 'clang' in os.path.basename(config.cxx)
 
 if not config.gcc.cxxflags:  # without Theano's -g, a first start is shorter
-    config.gcc.cxxflags = '-g0 %s %s %s' % (
+    config.gcc.cxxflags = '-g0 %s%s %s' % (
         _STANDARD, _native(),
         # Theano's functions store sizes in an int[], which clang refuses.
         '-Wno-c++11-narrowing' if _CLANG else
