@@ -126,8 +126,8 @@ def test_modules_that_nobody_uses_at_a_start_are_not_imported():
 
 
 def test_comments_do_not_change_the_folder_of_compiled_code(tmp_path):
-    assert theano.config.compiledir.endswith('-numpy%s-patch%s' % (
-        numpy.__version__, importer.VERSION))
+    assert theano.config.compiledir.endswith('-numpy%s-patch%s%s' % (
+        numpy.__version__, importer.VERSION, importer.PROCESSOR))
 
     def version(name, old, new):
         for each in ('importer.py', 'theano-1.0.5.patch', 'numpy_2.h',
