@@ -6,7 +6,7 @@
 #include <random>
 
 template <typename real> struct Example {
-    enum { T = 13, n = 9, M = 40 };
+    enum { T = 13, n = 60, M = 40 };
     npy_intp D, K;
     std::vector<real> inputs, W, U, b, mask, dh;
     std::vector<npy_int64> index;

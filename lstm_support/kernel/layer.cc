@@ -32,6 +32,13 @@
 #include <xmmintrin.h>
 #endif
 
+// Bytes of a vector register, and rows of a block of a product, see Packed.
+#ifdef __AVX512F__
+enum { BYTES = 64, ROWS = 8 };
+#else
+enum { BYTES = 32, ROWS = 6 };
+#endif
+
 // While an object of this type lives, numbers below 1e-38 count as 0. Over
 // many steps gradients get that small, and the CPU needs a hundred cycles for
 // each operation on such a number.
@@ -179,13 +186,20 @@ struct Words {
         for (npy_intp r = 0; r < n; ++r) before[r + 1] += before[r];
     }
 
-    // The first review of a thread, so that all get as many words, and the
-    // place of the first word at step t of a review from r on.
-    npy_intp share(int rank, int size) const {
-        if (rank == size) return n;
-        return std::lower_bound(before.begin(), before.end() - 1,
-                                before[n] * rank / size) - before.begin();
+    // Reviews are dealt in parts with as many words, two for each thread if that
+    // leaves them ROWS reviews. A thread takes the next part when it has time,
+    // since another program may keep its core busy. start: its first review.
+    npy_intp parts(npy_intp size) const {
+        return size == 1 ? 1 : std::max(size, std::min(
+            2 * size, (n + ROWS - 1) / ROWS));
     }
+    npy_intp start(npy_intp part, npy_intp parts) const {
+        if (part == parts) return n;
+        return std::lower_bound(before.begin(), before.end() - 1,
+                                before[n] * part / parts) - before.begin();
+    }
+
+    // The place of the first word at step t of a review from r on.
     npy_intp at(npy_intp t, npy_intp r) const {
         return std::lower_bound(review.data() + first[t],
                                 review.data() + first[t + 1], r)
@@ -240,11 +254,6 @@ template <typename real> static inline real hyperbolic(real z) {
 // with zeros. A block of up to ROWS rows by WIDTH columns of the result fits
 // into the vector registers. BLAS would pack a B that is the same at all time
 // steps again and again, which takes longer than a product with 16 rows.
-#ifdef __AVX512F__
-enum { BYTES = 64, ROWS = 8 };
-#else
-enum { BYTES = 32, ROWS = 6 };
-#endif
 template <typename real> struct Packed {
     typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)),
                                     may_alias));
@@ -434,19 +443,7 @@ template <typename real> static void forward(
     const std::vector<real> zeros(n * D);
     std::vector<real> c(n * D);
     const real *x = K ? products : inputs;
-    crew.run([&](Share my) {
-        npy_intp from = my.begin(packed.n_panels), to = my.end(packed.n_panels);
-        packed.pack(U, 4 * D, 1, from, to);
-        packed_W.pack(W, 4 * D, 1, from, to);
-        my.meet();
-        if (K) {
-            npy_intp row = my.begin(M);
-            packed_W.multiply(my.end(M) - row, inputs + row * K, K,
-                              products + row * 4 * D, 4 * D, false);
-            my.meet();
-        }
-        npy_intp r0 = words.share(my.rank, my.size);
-        npy_intp r1 = words.share(my.rank + 1, my.size);
+    auto through = [&](npy_intp r0, npy_intp r1) {  // all time steps
         for (npy_intp t = 0; t < words.T; ++t) {
             npy_intp k0 = words.at(t, r0), m = words.at(t, r1) - k0;
             const npy_intp *review = words.review.data() + k0;
@@ -468,6 +465,22 @@ template <typename real> static void forward(
                 step(D, rows + k * 6 * D, &c[review[k] * D],
                      h_now + review[k] * D);
         }
+    };
+    std::atomic<npy_intp> next(0);
+    const npy_intp parts = words.parts(crew.size);
+    crew.run([&](Share my) {
+        npy_intp from = my.begin(packed.n_panels), to = my.end(packed.n_panels);
+        packed.pack(U, 4 * D, 1, from, to);
+        packed_W.pack(W, 4 * D, 1, from, to);
+        my.meet();
+        if (K) {
+            npy_intp row = my.begin(M);
+            packed_W.multiply(my.end(M) - row, inputs + row * K, K,
+                              products + row * 4 * D, 4 * D, false);
+            my.meet();
+        }
+        for (npy_intp part; (part = next++) < parts;)
+            through(words.start(part, parts), words.start(part + 1, parts));
     });
 }
 
@@ -499,14 +512,7 @@ template <typename real> static void backward(
     for (npy_intp t = 0; t < words.T; ++t)
         for (npy_intp k = words.first[t]; k < words.first[t + 1]; ++k)
             row_of.push_back(index[t * n + words.review[k]]);
-    crew.run([&](Share my) {
-        packed.pack(U, 1, 4 * D, my.begin(packed.n_panels),
-                    my.end(packed.n_panels));
-        packed_W.pack(W, 1, 4 * D, my.begin(packed_W.n_panels),
-                      my.end(packed_W.n_panels));
-        my.meet();
-        npy_intp r0 = words.share(my.rank, my.size);
-        npy_intp r1 = words.share(my.rank + 1, my.size);
+    auto back = [&](npy_intp r0, npy_intp r1) {  // through all time steps
         for (npy_intp t = words.T - 1; t >= 0; --t) {
             npy_intp k0 = words.at(t, r0), m = words.at(t, r1) - k0, k = 0;
             const npy_intp *review = words.review.data() + k0;
@@ -527,6 +533,17 @@ template <typename real> static void backward(
                 memcpy(&dh_after[review[k] * D], product + (r0 + k) * D,
                        D * sizeof(real));
         }
+    };
+    std::atomic<npy_intp> next(0);
+    const npy_intp n_parts = words.parts(crew.size);
+    crew.run([&](Share my) {
+        packed.pack(U, 1, 4 * D, my.begin(packed.n_panels),
+                    my.end(packed.n_panels));
+        packed_W.pack(W, 1, 4 * D, my.begin(packed_W.n_panels),
+                      my.end(packed_W.n_panels));
+        my.meet();
+        for (npy_intp part; (part = next++) < n_parts;)
+            back(words.start(part, n_parts), words.start(part + 1, n_parts));
         my.meet();
         // Now by columns: all sums over words, in the same order as ever.
         Packed<real> &part = parts[my.rank];
@@ -691,11 +708,11 @@ template <typename real> struct Layer {
         return true;
     }
 
-    // How many threads are worth while: a thread needs some microseconds to
-    // begin, and each review is in one thread.
+    // How many threads are worth while. Each review is in one thread. Measured:
+    // a thread that slept begins after 50 us, the time of 1e7 operations.
     npy_intp most(const Words &words) const {
         double operations = 8. * D * (D * words.review.size() + K * M);
-        return std::min((double) n, 1 + operations / 4e6);
+        return std::min((double) n, 1 + operations / 1e7);
     }
 };
 
@@ -799,7 +816,7 @@ template <typename real> static bool sum_over_words(
         return false;
     }
     Released python;
-    Crew crew(*team, std::min((double) n, 1 + T * n * D / 5e5));
+    Crew crew(*team, std::min((double) n, 1 + T * n * D / 1e6));
     sum(crew, T, n, D, h_.data<real>(), mask_.data<real>(), data<real>(*sums));
     return true;
 }
@@ -821,7 +838,7 @@ template <typename real> static bool sum_over_words_back(
         return false;
     }
     Released python;
-    Crew crew(*team, std::min((double) n, 1 + T * n * D / 5e5));
+    Crew crew(*team, std::min((double) n, 1 + T * n * D / 1e6));
     sum_back(crew, T, n, D, d_sums_.data<real>(), mask_.data<real>(),
              data<real>(*dh));
     return true;
