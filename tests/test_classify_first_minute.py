@@ -53,7 +53,7 @@ def modules(folder):
     return sorted(set(paths) - set(own))
 
 
-def test_a_first_prediction_compiles_the_layer_and_its_sum_and_says_so(tmp_path):
+def test_a_first_prediction_compiles_the_layer_alone_and_says_so(tmp_path):
     """Later ones, and explanations, compile and say nothing."""
     path, folder = write_model(tmp_path / 'm.npz', BOTH), tmp_path / 'compiled'
     flags = 'base_compiledir=%s' % folder
