@@ -57,10 +57,11 @@ CASES = [
 ]
 
 
-def write_batches(case, path):
+def write_batches(case, path, sort_too=False):
     """Write the minibatches of a case, and return two numbers.
 
     They are the number of minibatches and the number of training reviews.
+    `sort_too` adds as many minibatches of reviews of similar lengths.
     """
     import imdb
     import lstm
@@ -74,6 +75,11 @@ def write_batches(case, path):
     chosen = [index for _, index in chosen
               if len(index) == case['batch_size']
               or case['batches'] is None][:case['batches']]
+    if sort_too:
+        chosen += [index for _, index in lstm.get_minibatches_idx(
+            len(train[0]), case['batch_size'], shuffle=True, rng=rng,
+            lengths=lengths)
+            if len(index) == case['batch_size']][:len(chosen)]
     arrays = {'n_words': case['n_words'], 'dim_proj': case['dim_proj'],
               'n_batches': len(chosen)}
     for n, index in enumerate(chosen):
@@ -182,13 +188,13 @@ def cores(label, changes, pythons, repeats):
     """Compare two threads, and two processes of mpiexec, with one thread.
 
     Two independent trainings at the same time show the limit of the machine,
-    since the cores share caches, memory and clock. Predictions are of
-    minibatches of similar lengths. Returns milliseconds per minibatch.
+    since the cores share caches, memory and clock. Predictions are of reviews
+    of similar lengths. Returns milliseconds per minibatch.
     """
-    case = dict(DEFAULTS, pooled=True, **changes)
+    case = dict(DEFAULTS, **changes)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'batches.npz')
-        n = write_batches(case, path)[0]
+        n = write_batches(case, path, sort_too=True)[0] // 2
         pair = [System(sys.executable, 'ours', path, 1) for _ in range(2)]
         systems = {'one thread': pair[0]}
         for name, (system, threads, n_processes) in SHARING.items():
@@ -197,17 +203,17 @@ def cores(label, changes, pythons, repeats):
                 systems[name] = System(python, system, path, threads,
                                        n_processes)
         ms = {}
-        for task in ['train', 'predict']:
+        for task, first in ('train', 0), ('predict', n):
             able = {name: system for name, system in systems.items()
                     if task == 'predict' or 'onnx' not in name}
             for system in [pair[1]] + list(able.values()):
-                system.ask(task, 0, n)  # warm up
+                system.ask(task, first, first + n)  # warm up
             for _ in range(repeats):
                 for name, system in able.items():
                     ms.setdefault('%s, %s' % (task, name), []).append(
-                        system.ask(task, 0, n))
+                        system.ask(task, first, first + n))
                 for system in pair:
-                    system.tell(task, 0, n)
+                    system.tell(task, first, first + n)
                 ms.setdefault(task + ', independent', []).append(
                     max(system.answer() for system in pair))
         for _ in range(repeats):
@@ -242,12 +248,11 @@ def machines(repeats):
     """Estimate the speed of many machines from measurements on this one.
 
     Each machine computes the gradients of its part of a minibatch. Then all
-    exchange them and make the same update; the cores of one machine need not
-    exchange anything. Reviews have their full length.
+    exchange them and make the same update. Reviews have their full length.
     """
     from lstm_support.training import parallel
     seconds, batches = {}, {}
-    for size in (1, 2, 4, 8, 16, 32, 64, 256):
+    for size in (1, 4, 16, 64, 256):
         case = dict(DEFAULTS, maxlen=None, batch_size=size)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, 'batches.npz')
@@ -270,7 +275,7 @@ def machines(repeats):
     for size in (16, 64, 256):
         update = seconds['update', size]
         one = seconds['gradients', size] + update
-        for number in (4, 8, 16, 64):
+        for number in (4, 16, 64):
             if number > size:
                 continue
             n_rows = numpy.mean([
@@ -284,7 +289,7 @@ def machines(repeats):
                 part=1e3 * seconds['gradients', size // number],
                 network=1e3 * network, megabytes=1e-6 * (
                     dense + n_rows * (4 * dim + 8)),
-                speedup=one / shared, cores=one / (shared - network))
+                speedup=one / shared)
             print('%d reviews, %d machines: %s' % (size, number, ', '.join(
                 '%s %.1f' % item for item in sorted(case.items()))))
     return result
