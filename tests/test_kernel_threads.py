@@ -19,7 +19,7 @@ TRAINING = '''
 import os, sys, zlib
 import numpy, theano
 import lstm
-options = dict(n_words=60, dim_proj=50, ydim=2, encoder=sys.argv[1],
+options = dict(n_words=60, dim_proj=80, ydim=2, encoder=sys.argv[1],
                pooling=sys.argv[2])
 tparams = lstm.init_tparams(lstm.init_params(options))
 use_noise, x, mask, y, _, _, cost = lstm.build_model(tparams, options)
