@@ -149,6 +149,7 @@ public:
 
     // Call task(share) in all threads. It must not throw.
     void run(const std::function<void(Share)> &task) {
+        NoDenormals in_this_thread;
         Share share = {0, size, &team.arrived, &team.round};
         if (size > 1) team.working = size - 1;
         for (share.rank = 1; share.rank < size; ++share.rank) {
@@ -742,7 +743,6 @@ template <typename real> static bool lstm_forward(
                                        6 * D, 0)))
             return false;
         Released python;
-        NoDenormals in_this_thread;
         Crew crew(*layer.team, layer.most(words));
         forward(crew, words, D, layer.M, layer.K,
                 layer.inputs.template data<real>(),
@@ -784,7 +784,6 @@ template <typename real> static bool lstm_backward(
                 || !allocate(db, type, 1, 4 * D, 0, 0))
             return false;
         Released python;
-        NoDenormals in_this_thread;
         Crew crew(*layer.team, layer.most(words));
         backward(crew, words, D, layer.M, layer.K,
                  layer.inputs.template data<real>(),
