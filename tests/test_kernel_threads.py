@@ -9,7 +9,7 @@ import numpy
 import pytest
 import theano
 
-from conftest import ROOT
+from conftest import ROOT, heed_signals
 from lstm_support import kernel
 from lstm_support.kernel import threads
 
@@ -57,7 +57,7 @@ def run(script, *arguments, **environment):
     process = subprocess.run(
         [sys.executable, '-c', script] + list(arguments), cwd=ROOT, check=True,
         stdout=subprocess.PIPE, universal_newlines=True, timeout=300,
-        env=dict(os.environ, **environment))
+        env=dict(os.environ, **environment), preexec_fn=heed_signals)
     return process.stdout.splitlines()
 
 

@@ -187,24 +187,44 @@ struct Words {
         for (npy_intp r = 0; r < n; ++r) before[r + 1] += before[r];
     }
 
-    // Reviews are dealt in parts with as many words, two for each thread if that
-    // leaves them ROWS reviews. A thread takes the next part when it has time,
-    // since another program may keep its core busy. start: its first review.
-    npy_intp parts(npy_intp size) const {
-        return size == 1 ? 1 : std::max(size, std::min(
-            2 * size, (n + ROWS - 1) / ROWS));
-    }
-    npy_intp start(npy_intp part, npy_intp parts) const {
-        if (part == parts) return n;
-        return std::lower_bound(before.begin(), before.end() - 1,
-                                before[n] * part / parts) - before.begin();
-    }
-
     // The place of the first word at step t of a review from r on.
     npy_intp at(npy_intp t, npy_intp r) const {
         return std::lower_bound(review.data() + first[t],
                                 review.data() + first[t + 1], r)
             - review.data();
+    }
+};
+
+// The reviews in parts with as many words, two for each of `size` threads if
+// that leaves them ROWS reviews.
+class Parts {
+    const Words &words;
+    npy_intp number;
+    std::vector<std::atomic<bool> > taken;
+
+    npy_intp first_review(npy_intp part) const {
+        if (part == number) return words.n;
+        return std::lower_bound(words.before.begin(), words.before.end() - 1,
+                                words.before[words.n] * part / number)
+            - words.before.begin();
+    }
+
+public:
+    Parts(const Words &words, npy_intp size)
+        : words(words),
+          number(size == 1 ? 1 : std::max(size, std::min(
+              2 * size, (words.n + ROWS - 1) / ROWS))),
+          taken(number) {}
+
+    // Call work(first review, end) for the parts of a thread, whose numbers its
+    // core may still have in its cache. Then do what others have not begun,
+    // since another program may keep their cores busy.
+    template <typename Work> void deal(Share my, Work work) {
+        for (npy_intp k = 0; k < number; ++k) {
+            npy_intp part = (my.begin(number) + k) % number;
+            if (!taken[part].exchange(true))
+                work(first_review(part), first_review(part + 1));
+        }
     }
 };
 
@@ -251,6 +271,15 @@ template <typename real> static inline real hyperbolic(real z) {
     return 2 / (1 + exponential(-2 * z)) - 1;
 }
 
+// Copy n numbers. A copy of a constant size is a few instructions, and no call.
+template <int usual, typename real> static inline void copy(
+        npy_intp n, const real *from, real *to) {
+    if (n == usual)
+        memcpy(to, from, usual * sizeof(real));
+    else
+        memcpy(to, from, n * sizeof(real));
+}
+
 // A product A B, whose B is packed first: in panels of WIDTH columns, padded
 // with zeros. A block of up to ROWS rows by WIDTH columns of the result fits
 // into the vector registers. BLAS would pack a B that is the same at all time
@@ -258,7 +287,7 @@ template <typename real> static inline real hyperbolic(real z) {
 template <typename real> struct Packed {
     typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)),
                                     may_alias));
-    enum { LANES = BYTES / sizeof(real), WIDTH = 2 * LANES };
+    enum { LANES = BYTES / sizeof(real), WIDTH = 2 * LANES, DEPTH = 128 };
     npy_intp k, n, n_panels;
     Buffer<real> panels;  // aligned, since vectors across lines are slower
 
@@ -273,20 +302,19 @@ template <typename real> struct Packed {
     // B[i * down + j * right].
     void pack(const real *B, npy_intp down, npy_intp right, npy_intp from,
               npy_intp to) {
-        for (npy_intp j = from * WIDTH; j < to * WIDTH; j += WIDTH) {
-            real *panel = panels + j * k;
-            npy_intp wide = std::min((npy_intp) WIDTH, n - j);
-            if (wide < WIDTH) memset(panel, 0, k * WIDTH * sizeof(real));
-            if (right == 1) {
-                for (npy_intp i = 0; i < k; ++i)
-                    memcpy(panel + i * WIDTH, B + i * down + j,
-                           wide * sizeof(real));
-                continue;
-            }
-            for (npy_intp l = 0; l < wide; ++l)
-                for (npy_intp i = 0; i < k; ++i)
-                    panel[i * WIDTH + l] = B[i * down + (j + l) * right];
+        if (to * WIDTH > n)
+            memset(panels + (to - 1) * WIDTH * k, 0, k * WIDTH * sizeof(real));
+        if (right == 1) {  // row by row, as B lies in memory
+            for (npy_intp i = 0; i < k; ++i)
+                for (npy_intp j = from * WIDTH; j < to * WIDTH; j += WIDTH)
+                    copy<WIDTH>(std::min((npy_intp) WIDTH, n - j),
+                                B + i * down + j, panels + j * k + i * WIDTH);
+            return;
         }
+        for (npy_intp j = from * WIDTH; j < std::min(to * WIDTH, n); ++j)
+            for (npy_intp i = 0; i < k; ++i)
+                panels[(j / WIDTH * k + i) * WIDTH + j % WIDTH] =
+                    B[i * down + j * right];
     }
 
     // C (m, n) = A (m, k) B, or C += A B. Rows of A are lda numbers apart,
@@ -303,30 +331,23 @@ template <typename real> struct Packed {
         }
     }
 
-    // C (m, n) += A^T B with A (depth, m) and B (depth, n), for depth <= k.
-    // `transposed` has room for A.
+    // C (m, n) += A^T B with A (depth, m) and B (depth, n), for depth <= DEPTH,
+    // which is k.
     void add_transposed(
             npy_intp m, npy_intp depth, const real *A, npy_intp lda,
-            const real *B, npy_intp ldb, real *C, npy_intp ldc,
-            real *transposed) {
-        npy_intp most = k, blocks = (m + ROWS - 1) / ROWS;
+            const real *B, npy_intp ldb, real *C, npy_intp ldc) {
         k = depth;
         pack(B, ldb, 1, 0, n_panels);
-        for (npy_intp l = 0; l < k; ++l)  // block by block
-            for (npy_intp top = 0, i = 1; i <= blocks; ++i) {
-                npy_intp rows = m * i / blocks - top;
-                memcpy(transposed + top * k + l * rows, A + l * lda + top,
-                       rows * sizeof(real));
-                top += rows;
-            }
-        for (npy_intp top = 0, i = 1; i <= blocks; ++i) {
-            npy_intp rows = m * i / blocks - top;
+        real transposed[DEPTH * ROWS];
+        for (npy_intp top = 0; top < m; top += ROWS) {
+            npy_intp rows = std::min((npy_intp) ROWS, m - top);
+            for (npy_intp l = 0; l < k; ++l)
+                copy<ROWS>(rows, A + l * lda + top, transposed + l * rows);
             for (npy_intp j = 0; j < n; j += WIDTH)
-                block<ROWS>(rows, j, transposed + top * k, 1, rows,
-                            C + top * ldc, ldc, true);
-            top += rows;
+                block<ROWS>(rows, j, transposed, 1, rows, C + top * ldc, ldc,
+                            true);
         }
-        k = most;
+        k = DEPTH;
     }
 
     // The columns of the panel at column j, for up to `most` rows. The number
@@ -467,8 +488,7 @@ template <typename real> static void forward(
                      h_now + review[k] * D);
         }
     };
-    std::atomic<npy_intp> next(0);
-    const npy_intp parts = words.parts(crew.size);
+    Parts parts(words, crew.size);
     crew.run([&](Share my) {
         npy_intp from = my.begin(packed.n_panels), to = my.end(packed.n_panels);
         packed.pack(U, 4 * D, 1, from, to);
@@ -480,8 +500,7 @@ template <typename real> static void forward(
                               products + row * 4 * D, 4 * D, false);
             my.meet();
         }
-        for (npy_intp part; (part = next++) < parts;)
-            through(words.start(part, parts), words.start(part + 1, parts));
+        parts.deal(my, through);
     });
 }
 
@@ -493,7 +512,7 @@ template <typename real> static void backward(
         const real *U, const real *saved, const real *dh, real *d_inputs,
         real *dW, real *dU, real *db) {
     npy_intp n = words.n, N = words.review.size();
-    enum { DEPTH = 128, WIDTH = Packed<real>::WIDTH };
+    enum { DEPTH = Packed<real>::DEPTH, WIDTH = Packed<real>::WIDTH };
     Packed<real> packed(4 * D, D), packed_W(4 * D, K);
     // With respect to the inputs of the gates: for each word, for each row.
     Buffer<real> dz(N * 4 * D), products(K ? M * 4 * D : 0);
@@ -502,13 +521,12 @@ template <typename real> static void backward(
     std::vector<real> dh_after(n * D), dc_after(n * D);
     // For the gradients of W and U, each thread has a stretch of columns.
     npy_intp n_panels = Packed<real>::panels_of(4 * D);
-    std::vector<Packed<real> > parts;
+    std::vector<Packed<real> > stretches;
     for (int k = 0; k < crew.size; ++k) {
         npy_intp from = n_panels * k / crew.size * WIDTH;
         npy_intp to = n_panels * (k + 1) / crew.size * WIDTH;
-        parts.emplace_back(DEPTH, std::min(to, 4 * D) - from);
+        stretches.emplace_back(DEPTH, std::min(to, 4 * D) - from);
     }
-    Buffer<real> transposed(crew.size * DEPTH * std::max(D, K));
     std::vector<npy_int64> row_of;  // of each word: its row of the inputs
     for (npy_intp t = 0; t < words.T; ++t)
         for (npy_intp k = words.first[t]; k < words.first[t + 1]; ++k)
@@ -535,30 +553,26 @@ template <typename real> static void backward(
                        D * sizeof(real));
         }
     };
-    std::atomic<npy_intp> next(0);
-    const npy_intp n_parts = words.parts(crew.size);
+    Parts parts(words, crew.size);
     crew.run([&](Share my) {
         packed.pack(U, 1, 4 * D, my.begin(packed.n_panels),
                     my.end(packed.n_panels));
         packed_W.pack(W, 1, 4 * D, my.begin(packed_W.n_panels),
                       my.end(packed_W.n_panels));
         my.meet();
-        for (npy_intp part; (part = next++) < n_parts;)
-            back(words.start(part, n_parts), words.start(part + 1, n_parts));
+        parts.deal(my, back);
         my.meet();
         // Now by columns: all sums over words, in the same order as ever.
-        Packed<real> &part = parts[my.rank];
-        npy_intp from = my.begin(n_panels) * WIDTH, wide = part.n;
-        real *part_of_A = transposed + my.rank * DEPTH * std::max(D, K);
+        Packed<real> &stretch = stretches[my.rank];
+        npy_intp from = my.begin(n_panels) * WIDTH, wide = stretch.n;
         clear(M, dx + from, 4 * D, wide);
         clear(D, dU + from, 4 * D, wide);
         clear(K, dW + from, 4 * D, wide);
         clear(1, db + from, 4 * D, wide);
         for (npy_intp k = 0; k < N; k += DEPTH) {
             npy_intp end = std::min(N, k + DEPTH);
-            part.add_transposed(D, end - k, saved + k * 6 * D + 5 * D, 6 * D,
-                                dz + k * 4 * D + from, 4 * D, dU + from, 4 * D,
-                                part_of_A);
+            stretch.add_transposed(D, end - k, saved + k * 6 * D + 5 * D, 6 * D,
+                                dz + k * 4 * D + from, 4 * D, dU + from, 4 * D);
             for (npy_intp l = k; l < end; ++l)
                 add_to(wide, dz + l * 4 * D + from,
                        dx + row_of[l] * 4 * D + from);
@@ -568,9 +582,9 @@ template <typename real> static void backward(
             for (npy_intp l = row; l < end; ++l)
                 add_to(wide, dx + l * 4 * D + from, db + from);
             if (K)
-                part.add_transposed(K, end - row, inputs + row * K, K,
+                stretch.add_transposed(K, end - row, inputs + row * K, K,
                                     dx + row * 4 * D + from, 4 * D, dW + from,
-                                    4 * D, part_of_A);
+                                    4 * D);
         }
         if (!K) return;
         my.meet();
