@@ -231,6 +231,57 @@ def cores(label, changes, pythons, repeats):
     return dict(result, batch_size=case['batch_size'])
 
 
+def more_cores(label, changes, repeats):
+    """Estimate the speed on more cores from measurements with one thread.
+
+    Each core takes its reviews through the layer as if it were alone; the rest
+    of an update stays on one core. Four times, threads are woken in 50 us.
+    """
+    case = dict(DEFAULTS, **dict(changes, batches=8))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'batches.npz')
+        n = write_batches(case, path)[0]
+        with numpy.load(path) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+        shares = {}  # the numbers of the minibatches that are shares
+        for cores in (2, 4, 8, 16):
+            for k in range(n):
+                words = arrays['mask%d' % k].sum(axis=0)
+                ends = numpy.searchsorted(  # as layer.cc divides reviews
+                    numpy.cumsum(words) - words,
+                    words.sum() * numpy.arange(1, cores) / cores)
+                for share in numpy.split(numpy.arange(len(words)), ends):
+                    if not len(share):
+                        continue
+                    number = int(arrays['n_batches'])
+                    arrays['n_batches'] = number + 1
+                    shares.setdefault((cores, k), []).append(number)
+                    for name in 'x', 'mask':
+                        arrays['%s%d' % (name, number)] = arrays['%s%d' % (
+                            name, k)][:int(words[share].max()), share]
+                    arrays['y%d' % number] = arrays['y%d' % k][share]
+        numpy.savez(path, **arrays)
+        system = System(sys.executable, 'ours, profiled', path, 1)
+
+        def ms(task, number):
+            return 1e3 * numpy.median([system.ask(task, number, number + 1)
+                                       for _ in range(repeats)])
+        system.ask('train', 0, n)  # warm up
+        layer, gradients, update = (
+            numpy.mean([ms(task, k) for k in range(n)])
+            for task in ('layer', 'gradients', 'update'))
+        rest = gradients - layer + update
+        result = {'layer': layer, 'rest': rest}
+        for cores in (2, 4, 8, 16):
+            result['%d cores' % cores] = rest + .2 + numpy.mean([
+                max(ms('layer', number) for number in shares[cores, k])
+                for k in range(n)])
+        system.close()
+    print('%s: %s' % (label, ', '.join('%s %.2f' % item
+                                       for item in result.items())))
+    return result
+
+
 def network_seconds(n_machines, dense, rows):
     """Return the seconds that machines need to sum their gradients.
 
@@ -396,8 +447,8 @@ def main():
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--only', default='',
                         help='the cases with this text in their names, such '
-                             'as "2 cores", or machines, versions or '
-                             'start-up; the other results stay')
+                             'as "2 cores" or "more cores", or machines, '
+                             'versions or start-up; the other results stay')
     parser.add_argument('--pythons', nargs='+', default=[],
                         help='Pythons with Theano, to compare with each other')
     args = parser.parse_args()
@@ -423,6 +474,10 @@ def main():
             results.setdefault('cores', {})[label] = cores(
                 label, changes, pythons, args.repeats)
             save()
+    for label, changes in SHARED:
+        if args.only in label + ', more cores':
+            results.setdefault('more cores', {})[label] = more_cores(
+                label, changes, args.repeats)
     if args.only in 'machines':
         results['machines'] = machines(args.repeats)
     if args.pythons and args.only in 'versions':

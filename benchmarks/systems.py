@@ -5,11 +5,12 @@
 The file holds x, mask and y of every minibatch, and the sizes of the model.
 Commands come on standard input, one per line. ``train A B`` or ``predict A B``
 runs minibatches A to B - 1 and prints the seconds. ``gradients A B`` leaves
-out the updates, and ``update A B`` repeats the last one. ``memory`` prints the
-peak in MB, and ``cpu`` the CPU seconds so far. THREADS in the environment is
-the number of threads. mpiexec may start 'ours': then only the first process
-reads and prints. ``exchange A B`` trains, and prints the seconds of messages
-alone.
+out the updates, and ``update A B`` repeats the last one. ``layer A B``, of
+'ours, profiled', prints the seconds of the LSTM layer in the gradients, which
+Theano measures. ``memory`` prints the peak in MB, and ``cpu`` the CPU seconds
+so far. THREADS in the environment is the number of threads. mpiexec may start
+'ours': then only the first process reads and prints. ``exchange A B`` trains,
+and prints the seconds of messages alone.
 """
 import contextlib
 import os
@@ -53,7 +54,9 @@ def theano_system(sizes, kind):
     import lstm
     import theano
     from theano import tensor
-    theano.config.fused_lstm = kind == 'ours'
+    theano.config.fused_lstm = kind.startswith('ours')
+    theano.config.profile = kind == 'ours, profiled'
+    theano.config.profiling.destination = os.devnull
     tparams = lstm.init_tparams(lstm.init_params(sizes))
     if kind == 'plain':
         x, mask, y, use_noise, prob, cost = plain_model(lstm, tparams)
@@ -280,11 +283,19 @@ def onnx_system(sizes):
 
 # Systems in Theano, and the graph of each.
 GRAPHS = {'ours': 'ours', 'ours, fewer words': 'ours', 'scan': 'scan',
-          'plain': 'plain'}
+          'plain': 'plain', 'ours, profiled': 'ours, profiled'}
 SYSTEMS = {'torch padded': lambda sizes: torch_system(sizes, False),
            'torch packed': lambda sizes: torch_system(sizes, True),
            'flax': flax_system, 'products': products_system,
            'onnxruntime': onnx_system}
+
+
+def layer_seconds():
+    """Return the seconds of Theano's functions so far in the layer's Ops."""
+    from theano.compile import profiling
+    return sum(seconds for profile in profiling._atexit_print_list
+               for node, seconds in profile.apply_time.items()
+               if type(node.op).__module__.startswith('lstm_support'))
 
 
 def peak_mb():
@@ -312,6 +323,7 @@ def main():
                           if name in GRAPHS else SYSTEMS[name](sizes))
         runs = {'train': train, 'exchange': train, 'predict': predict,
                 'gradients': getattr(train, 'gradients', None),
+                'layer': getattr(train, 'gradients', None),
                 'update': getattr(train, 'update', None)}
         print('ready', flush=True)
         for command in commands():
@@ -325,10 +337,12 @@ def main():
             timed = command[0] == 'exchange' and Timed(GROUP.comm)
             if timed:
                 GROUP.comm = timed
-            start = time.perf_counter()
+            clock = (layer_seconds if command[0] == 'layer'
+                     else time.perf_counter)
+            start = clock()
             for batch in batches[int(command[1]):int(command[2])]:
                 runs[command[0]](batch)
-            seconds = time.perf_counter() - start
+            seconds = clock() - start
             if timed:
                 GROUP.comm, seconds = timed.comm, timed.seconds
             print(seconds, flush=True)
