@@ -81,6 +81,7 @@ def theano_system(sizes, kind):
         f_pred(*batch[:2])
     train.gradients = lambda batch: f_grad_shared(*batch)
     train.update = lambda batch: f_update(0.)
+    train.layer_clock = lambda: layer_seconds(f_grad_shared.profile)
     return train, predict
 
 
@@ -290,11 +291,9 @@ SYSTEMS = {'torch padded': lambda sizes: torch_system(sizes, False),
            'onnxruntime': onnx_system}
 
 
-def layer_seconds():
-    """Return the seconds of Theano's functions so far in the layer's Ops."""
-    from theano.compile import profiling
-    return sum(seconds for profile in profiling._atexit_print_list
-               for node, seconds in profile.apply_time.items()
+def layer_seconds(profile):
+    """Return the seconds of a function so far in the Ops of the layer."""
+    return sum(seconds for node, seconds in profile.apply_time.items()
                if type(node.op).__module__.startswith('lstm_support'))
 
 
@@ -337,7 +336,7 @@ def main():
             timed = command[0] == 'exchange' and Timed(GROUP.comm)
             if timed:
                 GROUP.comm = timed
-            clock = (layer_seconds if command[0] == 'layer'
+            clock = (train.layer_clock if command[0] == 'layer'
                      else time.perf_counter)
             start = clock()
             for batch in batches[int(command[1]):int(command[2])]:
