@@ -391,6 +391,13 @@ def test_speeds_of_two_cores_are_those_of_the_results():
         assert_row(label, *['%.0f' % (ms['batch_size'] / each)
                             for each in seconds] + [
             '%.2f' % (seconds[k + 2] / seconds[k]) for k in (0, 1)])
+    for label, case in results()['more cores'].items():
+        if 'batch_size' not in label:
+            label += ', batch_size=16'
+        ms = [case['%d cores' % number] for number in (2, 4, 8, 16)]
+        one = case['layer'] + case['rest']
+        assert_row(label, *['%.1f' % each for each in [one, case['rest']] + ms
+                            + [one / ms[2], one / ms[3]]])
     for label, case in results()['machines'].items():
         reviews, machines = re.findall('[0-9]+', label)
         assert_row(reviews, machines, *['%.1f' % case[name] for name in (
