@@ -62,7 +62,8 @@ def run(script, *arguments, **environment):
 
 
 @pytest.mark.parametrize('encoder, pooling, floats', [
-    ('lstm', 'mean', 'float32'), ('bilstm', 'both', 'float64')])
+    ('lstm', 'mean', 'float32'), ('bilstm', 'both', 'float32'),
+    ('bilstm', 'mean', 'float64')])
 def test_no_bit_of_a_training_depends_on_the_number_of_threads(
         encoder, pooling, floats):
     lines = run(TRAINING, encoder, pooling, THEANO_FLAGS='floatX=' + floats)

@@ -571,8 +571,9 @@ template <typename real> static void backward(
         clear(1, db + from, 4 * D, wide);
         for (npy_intp k = 0; k < N; k += DEPTH) {
             npy_intp end = std::min(N, k + DEPTH);
-            stretch.add_transposed(D, end - k, saved + k * 6 * D + 5 * D, 6 * D,
-                                dz + k * 4 * D + from, 4 * D, dU + from, 4 * D);
+            stretch.add_transposed(D, end - k, saved + k * 6 * D + 5 * D,
+                                   6 * D, dz + k * 4 * D + from, 4 * D,
+                                   dU + from, 4 * D);
             for (npy_intp l = k; l < end; ++l)
                 add_to(wide, dz + l * 4 * D + from,
                        dx + row_of[l] * 4 * D + from);
@@ -583,8 +584,8 @@ template <typename real> static void backward(
                 add_to(wide, dx + l * 4 * D + from, db + from);
             if (K)
                 stretch.add_transposed(K, end - row, inputs + row * K, K,
-                                    dx + row * 4 * D + from, 4 * D, dW + from,
-                                    4 * D);
+                                       dx + row * 4 * D + from, 4 * D,
+                                       dW + from, 4 * D);
         }
         if (!K) return;
         my.meet();
