@@ -193,6 +193,19 @@ except KeyboardInterrupt:
 ''', OMP_NUM_THREADS='3') == ['True']
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='glibc alone has mallopt')
+def test_memory_of_large_minibatches_is_used_again():
+    used, = run(PREDICT + '''
+x, mask = numpy.tile(x, (1, 32)), numpy.tile(mask, (1, 32))
+f(x, mask)
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    f(x, mask)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
+''')
+    assert int(used) < 100  # otherwise a page of h has one, in each call
+
+
 @pytest.mark.skipif(sys.platform == 'darwin', reason='macOS has no limit')
 def test_a_system_without_more_threads_or_memory():
     number, error = json.loads(run(PREDICT.replace('wanted =', '''

@@ -28,6 +28,9 @@
 #include <system_error>
 #include <thread>
 #include <vector>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #ifdef __SSE__
 #include <xmmintrin.h>
 #endif
@@ -124,7 +127,14 @@ public:
     const pid_t process;
 
     explicit Team(int limit)
-        : arrived(0), round(0), working(0), limit(limit), process(getpid()) {}
+        : arrived(0), round(0), working(0), limit(limit), process(getpid()) {
+#ifdef __GLIBC__
+        // Arrays of a minibatch are freed and made again all the time. Without
+        // this, the system takes large ones back, and clears them each time.
+        mallopt(M_MMAP_MAX, 0);
+        mallopt(M_TRIM_THRESHOLD, -1);
+#endif
+    }
 
     friend class Crew;
 };
