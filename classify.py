@@ -54,9 +54,10 @@ def load_model(path):
     """
     path = storage.as_path(path)
     with storage.open_npz(path, 'model file') as archive:
-        shapes = {name: shape for name, (shape, _) in
-                  storage.member_shapes(archive).items()
-                  if name not in _RESULTS}
+        parameters = {name: what for name, what in
+                      storage.member_shapes(archive).items()
+                      if name not in _RESULTS}
+        shapes = {name: shape for name, (shape, _) in parameters.items()}
         for name in ('Wemb', 'U'):
             if len(shapes.get(name, ())) != 2 or 0 in shapes[name]:
                 raise ValueError('%s lacks the parameter %s, a matrix; %s' % (
@@ -64,8 +65,9 @@ def load_model(path):
                     % path[:-len('resume.npz')] if path.endswith('.resume.npz')
                     else 'it is not a model that this script saved'))
         floats = theano.config.floatX
-        params = {name: storage.read_parameter(archive, name, floats)
-                  for name in shapes}
+        params = {name: storage.read_parameter(
+            archive, name, floats if kind.kind == 'f' else kind)
+            for name, (shape, kind) in parameters.items()}
         options = {'use_dropout': True, 'encoder': 'lstm', 'pooling': 'mean'}
         if storage.has_array(archive, 'options'):
             options.update(lstm.load_options(path))
@@ -133,7 +135,8 @@ def build(path):
     if shape != (2, options['ydim']):
         raise ValueError('%s has %d classes, but the model that lstm.py '
                          'builds has %d' % (path, options['ydim'], shape[-1]))
-    used = set(theano.gof.graph.inputs([model.cost]))
+    used = set(theano.gof.graph.inputs([
+        each for each in (model.cost, model.prob) if each is not None]))
     unused = [name for name, shared in tparams.items() if shared not in used]
     if unused:
         raise ValueError('%s has parameters which build_model in lstm.py does '

@@ -311,6 +311,30 @@ def dataset_words(name):
     return read_words(path)
 
 
+def learned_vectors(name, dim):
+    """Return the path of word vectors of a data set's training reviews.
+
+    They are learned if the file is missing, or older than the data file. For
+    `name`, see :func:`data_path`; an ImportError says if gensim is missing.
+    """
+    path = data_path(name)
+    source = get_dataset_file(path) if path else os.path.join(
+        HERE, 'data', 'sample')
+    vectors = '%s.vectors%d.txt' % (os.path.splitext(source)[0], dim)
+    if not os.path.exists(vectors) or (
+            os.path.getmtime(vectors) < os.path.getmtime(source)):
+        from lstm_support import corpora
+        corpus = storage.read_data_file(path) if path else encode_sample()
+        if corpus.dictionary is None:
+            raise ValueError('%s has no words to learn vectors of; give a '
+                             'file of vectors, or vectors=None' % source)
+        words = dict((n, word) for word, n in corpus.dictionary.items())
+        corpora.train_vectors([[words[n] for n in review if n in words]
+                               for review in corpus.train[0]], vectors, dim,
+                              epochs=15)
+    return vectors
+
+
 def class_names(names, n_classes, dataset):
     """Return the names of the classes; by default, IMDB's are neg and pos."""
     if names and len(names) >= n_classes:

@@ -51,7 +51,7 @@ from lstm_support.training import metrics, options as opt, parallel, rows_of
 from lstm_support.storage import (  # noqa: F401
     load_history, load_options, load_params, load_words, save_model)
 from lstm_support.training import (  # noqa: F401
-    MRG_RandomStreams, missing, pred_error, pred_probs)
+    EarlyStopping, MRG_RandomStreams, PRESETS, missing, pred_error, pred_probs)
 
 SEED = 123
 MAX_WORDS = 2 ** 18  # per minibatch in evaluation, padding included
@@ -131,8 +131,9 @@ def init_params(options):
 
     ``Wemb`` (V, D) is uniform in [0, 0.01). The layer has its own, see
     :func:`param_init_lstm`, and so may the pooling. The classifier has ``U``
-    (F, C), 0.01 N(0, 1), and ``b`` (C,), 0. Of the options, ``encoder``,
-    ``pooling`` and ``seed`` may be missing.
+    (F, C), 0.01 N(0, 1), and ``b`` (C,), 0. For ``ngrams`` and
+    ``ngram_weights``, see :func:`training.ngram_scores`. Of the options,
+    ``encoder``, ``pooling``, ``ngrams`` and ``seed`` may be missing.
     """
     rng = numpy.random.RandomState(options.get('seed', SEED))
     dim, encoder = options['dim_proj'], options.get('encoder', 'lstm')
@@ -148,6 +149,8 @@ def init_params(options):
     params['U'] = numpy_floatX(
         0.01 * rng.randn(n_features(params, options), options['ydim']))
     params['b'] = numpy_floatX(numpy.zeros(options['ydim']))
+    if options.get('ngrams'):
+        params.update(training.no_ngrams(options['ngrams'], options['ydim']))
     return params
 
 
@@ -268,11 +271,12 @@ class Model(collections.namedtuple(
         Probabilities (n, C), and the most probable labels (n,).
     cost : floatX scalar
         Mean of -log p[y], in nats; with class weights, of ``-w[y] log p[y]``.
-    h, prob, weights : floatX tensors
-        Outputs of the layer (T, n, D); probabilities; what decay_c shrinks.
+    h, prob, weights, ngrams : floatX tensors
+        Outputs of the layer (T, n, D); probabilities; what decay_c shrinks;
+        :func:`training.ngram_scores` or None.
     """
 
-    h = prob = weights = None
+    h = prob = weights = ngrams = None
 
 
 def encode(tparams, options, x, mask):
@@ -304,13 +308,22 @@ def build_model(tparams, options, mode=None):
     h, proj = encode(tparams, options, x, mask)             # (n, F)
     if options.get('use_dropout', True):
         proj = dropout_layer(proj, use_noise, trng)
-    prob = tensor.nnet.softmax(tensor.dot(proj, tparams['U'])
-                               + tparams['b'])              # (n, C)
+    scores = tensor.dot(proj, tparams['U']) + tparams['b']  # (n, C)
+    prob = tensor.nnet.softmax(scores)
     # Theano fuses the logarithm with the softmax: no log of 0 can occur.
     cost = tensor.nnet.categorical_crossentropy(prob, y)    # (n,)
     if options.get('class_weights'):
         cost *= tensor.constant(numpy_floatX(options['class_weights']))[y]
     cost = cost.mean()
+
+    # A linear model that learns apart: the sum of the scores decides.
+    ngrams = None
+    if options.get('ngrams'):
+        ngrams = training.ngram_scores(tparams, options, x, mask)  # (T, n, C)
+        scores += ngrams.sum(axis=0)
+    # For the temperature, see metrics.temperature.
+    prob = tensor.nnet.softmax(
+        scores / numpy_floatX(options.get('temperature', 1.)))
 
     # Without dropout and random numbers: it changes nothing in a training.
     f_pred_prob = theano.function(
@@ -323,6 +336,7 @@ def build_model(tparams, options, mode=None):
 
     model = Model(use_noise, x, mask, y, f_pred_prob, f_pred, cost)
     model.h, model.prob, model.weights = h, prob, tparams['U']
+    model.ngrams = ngrams
     return model
 
 
@@ -474,27 +488,6 @@ optimizers = {'adadelta': adadelta, 'rmsprop': rmsprop, 'sgd': sgd,
 
 # ---- Training ---------------------------------------------------------------
 
-class EarlyStopping(object):
-    """Stop `patience` + 1 validations after the last new lowest error."""
-
-    def __init__(self, patience):
-        self.patience, self.best_err, self.bad_counter = patience, None, 0
-
-    def is_best(self, error):
-        """Count a validation; return whether its parameters are the best.
-
-        Of equal errors, the last one is the best.
-        """
-        self.bad_counter += 1
-        if error < (numpy.inf if self.best_err is None else self.best_err):
-            self.best_err, self.bad_counter = error, 0
-        return error == self.best_err
-
-    @property
-    def done(self):
-        return self.bad_counter > self.patience
-
-
 # The options of train_lstm: name, default, values, meaning.
 OPTIONS = [opt.Option(*row) for row in (
     ('dim_proj', 128, opt.integer(1), 'units of the embedding and the layer'),
@@ -534,8 +527,8 @@ OPTIONS = [opt.Option(*row) for row in (
      'maximum L2 norm of the gradient'),
     ('class_weight', None, opt.choice('balanced', None), 'balanced: N / (C '
      'N_k) weighs the N_k of the N training reviews of a class in the cost'),
-    ('vectors', None, opt.path('text file'), 'word vectors to start from, of '
-     'GloVe or word2vec'),
+    ('vectors', None, opt.path("text file, 'learn'"), 'word vectors to start '
+     'from, of GloVe or word2vec; learn: of the training reviews'),
     ('pooling', 'mean', opt.key(poolings, 'lstm.poolings'), 'what the '
      'classifier sees of the outputs for the words of a review'),
     ('average', 0., opt.number(0, below=1), 'decay of a moving average of the '
@@ -548,14 +541,21 @@ OPTIONS = [opt.Option(*row) for row in (
      'training reviews to validate on'),
     ('train_eval_size', -1, opt.integer(1, also=(-1, 'all')), 'training '
      'reviews, chosen at random, that a validation evaluates'),
-    ('resume', False, opt.boolean, 'continue the training that wrote saveto'))]
+    ('resume', False, opt.boolean, 'continue the training that wrote saveto'),
+    ('ngrams', 0, opt.integer(0), 'words, pairs and triples of a linear model '
+     'whose scores are added to those of the LSTM; 0: no such model'),
+    ('calibrate', False, opt.boolean, 'fit the temperature of the '
+     'probabilities to the validation reviews'),
+    ('preset', None, opt.choice(*(sorted(PRESETS) + [None])), 'named row of '
+     'settings, see lstm.PRESETS; other options that are given count more'))]
 
 # What a training adds to its options, and train_lstm ignores: so
 # train_lstm(**load_options('lstm_model.npz')) trains in the same way again.
-FACTS = 'ydim n_train classes class_weights tokenizer fingerprint'.split()
+FACTS = ('ydim n_train classes class_weights tokenizer fingerprint '
+         'temperature').split()
 
 
-@opt.takes(OPTIONS, FACTS)
+@opt.takes(OPTIONS, PRESETS, FACTS)
 def train_lstm(options):
     """Train; save the best parameters; return their error rates on all sets.
 
@@ -603,7 +603,8 @@ class Training(object):
         params = init_params(options)
         # The other processes get the parameters of the first.
         if group.first and not self.saver.resumed:
-            training.initialize(params, self.dictionary, options)
+            training.initialize(params, options, self.dictionary, self.train,
+                                imdb.learned_vectors)
         training.check_update(self.train[0], options['batch_size'],
                               params['U'].shape[0] * params['U'].itemsize)
         self.tparams = init_tparams(params)
@@ -642,20 +643,22 @@ class Training(object):
         start = time.time()
         options, tparams = self.options, self.tparams
         optimizer = self.optimizer
-        self.use_noise, x, mask, y, _, f_pred, cost = model = build_model(
-            tparams, options)
+        model = build_model(tparams, options)
+        self.use_noise, x, mask, y, self.f_pred_prob, f_pred, cost = model
         if options['decay_c'] > 0.:
             cost += numpy_floatX(options['decay_c']) * (
                 model.weights ** 2).sum()
-        grads = tensor.grad(cost, wrt=list(tparams.values()))
+        # The cost does not depend on the linear model, which stays as it is.
+        moved = training.moved_by(model, tparams)
+        grads = tensor.grad(cost, wrt=list(moved.values()))
         if options['clip_c'] > 0.:
             optimizer = training.clipped(optimizer, options['clip_c'])
         # Several processes sum their gradients first, then clip and update.
         optimizer, self.f_pred = self.group.divided(optimizer, f_pred)
         self.f_grad_shared, self.f_update = optimizer(
-            tensor.scalar('lr'), tparams, grads, x, mask, y, cost)
+            tensor.scalar('lr'), moved, grads, x, mask, y, cost)
         self.average = options['average'] and training.Average(
-            tparams, options['average'], self.f_update)
+            moved, options['average'], self.f_update)
         self.stopping = EarlyStopping(options['patience'])
         self.state = training.Progress(
             tparams, [self.f_grad_shared, self.f_update] + (
@@ -728,19 +731,23 @@ class Training(object):
 
     def averaged(self):
         """Return the parameters to evaluate and to save, as a dict."""
-        return (self.average.values(self.state.update) if self.average else
-                unzip(self.tparams))
+        params = unzip(self.tparams)
+        if self.average:
+            params.update(self.average.values(self.state.update))
+        return params
 
     def errors(self, train):
         """Return the error rates on `train` and the other two sets."""
         sets = train, self.valid, self.test
-        # Reviews of similar length together, long ones in small minibatches.
         errors, self.predicted = metrics.error_rates(
-            self.f_pred, self.prepare_data, sets, [get_minibatches_idx(
-                len(reviews), self.options['valid_batch_size'],
-                lengths=list(map(len, reviews)), max_words=MAX_WORDS)
-                for reviews, _ in sets])
+            self.f_pred, self.prepare_data, sets, map(self.batches, sets))
         return errors
+
+    def batches(self, data):
+        """Return minibatches of reviews of similar length, few if long."""
+        return get_minibatches_idx(
+            len(data[0]), self.options['valid_batch_size'],
+            lengths=list(map(len, data[0])), max_words=MAX_WORDS)
 
     def validate(self):
         """Compute the errors, and keep the parameters if they are best."""
@@ -780,6 +787,10 @@ class Training(object):
             log.info(line)
         log.info('Errors of the best parameters: train %.4f  valid %.4f  test '
                  '%.4f' % errors)
+        if options['calibrate']:
+            options['temperature'] = metrics.temperature(
+                self.f_pred_prob, self.prepare_data, self.valid,
+                self.batches(self.valid))
         with self.group.agreed():
             saved = self.saver.save_final(state, errors)
         self.status.summarize(state.update)
@@ -791,8 +802,7 @@ class Training(object):
 def command_line(**changed):
     """Return options: defaults, then `changed`, then the command line."""
     return opt.from_command_line(
-        OPTIONS, dict(opt.defaults(OPTIONS), **changed),
-        'Train an LSTM to classify reviews.',
+        OPTIONS, PRESETS, changed, 'Train an LSTM to classify reviews.',
         {'python classify.py': ('predict', 'evaluate', 'plot')})
 
 
@@ -803,7 +813,7 @@ if __name__ == '__main__':
             max_epochs=100,
             test_size=500,
         ))
-    except (IOError, OSError, ValueError, FloatingPointError,
+    except (ImportError, IOError, OSError, ValueError, FloatingPointError,
             MemoryError) as error:
         log.warning('lstm.py: %s' % error)
         sys.exit(1)

@@ -324,6 +324,14 @@ def test_scores_against_counting(n_classes):
             sum(a == k and b == j for a, b in zip(labels, predicted))
             for j in range(n_classes)]
     assert found['auc'] == pytest.approx(numpy.mean(auc))
+    assert found['log_loss'] == pytest.approx(-numpy.mean(
+        [numpy.log(p[y]) for p, y in zip(probs, labels)]))
+    gaps = []
+    for k in range(10):  # the last interval has probabilities above 1, here
+        bin = [(p.max(), y == q) for p, y, q in zip(probs, labels, predicted)
+               if min(int(10 * p.max()), 9) == k]
+        gaps.append(abs(sum(p - right for p, right in bin)))
+    assert found['calibration'] == pytest.approx(sum(gaps) / 60)
     # Wilson: the errors whose own normal interval ends at the one measured.
     for end in found['interval']:
         assert abs(end - found['error']) == pytest.approx(
@@ -343,8 +351,9 @@ def test_evaluate_matches_classes_by_name(model, run, refuses, tmp_path):
     lines = report.splitlines()
     assert lines[0].startswith('Error on 30 test reviews: 0.2000,')
     assert lines[1].startswith('Accuracy 0.8000  F1 ')
-    assert lines[2].split()[2:] == model.classes
-    assert [line.split() for line in lines[3:]] == [
+    assert lines[2].startswith('Log loss 0.')
+    assert lines[3].split()[2:] == model.classes
+    assert [line.split() for line in lines[4:]] == [
         [name] + [str(sum((predicted == j) & (numpy.array(labels) == k)))
                   for j in range(len(model.classes))]
         for k, name in enumerate(model.classes)]
@@ -395,8 +404,8 @@ def test_evaluate_warns_of_classes_that_are_missing(run, tmp_path):
     data = write_data(tmp_path / 'd.pkl', ([[2]] * 3, [0, 1, 2]),
                       ([[2], [5], [5]], [0, 1, 1]))
     lines = run('evaluate', path, '--dataset', data).splitlines()
-    assert len(set(map(len, lines[2:6]))) == 1  # columns are aligned
-    never, without = lines[6:]
+    assert len(set(map(len, lines[3:7]))) == 1  # columns are aligned
+    never, without = lines[7:]
     assert 'a long name' in never and 'class_weight' in never
     assert 'good' in without
 
@@ -672,7 +681,7 @@ def test_classes_are_named_by_the_dictionary_where_the_model_has_no_names(
                       ([[2], [5]], [0, 1]), classes=['liked', 'hated'])
     if named:
         assert run('evaluate', path, '--dataset', data).splitlines()[
-            2].split() == ['Labelled', 'as', 'liked', 'hated']
+            3].split() == ['Labelled', 'as', 'liked', 'hated']
 
 
 def test_a_model_remembers_how_its_text_was_split(run, refuses, tmp_path):

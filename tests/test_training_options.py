@@ -273,14 +273,17 @@ BAD = [
     ('clip_c', [-1, 1e39],
      r'a number from 1e-30 to 1e\+30, or 0: no clipping'),
     ('class_weight', ['equal'], "'balanced', or None"),
-    ('vectors', [3], 'the path of a text file, or None'),
+    ('vectors', [3], "the path of a text file, 'learn', or None"),
     ('pooling', ['last', None], "'both', 'max', 'mean' or another key of "),
     ('average', [1., -0.1, True], 'a number of 0 or more and below 1'),
     ('schedule', ['cosine'], "'constant' or 'linear'"),
     ('split', ['film'], "'group' or 'random'"),
     ('valid_portion', [0, 1], 'a number above 0 and below 1'),
     ('train_eval_size', [0], 'an integer of 1 or more, or -1: all'),
-    ('resume', ['m.npz'], 'True or False')]
+    ('resume', ['m.npz'], 'True or False'),
+    ('ngrams', [-1, 1.5], 'an integer of 0 or more'),
+    ('calibrate', [2], 'True or False'),
+    ('preset', ['good', 3], "'best', 'few', or None")]
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ U and b, and s = 1/2 where the model was trained with dropout, else 1::
 
 With more classes, the most probable one, p_k, is compared with the others:
 means over these replace U_0, b_0 and log p_0. With max pooling, each maximum
-counts for the one word that has it.
+counts for the one word that has it. The scores of a linear model are added to
+the parts of its words.
 """
 import collections
 
@@ -40,7 +41,11 @@ class Explanation(collections.namedtuple(
 
 
 def compile_contributions(model, n_classes, mode):
-    """Compile h, the log-odds' gradient there, and the log-odds at h and 0."""
+    """Compile the log-odds, the same at 0, and what they are linear in.
+
+    That is h and, if there is one, the linear model's scores: first their
+    values, then the gradients there.
+    """
     h, prob = model.h, model.prob
     if h is None or prob is None or h.ndim != 3:
         raise ValueError('this model cannot be explained: build_model in '
@@ -51,19 +56,23 @@ def compile_contributions(model, n_classes, mode):
     scores = (prob.owner.inputs[0] if prob.owner and isinstance(
         prob.owner.op, tensor.nnet.Softmax) else tensor.log(prob))[0]
     log_odds = (scores[towards] * n_classes - scores.sum()) / (n_classes - 1)
-    slope = tensor.grad(log_odds, h)
-    bias = theano.clone(log_odds, replace={h: tensor.zeros_like(h)})
+    sources = [each for each in (h, model.ngrams) if each is not None]
+    bias = theano.clone(log_odds, replace={
+        each: tensor.zeros_like(each) for each in sources})
     return theano.function(
-        [model.x, model.mask, towards], [h, slope, log_odds, bias],
+        [model.x, model.mask, towards],
+        [log_odds, bias] + sources + tensor.grad(log_odds, sources),
         givens=[(model.use_noise, tensor.zeros((), theano.config.floatX))],
         no_default_updates=True, on_unused_input='ignore', mode=mode)
 
 
 def contributions(function, x, mask, towards, n_words):
     """Return contributions, bias and note of an :class:`Explanation`."""
-    h, slope, log_odds, bias = [
+    log_odds, bias, *values = [
         value.astype('float64') for value in function(x, mask, towards)]
-    parts, note = (h * slope)[:n_words, 0].sum(axis=1), ''
+    half, note = len(values) // 2, ''
+    parts = sum((value * slope)[:n_words, 0].sum(axis=1)
+                for value, slope in zip(values[:half], values[half:]))
     if abs(parts.sum() + bias - log_odds) > 1e-3 * max(1., abs(log_odds)):
         note = ('The log-odds are not in proportion to the outputs. Parts are '
                 'gradient times output, and do not add up to the log-odds, '

@@ -8,7 +8,11 @@ def scores(labels, probs):
     ``interval`` is the 95 % confidence interval of ``error`` (E. B. Wilson,
     JASA 22, 1927). ``confusion`` has a row per label and a column per
     prediction. ``auc`` is a mean over the classes, each against the others,
-    and NaN without a pair to compare.
+    and NaN without a pair to compare. ``log_loss`` is the mean of -log
+    p[label], in nats. ``calibration`` is the mean distance between the
+    probability of a prediction and the accuracy, in 10 intervals of
+    probability (C. Guo et al., "On Calibration of Modern Neural Networks",
+    ICML 2017, equation 3).
     """
     labels, probs = numpy.asarray(labels), numpy.asarray(probs)
     n, n_classes = probs.shape
@@ -29,7 +33,13 @@ def scores(labels, probs):
         auc.append(sum(numpy.searchsorted(of_others, of_class, side).sum()
                        for side in ('left', 'right')) / pairs
                    if pairs else numpy.nan)
+    right, certain = probs.argmax(axis=1) == labels, probs.max(axis=1)
+    interval = numpy.minimum(10 * certain, 9).astype(int)
+    calibration = abs(numpy.bincount(interval, certain - right)).sum() / n
+    log_p = numpy.log(numpy.maximum(probs[numpy.arange(n), labels], 1e-30))
     return {'n': n, 'error': error, 'confusion': confusion, 'f1': f1,
+            'log_loss': -log_p.mean(dtype='float64'),
+            'calibration': calibration,
             'interval': (max(0., middle - half), min(1., middle + half)),
             'auc': float(numpy.mean(auc))}
 
@@ -45,6 +55,8 @@ def report(metrics, classes):
                  metrics['f1'][-1] if two else numpy.mean(metrics['f1']),
                  ' of %s' % classes[1] if two else ' on average',
                  metrics['auc']),
+             'Log loss %.4f  Calibration error %.4f' % (
+                 metrics['log_loss'], metrics['calibration']),
              '  '.join(['Labelled as'.ljust(first)] + [
                  name.rjust(width) for name in classes])]
     for name, row in zip(classes, metrics['confusion']):

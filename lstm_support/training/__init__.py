@@ -5,10 +5,14 @@ from lstm_support.training.average import Average  # noqa: F401
 from lstm_support.training.memory import check_update  # noqa: F401
 from lstm_support.training.metrics import (  # noqa: F401
     missing, pred_error, pred_probs)
+from lstm_support.training.ngrams import (  # noqa: F401
+    ngram_scores, no_ngrams)
+from lstm_support.training.presets import PRESETS  # noqa: F401
 from lstm_support.training.random_streams import (  # noqa: F401
     MRG_RandomStreams)
 from lstm_support.training.report import Status, failure  # noqa: F401
 from lstm_support.training.rows import clipped, rows_of  # noqa: F401
-from lstm_support.training.start import initialize, width  # noqa: F401
+from lstm_support.training.start import (  # noqa: F401
+    initialize, moved_by, width)
 from lstm_support.training.state import (  # noqa: F401
-    Progress, Saver, run_configuration)
+    EarlyStopping, Progress, Saver, run_configuration)

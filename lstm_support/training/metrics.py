@@ -2,6 +2,7 @@
 from __future__ import absolute_import, division, print_function
 
 import numpy
+import scipy.optimize
 
 from lstm_support.terminal import log
 
@@ -12,6 +13,27 @@ def balanced(labels):
     present = numpy.maximum(counts, 1)
     return ((counts > 0) * counts.sum() / (
         (counts > 0).sum() * present)).tolist()
+
+
+def temperature(f_pred_prob, prepare_data, data, iterator):
+    """Return the T that makes labels most probable if p ** (1 / T) counts.
+
+    It is from 0.2 to 5, since few labels say little. Parameters are as for
+    :func:`pred_probs`. C. Guo et al., "On Calibration of Modern Neural
+    Networks", ICML 2017.
+    """
+    probs = pred_probs(f_pred_prob, prepare_data, data, iterator)
+    log_p = numpy.log(numpy.maximum(probs, 1e-30)).astype('float64')
+
+    def cost(log_t):
+        z = log_p / numpy.exp(log_t)
+        z -= numpy.log(numpy.exp(z).sum(axis=1, keepdims=True))
+        return -z[numpy.arange(len(z)), data[1]].mean()
+
+    best = float(numpy.exp(scipy.optimize.minimize_scalar(
+        cost, bounds=numpy.log([0.2, 5.]), method='bounded').x))
+    log.info('Temperature of the probabilities: %.3f' % best)
+    return best
 
 
 def sample(data, size, rng):

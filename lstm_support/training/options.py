@@ -145,13 +145,21 @@ def call(function, *args, **kwargs):
     return function(*args, **kwargs)
 
 
-def check(table, given, caller):
+def resolve(table, presets, given):
+    """Return the defaults, updated by a preset if any, then by `given`."""
+    options = defaults(table)
+    if given.get('preset') in list(presets):
+        options.update(presets[given['preset']])
+    options.update(given)
+    return options
+
+
+def check(table, presets, given, caller):
     """Return all options, in the table's order and in their final form."""
     for name in sorted(set(given).difference(row.name for row in table)):
         raise TypeError('%s has no option %s; the nearest name is %s'
                         % (caller, name, nearest(table, name)))
-    options = defaults(table)
-    options.update(given)
+    options = resolve(table, presets, given)
     for row in table:
         value = options[row.name]
         try:
@@ -171,7 +179,7 @@ def nearest(table, name):
         name, [row.name for row in table], 1, 0.)[0]
 
 
-def takes(table, ignored=()):
+def takes(table, presets, ignored=()):
     """Return a decorator: a function gets a table's options, as a dict."""
     names = [row.name for row in table]
 
@@ -185,7 +193,8 @@ def takes(table, ignored=()):
                                    ', '.join(sorted(kwargs)) or 'none'))
             given.update((name, value) for name, value in kwargs.items()
                          if name not in ignored)
-            return function(check(table, given, function.__name__))
+            return function(check(table, presets, given,
+                                  function.__name__))
 
         # Only Python 3.13 removes the indentation of docstrings.
         with_options.__doc__ = inspect.cleandoc(function.__doc__).replace(
@@ -221,22 +230,29 @@ def _read(row, word):
             '%s: it must be %s' % (word, row.values.words))
 
 
-def from_command_line(table, values, description, commands):
-    """Return `values`, updated from options of the form ``--NAME VALUE``."""
+def from_command_line(table, presets, changed, description, commands):
+    """Return all options: those `changed`, then those typed as --NAME VALUE.
+
+    A preset that is typed takes the place of what is changed.
+    """
     _point_to(commands)
+    shown = resolve(table, presets, changed)
     # Python 2 cannot be told to refuse abbreviated names.
     parser = terminal.ArgumentParser(
         description=description, usage='%(prog)s [--NAME VALUE ...]',
+        epilog='\n\n'.join(
+            'preset %s: %s' % (name, described(presets[name]))
+            for name in sorted(presets)),
         **({} if six.PY2 else {'allow_abbrev': False}))
     for row in table:
-        value = values[row.name]
+        value = shown[row.name]
         parser.add_argument(
-            '--' + row.name, metavar='VALUE', default=value,
+            '--' + row.name, metavar='VALUE', default=argparse.SUPPRESS,
             type=functools.partial(_read, row),
             help=('%s; %s (default: %s)' % (
                 row.meaning, row.values.words,
                 getattr(value, '__name__', value))).replace('%', '%%'))
-    given, unknown = parser.parse_known_args()
+    typed, unknown = parser.parse_known_args()
     for word in unknown:
         name = word.lstrip('-').split('=')[0]
         if not word.startswith('--'):
@@ -244,7 +260,14 @@ def from_command_line(table, values, description, commands):
                          'VALUE' % word)
         parser.error('there is no option --%s; the nearest name is --%s'
                      % (name, nearest(table, name)))
-    return vars(given)
+    typed = vars(typed)
+    return resolve(table, presets, dict(
+        {} if typed.get('preset') else changed, **typed))
+
+
+def described(preset):
+    """Return the options of a preset, as they are typed in Python."""
+    return ', '.join('%s=%s' % item for item in sorted(preset.items()))
 
 
 def _point_to(commands):

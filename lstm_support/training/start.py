@@ -1,6 +1,8 @@
 """Where a training starts: from a saved model, or from word vectors."""
 from __future__ import absolute_import, division, print_function
 
+import collections
+
 from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 import theano
@@ -9,7 +11,7 @@ from theano.configparser import change_flags
 
 from lstm_support import storage
 from lstm_support.terminal import log
-from lstm_support.training import vectors
+from lstm_support.training import ngrams, vectors
 
 
 def width(encode, tparams, options):
@@ -25,12 +27,41 @@ def width(encode, tparams, options):
     return int(f_width([[0]], numpy.ones((1, 1), mask.dtype)))
 
 
-def initialize(params, dictionary, options):
-    """Replace random parameters by word vectors, then by a saved model."""
+def moved_by(model, tparams):
+    """Return the parameters that the cost of a model depends on.
+
+    Its probabilities may depend on others, which no update moves.
+    """
+    cost, prob = model[-1], getattr(model, 'prob', None)
+    in_cost, in_either = [
+        set(theano.gof.graph.inputs(outputs))
+        for outputs in ([cost], [cost] if prob is None else [cost, prob])]
+    for name, shared in tparams.items():
+        if shared not in in_either:
+            raise ValueError('init_params makes the parameter %s, which '
+                             'build_model in lstm.py does not use' % name)
+    return collections.OrderedDict(
+        (name, shared) for name, shared in tparams.items()
+        if shared in in_cost)
+
+
+def initialize(params, options, dictionary, train, learned_vectors):
+    """Replace random parameters by word vectors, then by a saved model.
+
+    Those of the linear model are fitted to the training set, always.
+    """
     if options['vectors']:
-        vectors.load(options['vectors'], params['Wemb'], dictionary or {})
+        path = options['vectors']
+        if path == 'learn':
+            path = learned_vectors(options['dataset'], options['dim_proj'])
+        vectors.load(path, params['Wemb'], dictionary or {})
     if options['reload_model']:
         start_from(options['reload_model'], params, dictionary, options)
+    if options['ngrams']:
+        params['ngrams'], weights = ngrams.fit(
+            train[0], train[1], options['n_words'], options['ydim'],
+            options['ngrams'])
+        params['ngram_weights'] = weights.astype(theano.config.floatX)
 
 
 def start_from(path, params, dictionary, options):
@@ -55,9 +86,10 @@ def start_from(path, params, dictionary, options):
     matched = dict((name, (axis, pairs)) for name, axis, pairs in (
         ('Wemb', 0, rows), ('U', 1, columns), ('b', 0, columns))
         if pairs is not None)
+    # The linear model is not of the saved one: it is fitted to these reviews.
     loaded = storage.load_params(path, dict(
         (name, value) for name, value in params.items()
-        if name not in matched))
+        if name not in matched and not name.startswith('ngram')))
     with storage.open_npz(path, 'model file') as archive:
         for name, (axis, pairs) in matched.items():
             loaded[name] = _copied(

@@ -221,6 +221,27 @@ def _read_like(archive, name, wanted):
     return value
 
 
+class EarlyStopping(object):
+    """Stop `patience` + 1 validations after the last new lowest error."""
+
+    def __init__(self, patience):
+        self.patience, self.best_err, self.bad_counter = patience, None, 0
+
+    def is_best(self, error):
+        """Count a validation; return whether its parameters are the best.
+
+        Of equal errors, the last one is the best.
+        """
+        self.bad_counter += 1
+        if error < (numpy.inf if self.best_err is None else self.best_err):
+            self.best_err, self.bad_counter = error, 0
+        return error == self.best_err
+
+    @property
+    def done(self):
+        return self.bad_counter > self.patience
+
+
 class Saver(object):
     """Writes the files of a training run, or nothing without `saveto`."""
 

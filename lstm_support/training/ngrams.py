@@ -1,0 +1,132 @@
+"""The linear model of words, pairs and triples, see lstm.ngram_scores.
+
+S. Wang and C. D. Manning, "Baselines and Bigrams: Simple, Good Sentiment and
+Topic Classification", ACL 2012: logistic regression on n-grams, which are
+scaled by the log-count ratios of naive Bayes.
+"""
+from __future__ import absolute_import, division, print_function
+
+from lstm_support import theano_fixes  # noqa: F401  before Theano
+import numpy
+import scipy.optimize
+import scipy.sparse
+import theano
+from theano import tensor
+from theano.tensor import extra_ops
+
+from lstm_support.terminal import log
+
+_LONGEST = 3
+_MIN_COUNT = 3   # training reviews with an n-gram
+_STRENGTH = 0.3  # weight of the data, next to half the squared weights
+
+
+def ngram_scores(tparams, options, x, mask):
+    """Score each word by the weights of its words, pairs and triples.
+
+    ``ngrams`` (K,) are ascending int64 numbers, and ``ngram_weights`` (K, C)
+    their scores. The words a, b, c have the number (a V + b) V + c. A score is
+    divided among the words of its n-gram, where it is first in the review. The
+    result has the shape (T, n, C).
+    """
+    numbers, weights = tparams['ngrams'], tparams['ngram_weights']
+    n_steps, scores = x.shape[0], tensor.zeros(
+        (x.shape[0], x.shape[1], options['ydim']))          # (T, n, C)
+    number, real = tensor.zeros_like(x), tensor.ones_like(mask)
+    for length in range(1, _LONGEST + 1):
+        # The n-gram that begins at each step, and whether it has no padding.
+        number = number[:n_steps - length + 1] * options['n_words'] + (
+            x[length - 1:])
+        real = real[:n_steps - length + 1] * mask[length - 1:]
+        found = _first(tensor.switch(real, number, -1)).flatten()
+        place = tensor.minimum(options['ngrams'] - 1,
+                               extra_ops.searchsorted(numbers, found))
+        share = weights[place] * (
+            tensor.eq(numbers[place], found) / numpy.float32(length))[:, None]
+        share = share.reshape((real.shape[0], x.shape[1], options['ydim']))
+        for k in range(length):
+            scores = tensor.inc_subtensor(scores[k:k + real.shape[0]], share)
+    return scores
+
+
+def _first(numbers):
+    """Replace all but the first of equal numbers in a column by -1."""
+    order = tensor.argsort(numbers, axis=0, kind='mergesort')
+    columns = tensor.arange(numbers.shape[1])
+    ascending = numbers[order, columns]
+    again = tensor.eq(ascending[1:], ascending[:-1])
+    return tensor.set_subtensor(numbers[order[1:], columns],
+                                tensor.switch(again, -1, ascending[1:]))
+
+
+def no_ngrams(size, n_classes):
+    """Return the parameters of a model without n-grams, a dict."""
+    return {'ngrams': numpy.zeros(size, 'int64'),
+            'ngram_weights': numpy.zeros((size, n_classes),
+                                         theano.config.floatX)}
+
+
+def fit(reviews, labels, n_words, n_classes, size):
+    """Fit the model to training reviews, lists of word ids.
+
+    Returns the numbers (size,) of the n-grams with the largest weights, in
+    ascending order, and their scores (size, C). Unused places come last.
+    """
+    log.info('Fitting the linear model of words, pairs and triples')
+    row, number = _numbers(reviews, n_words)
+    numbers, column, count = numpy.unique(number, return_inverse=True,
+                                          return_counts=True)
+    frequent = count >= _MIN_COUNT
+    numbers, kept = numbers[frequent], frequent[column]
+    column = (numpy.cumsum(frequent) - 1)[column[kept]]
+    # Reviews by n-grams: whether each occurs.
+    present = scipy.sparse.csr_matrix(
+        (numpy.ones(len(column), 'float32'), (row[kept], column)),
+        (len(reviews), len(numbers)))
+    scores = _scores(present, numpy.asarray(labels), n_classes)
+    largest = numpy.sort(numpy.argsort(-abs(scores).max(axis=1))[:size])
+    unused = size - len(largest)
+    return (numpy.append(numbers[largest], numpy.repeat(
+                numpy.iinfo('int64').max, unused)),
+            numpy.append(scores[largest], numpy.zeros((unused, n_classes)), 0))
+
+
+def _numbers(reviews, n_words):
+    """Return the review and the number of its n-grams, for all reviews."""
+    rows, numbers = [], []
+    for row, review in enumerate(reviews):
+        ids = number = numpy.array(review, 'int64')
+        for length in range(1, _LONGEST + 1):
+            numbers.append(numpy.unique(number))
+            rows.append(numpy.repeat(numpy.int32(row), len(numbers[-1])))
+            number = number[:-1] * n_words + ids[length:]
+    return numpy.concatenate(rows), numpy.concatenate(numbers)
+
+
+def _scores(present, labels, n_classes):
+    """Return the score of each n-gram for each class, (number, C).
+
+    It is the ratio r of naive Bayes times a weight w of softmax regression.
+    """
+    reviews = numpy.array([numpy.ravel(present[labels == k].sum(axis=0))
+                           for k in range(n_classes)]).T  # of each class
+    others = 1. + reviews.sum(axis=1, keepdims=True) - reviews
+    reviews = 1. + reviews
+    r = (numpy.log(reviews / reviews.sum(axis=0))
+         - numpy.log(others / others.sum(axis=0))).astype('float32')
+    reviews_of, is_label = present.T.tocsr(), (
+        labels[:, None] == numpy.arange(n_classes))
+
+    def cost(w):  # of w and the biases, and its gradient
+        w = w.reshape(-1, n_classes)
+        z = present.dot(r * w[:-1].astype('float32')) + w[-1]
+        z -= z.max(axis=1, keepdims=True)
+        log_p = z - numpy.log(numpy.exp(z).sum(axis=1, keepdims=True))
+        slope = _STRENGTH * (numpy.exp(log_p) - is_label)
+        gradient = r * reviews_of.dot(slope.astype('float32')) + w[:-1]
+        return (-_STRENGTH * log_p[is_label].sum() + (w[:-1] ** 2).sum() / 2,
+                numpy.append(gradient, slope.sum(axis=0)))
+
+    w = scipy.optimize.fmin_l_bfgs_b(
+        cost, numpy.zeros(r.size + n_classes), factr=1e11)[0]
+    return r * w[:-n_classes].reshape(r.shape)

@@ -1,0 +1,24 @@
+"""Named settings of a training: rows of options.
+
+They were chosen on training reviews of films that were held back, see
+benchmarks/README.rst. 'best' is for thousands of texts of any length. 'few' is
+for hundreds, and starts from the model that comes with the scripts.
+"""
+from __future__ import absolute_import, division, print_function
+
+import os
+
+PRESETS = {
+    'best': dict(
+        maxlen=None, n_words=30000, dim_proj=64, encoder='bilstm',
+        pooling='both', vectors='learn', ngrams=300000, word_dropout=0.4,
+        optimizer='adam', lrate=0.003, schedule='linear', max_epochs=6,
+        average=0.999, clip_c=1., calibrate=True, validFreq=-1, saveFreq=-1,
+        train_eval_size=1000, dispFreq=100),
+    'few': dict(
+        reload_model=os.path.join(os.path.dirname(os.path.dirname(
+            os.path.dirname(os.path.abspath(__file__)))), 'data',
+            'imdb_lstm.npz'),
+        maxlen=None, dim_proj=64, encoder='bilstm', pooling='both',
+        optimizer='adam', lrate=0.0005, max_epochs=8, average=0.99, clip_c=1.,
+        validFreq=-1, saveFreq=-1, dispFreq=100)}
