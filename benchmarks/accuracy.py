@@ -3,7 +3,7 @@
     export THEANO_FLAGS="floatX=float32"
     uv run benchmarks/accuracy.py defaults   # lstm.py as in 2014, five seeds
     uv run benchmarks/accuracy.py few
-    uv run --extra vectors benchmarks/accuracy.py labelled  # the best settings
+    uv run --extra vectors benchmarks/accuracy.py labelled  # --preset best
     uv run --extra vectors benchmarks/accuracy.py unlabelled
     uv run --extra vectors benchmarks/accuracy.py model
     uv run --extra vectors benchmarks/accuracy.py batches
@@ -29,44 +29,26 @@ import classify  # noqa: E402
 import imdb  # noqa: E402
 import lstm  # noqa: E402
 import numpy  # noqa: E402
-from lstm_support import corpora, explain, storage  # noqa: E402
+from lstm_support import explain, storage  # noqa: E402
 
 SEEDS = [123, 1, 2, 3, 4]
 
-# Reviews of any length: settings that search.py found on reviews of other
-# films. As there, the parameters at the end count; for the teacher, its best.
-LABELLED = dict(
-    maxlen=None, encoder='bilstm', pooling='both', optimizer=lstm.adam,
-    schedule='linear', average=0.999, clip_c=1., dim_proj=64, n_words=30000,
-    word_dropout=0.4, lrate=0.003, max_epochs=6, patience=100, validFreq=None,
-    saveFreq=-1, dispFreq=100)
-TEACHER = dict(LABELLED, word_dropout=0.3, lrate=0.002, validFreq=-1)
-UNLABELLED = dict(TEACHER, max_epochs=3, validFreq=None)
+BEST = lstm.PRESETS['best']
+TEACHER = dict(preset='best', word_dropout=0.3, lrate=0.002)
+UNLABELLED = dict(TEACHER, max_epochs=3)
 CERTAIN = 0.8  # minimum probability of a label from the teacher
 DEFAULTS = dict(split='random', max_epochs=100, dispFreq=100)
-# Few texts: settings chosen on validation reviews of the sample.
-FEW = dict(
-    dataset='sample', reload_model=classify.OWN_MODEL, maxlen=None,
-    encoder='bilstm', pooling='both', dim_proj=64, optimizer=lstm.adam,
-    lrate=0.0005, average=0.99, clip_c=1., max_epochs=8, validFreq=-1,
-    saveFreq=-1, dispFreq=100)
+FEW = dict(preset='few', dataset='sample')
 
 
 def train(path, **options):
     """Train, or continue; return the validation and the test error rate."""
     if os.path.exists(path):
         saved_options = lstm.load_options(path)
-        optimizer = options.get('optimizer', lstm.adadelta).__name__
-        for name, value in dict(options, optimizer=optimizer).items():
-            if value is not None and saved_options.get(name) != value:
+        for name, value in options.items():
+            if saved_options.get(name) != value:
                 sys.exit('%s was trained with %s=%s, not %s; remove it'
                          % (path, name, saved_options.get(name), value))
-    if options.get('validFreq', 0) is None:  # validate at the end
-        n_train = len(imdb.load_dataset(
-            options.get('dataset', 'imdb'), seed=options['seed'],
-            valid_portion=0.05)[0][0])
-        options['validFreq'] = options['max_epochs'] * -(
-            -n_train // options.get('batch_size', 16))
     lstm.train_lstm(saveto=path, resume=True, **options)
     with numpy.load(path, allow_pickle=False) as saved:
         return float(saved['valid_err']), float(saved['test_err'])
@@ -101,17 +83,8 @@ def defaults(folder, archive):
     five('defaults', folder, **DEFAULTS)
 
 
-def labelled_vectors(folder):
-    """Return the path of word vectors learned from the labelled reviews."""
-    path = os.path.join(folder, 'labelled.txt')
-    if not os.path.exists(path):
-        corpora.train_vectors(words_of(imdb.read_data('imdb.pkl')[0][0]), path,
-                              LABELLED['dim_proj'], epochs=15)
-    return path
-
-
 def labelled(folder, archive):
-    five('labelled', folder, vectors=labelled_vectors(folder), **LABELLED)
+    five('labelled', folder, preset='best')
 
 
 def batches(folder, archive):
@@ -123,11 +96,10 @@ def batches(folder, archive):
     rows = ['reviews  lrate  average  updates  valid   test']
     for size, root in (16, 1), (64, 1), (64, 2), (256, 1), (256, 4):
         options = dict(
-            LABELLED, batch_size=size, lrate=root * LABELLED['lrate'],
-            average=LABELLED['average'] ** root ** 2)
+            preset='best', batch_size=size, lrate=root * BEST['lrate'],
+            average=BEST['average'] ** root ** 2)
         path = os.path.join(folder, 'batches_%d_%d.npz' % (size, root))
-        errors = train(path, seed=SEEDS[0], vectors=labelled_vectors(folder),
-                       **options)
+        errors = train(path, seed=SEEDS[0], **options)
         rows.append('%7d  %.3f  %.4f  %8d  %.4f  %.4f' % (
             (size, options['lrate'], options['average'],
              lstm.load_history(path)[-1, 0]) + errors))
@@ -138,7 +110,7 @@ def vectors(folder, archive):
     """Return the path of word vectors, learned if need be."""
     path = os.path.join(folder, 'imdb64.txt')
     if not os.path.exists(path):
-        imdb.write_vectors(archive, path, UNLABELLED['dim_proj'])
+        imdb.write_vectors(archive, path, BEST['dim_proj'])
     return path
 
 

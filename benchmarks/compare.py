@@ -14,8 +14,8 @@ ids. A model's size is the size of its file, vocabulary included.
 
 Logistic regression and fastText train on all training reviews. The two LSTMs
 have the same model, settings, initial distributions and minibatches. They hold
-back the same validation reviews as train_lstm, and keep the epoch with the
-lowest validation error. Their times exclude evaluation. PyTorch's Adam updates
+back the same validation reviews as train_lstm, and keep the parameters with
+the lowest validation error. Their times exclude evaluation. PyTorch's Adam updates
 all rows of the embedding, also those of absent words; the rest of an update is
 the same.
 
@@ -45,14 +45,17 @@ except ImportError as problem:
              % (sys.executable, problem))
 
 # The CHOICES with the lowest error on a fifth of the training reviews, which
-# are of other films: 0.1142, 0.1024 and 0.1142. See --choose.
+# are of other films: 0.1142, 0.1024, 0.0870 and 0.1142. See --choose.
 SETTINGS = {'words': {'longest': 1, 'C': 2}, 'pairs': {'longest': 2, 'C': 4},
+            'nbsvm': {'longest': 3, 'C': 0.1},
             'fasttext': {'dim': 10, 'lr': 0.5, 'epoch': 5, 'wordNgrams': 2}}
 CHOICES = {'words': [{'C': C} for C in (1, 2, 4, 8, 16)],
            'pairs': [{'C': C} for C in (1, 2, 4, 8, 16, 32)],
+           'nbsvm': [{'C': C} for C in (.01, .03, .1, .3, 1, 3)],
            'fasttext': [{'dim': dim, 'lr': lr, 'epoch': epoch}
                         for dim in (10, 50) for lr in (0.1, 0.25, 0.5, 1.)
                         for epoch in (3, 5, 10)]}
+VALID_FREQ = 250  # updates between two validations of the LSTMs
 # The options of train_lstm that PyTorch's model has, some with one value only.
 KNOWN = {'dim_proj', 'n_words', 'lrate', 'word_dropout', 'clip_c', 'average',
          'max_epochs', 'batch_size', 'maxlen', 'seed', 'vectors'}
@@ -87,6 +90,35 @@ def linear(sets, settings, path):
     yield model.predict(sets[-1][0]).tolist()
 
 
+def nbsvm(sets, settings, path):
+    """NB-SVM: S. Wang and C. D. Manning, "Baselines and Bigrams", ACL 2012.
+
+    Logistic regression on words, pairs and triples, each present or not, times
+    their log-count ratios.
+    """
+    import numpy
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    reviews, labels = sets[0]
+    yield
+    vectorizer = CountVectorizer(
+        preprocessor=list, tokenizer=list, token_pattern=None, binary=True,
+        ngram_range=(1, settings['longest']), min_df=2, dtype='float32')
+    present, labels = vectorizer.fit_transform(reviews), numpy.array(labels)
+    positive, negative = [1 + numpy.ravel(present[labels == k].sum(axis=0))
+                          for k in (1, 0)]
+    ratio = (numpy.log(positive / positive.sum())
+             - numpy.log(negative / negative.sum()))
+    model = LogisticRegression(C=settings['C'], max_iter=1000)
+    model.fit(present.multiply(ratio).tocsr(), labels)
+    yield
+    with open(path, 'wb') as f:
+        pickle.dump([vectorizer, ratio, model], f, 4)
+    yield
+    yield model.predict(vectorizer.transform(sets[-1][0]).multiply(
+        ratio).tocsr()).tolist()
+
+
 def fast_text(sets, settings, path):
     """FastText: a linear model on the mean of vectors of words and pairs."""
     import fasttext
@@ -108,7 +140,6 @@ def fast_text(sets, settings, path):
 def torch_lstm(sets, settings, path):
     """PyTorch's nn.LSTM in the model of lstm.py."""
     import torch
-    from lstm_support import training
     from torch import nn
     torch.set_num_threads(1)
     torch.manual_seed(settings['seed'])
@@ -123,10 +154,13 @@ def torch_lstm(sets, settings, path):
     nn.init.uniform_(net['embedding'].weight, 0, 0.01)
     nn.init.normal_(net['out'].weight, 0, 0.01)
     if settings['vectors']:
-        training.initialize(
-            {'Wemb': net['embedding'].weight.detach().numpy()},
-            imdb.load_dictionary(),
-            {'vectors': settings['vectors'], 'reload_model': None})
+        ids = imdb.load_dictionary()
+        with open(settings['vectors'], encoding='utf-8') as f:
+            for line in f.readlines()[1:]:
+                word, *numbers = line.split()
+                if ids.get(word, settings['n_words']) < settings['n_words']:
+                    net['embedding'].weight.data[ids[word]] = torch.tensor(
+                        list(map(float, numbers)))
     for name, values in net.named_parameters():
         if 'bias' in name:  # an nn.LSTM has two that add up, lstm.py has one
             nn.init.zeros_(values).requires_grad_('bias_hh' not in name)
@@ -170,11 +204,11 @@ def torch_lstm(sets, settings, path):
     rng = numpy.random.RandomState(settings['seed'])
     yield
     for _ in range(settings['max_epochs']):
-        start = time.process_time()
         batches = imdb.get_minibatches_idx(
             len(reviews), settings['batch_size'], True, rng,
             list(map(len, reviews)))
-        for _, index in batches:
+        for k, (_, index) in enumerate(batches, 1):
+            start = time.process_time()
             optimizer.zero_grad()
             nn.functional.cross_entropy(
                 scores(net, [reviews[n] for n in index],
@@ -187,13 +221,15 @@ def torch_lstm(sets, settings, path):
             optimizer.step()
             averaged.update_parameters(net)
             n_updates += 1
-        seconds += time.process_time() - start
-        history.append([seconds, error(predict(valid), valid),
-                        error(predict(test), test)])
-        print('nn.LSTM: %.1f s, errors: valid %.4f  test %.4f' % tuple(
-            history[-1]), flush=True)
-        if history[-1][1] == min(row[1] for row in history):
-            best = copy.deepcopy(averaged.module.state_dict())
+            seconds += time.process_time() - start
+            if n_updates % VALID_FREQ and k < len(batches):
+                continue
+            history.append([seconds, error(predict(valid), valid),
+                            error(predict(test), test)])
+            print('nn.LSTM: %.1f s, errors: valid %.4f  test %.4f' % tuple(
+                history[-1]), flush=True)
+            if history[-1][1] == min(row[1] for row in history):
+                best = copy.deepcopy(averaged.module.state_dict())
     averaged.module.load_state_dict(best)
     yield history
     words = imdb.load_dictionary()
@@ -206,13 +242,20 @@ def torch_lstm(sets, settings, path):
 def ours(sets, settings, path):
     """lstm.py."""
     import lstm
-    seconds = []
+    seconds, fitted = [], 0.
+    initialize = lstm.training.initialize
+
+    def timed(*args):  # fits the linear model
+        nonlocal fitted
+        start = time.process_time()
+        initialize(*args)
+        fitted = time.process_time() - start
 
     class Timed(lstm.Training):
         """Records the seconds of training, without those of evaluation."""
 
         def run(self, stopped):
-            self.began = time.process_time()
+            self.began = time.process_time() - fitted
             super().run(stopped)
 
         def validate(self):
@@ -221,10 +264,10 @@ def ours(sets, settings, path):
             super().validate()
             self.began += time.process_time() - start
 
-    lstm.Training = Timed
+    lstm.Training, lstm.training.initialize = Timed, timed
     yield
     lstm.train_lstm(**dict(
-        settings, optimizer=lstm.adam, saveto=path, dispFreq=500, validFreq=-1,
+        settings, saveto=path, dispFreq=500, validFreq=VALID_FREQ,
         saveFreq=10 ** 9, patience=10 ** 6))
     yield [[at] + row for at, row in zip(
         seconds, lstm.load_history(path)[:, 3:].tolist())]
@@ -241,10 +284,15 @@ SYSTEMS = {  # function, package, how to install it, suffix, title
               'logistic regression, words'),
     'pairs': (linear, 'sklearn', 'scikit-learn', '.pkl',
               'the same, words and pairs'),
+    'nbsvm': (nbsvm, 'sklearn', 'scikit-learn', '.pkl',
+              'NB-SVM, up to triples'),
     'fasttext': (fast_text, 'fasttext', 'fasttext-wheel "numpy<2"', '.bin',
                  'fastText, words and pairs'),
     'torch': (torch_lstm, 'torch', 'torch', '.pt', 'PyTorch nn.LSTM'),
-    'ours': (ours, 'theano', 'theano==1.0.5', '.npz', 'lstm.py')}
+    'alone': (ours, 'theano', 'theano==1.0.5', '.npz',
+              'lstm.py, --preset best --ngrams 0'),
+    'ours': (ours, 'theano', 'theano==1.0.5', '.npz',
+             'lstm.py, --preset best')}
 
 
 def evaluation(reviews):
@@ -325,23 +373,26 @@ def choose(args, folder):
 
 
 def compare(args, folder):
-    import accuracy
-    defaults = {row.name: row.default for row in accuracy.lstm.OPTIONS}
+    import lstm
+    defaults = {row.name: row.default for row in lstm.OPTIONS}
     settings = dict({name: defaults[name] for name in KNOWN | set(FIXED)},
-                    **accuracy.LABELLED)
-    settings['vectors'] = args.vectors or settings['vectors']
-    settings['optimizer'] = settings['optimizer'].__name__
-    for name in ('patience', 'validFreq', 'saveFreq', 'dispFreq'):
-        settings.pop(name, None)  # every epoch ends with a validation here
+                    **lstm.PRESETS['best'])
+    settings['vectors'] = args.vectors or imdb.learned_vectors(
+        'imdb', settings['dim_proj'])
+    for name in ('ngrams', 'calibrate', 'validFreq', 'saveFreq', 'dispFreq',
+                 'train_eval_size'):
+        del settings[name]
     other = set(settings) - KNOWN - {
         name for name in FIXED if settings.get(name) == FIXED[name]}
     if other:
         sys.exit("PyTorch's model in compare.py lacks options, or values, of "
-                 'LABELLED: ' + ', '.join(sorted(other)))
+                 'the preset: ' + ', '.join(sorted(other)))
+    linear_model = dict(settings, ngrams=lstm.PRESETS['best']['ngrams'])
     results = {}
     for name in args.systems:
         results[name] = measure(name, args, folder,
-                                SETTINGS.get(name, settings))
+                                SETTINGS.get(name, linear_model if name ==
+                                             'ours' else settings))
         if args.json:
             with open(args.json, 'w') as f:
                 json.dump(results, f, indent=1)

@@ -22,7 +22,7 @@ import argparse
 import os
 
 from accuracy import (
-    LABELLED, TEACHER, UNLABELLED, label_more, train, words_of)
+    BEST, TEACHER, UNLABELLED, label_more, train, words_of)
 
 import imdb
 import lstm
@@ -70,7 +70,7 @@ def vectors(folder, dim, archive):
 def objective(trial, base, folder, archive):
     """Train once; return the final error on the reviews held back."""
     options = dict(
-        base, vectors=vectors(folder, base['dim_proj'], archive),
+        base, vectors=vectors(folder, BEST['dim_proj'], archive),
         lrate=trial.suggest_float('lrate', 0.001, 0.006, log=True),
         max_epochs=trial.suggest_int('max_epochs', 3, 12),
         word_dropout=trial.suggest_float('word_dropout', 0.1, 0.6, step=0.1),
@@ -93,7 +93,7 @@ def student(folder, archive):
                    *storage.read_data_file(other_films(folder))[:3])
     print('%.4f' % train(
         os.path.join(folder, 'student.npz'), dataset=path, seed=lstm.SEED,
-        vectors=vectors(folder, UNLABELLED['dim_proj'], archive),
+        vectors=vectors(folder, BEST['dim_proj'], archive),
         **UNLABELLED)[0])
 
 
@@ -109,7 +109,7 @@ def main():
     args = parser.parse_args()
     if args.what == 'student':
         return student(args.folder, args.archive)
-    base = {'labelled': LABELLED, 'unlabelled': TEACHER}[args.what]
+    base = {'labelled': dict(preset='best'), 'unlabelled': TEACHER}[args.what]
     archive = args.archive if args.what == 'unlabelled' else None
 
     study = optuna.create_study(
