@@ -12,12 +12,12 @@ work on the machine matters little. No figure includes tokenizing, imports or
 compiling. The prediction speed is that of all test reviews, from words or word
 ids. A model's size is the size of its file, vocabulary included.
 
-Logistic regression and fastText train on all training reviews. The two LSTMs
-have the same model, settings, initial distributions and minibatches. They hold
-back the same validation reviews as train_lstm, and keep the parameters with
-the lowest validation error. Their times exclude evaluation. PyTorch's Adam updates
-all rows of the embedding, also those of absent words; the rest of an update is
-the same.
+Linear models and fastText train on all training reviews. The LSTMs hold back
+the same validation reviews as train_lstm, and keep the parameters with the
+lowest validation error. Their times exclude evaluation. PyTorch's has the
+model, settings, initial distributions and minibatches of ``lstm.py --preset
+best --ngrams 0``. Its Adam updates all rows of the embedding, also those of
+absent words; the rest of an update is the same.
 
 PyTorch gets padded minibatches. A second nn.LSTM reads each review from its
 last word, so padding comes last in both directions. Packed sequences took
