@@ -20,5 +20,5 @@ PRESETS = {
             os.path.dirname(os.path.abspath(__file__)))), 'data',
             'imdb_lstm.npz'),
         maxlen=None, dim_proj=64, encoder='bilstm', pooling='both',
-        optimizer='adam', lrate=0.0005, max_epochs=8, average=0.99, clip_c=1.,
-        validFreq=-1, saveFreq=-1, dispFreq=100)}
+        ngrams=100000, optimizer='adam', lrate=0.0005, max_epochs=8,
+        average=0.99, clip_c=1., validFreq=-1, saveFreq=-1, dispFreq=100)}
