@@ -25,7 +25,7 @@ def run(code, **env):
 MISSING = {
     'compiler': (None, None, ['C++ compiler', 'g++']),
     'headers': ('sitecustomize', 'import sysconfig\n'
-                'sysconfig.get_paths = lambda: {"include": "/nowhere"}\n',
+                'sysconfig.get_paths = lambda *args: {"include": "/nowhere"}\n',
                 ['/nowhere', 'python3-dev']),
     'numpy': ('numpy', 'raise ImportError("no numpy")',
               ['NumPy', 'requirements.txt']),

@@ -389,7 +389,7 @@ def test_the_limit_holds_while_anybody_reads():
             low = limit_of_memory()
             with storage.bounded_memory('y'):
                 assert limit_of_memory() == low != before
-                numpy.zeros(300 * MB, 'uint8')
+                numpy.zeros(8192 * MB, 'uint8')
     assert limit_of_memory() == low  # the thread still reads
     second.set()
     thread.join()
