@@ -324,7 +324,7 @@ def learned_vectors(name, dim):
     if not os.path.exists(vectors) or (
             os.path.getmtime(vectors) < os.path.getmtime(source)):
         from lstm_support import corpora
-        corpus = storage.read_data_file(path) if path else encode_sample()
+        corpus = storage.read_data_file(source) if path else encode_sample()
         if corpus.dictionary is None:
             raise ValueError('%s has no words to learn vectors of; give a '
                              'file of vectors, or vectors=None' % source)

@@ -24,7 +24,8 @@ def run(code, **env):
 
 MISSING = {
     'compiler': (None, None, ['C++ compiler', 'g++']),
-    'headers': ('sitecustomize', 'import sysconfig\nfound = sysconfig.get_paths\n'
+    'headers': ('sitecustomize',
+                'import sysconfig\nfound = sysconfig.get_paths\n'
                 'sysconfig.get_paths = lambda *args: dict(\n'
                 '    found(*args), include="/nowhere")\n',
                 ['/nowhere', 'python3-dev']),
