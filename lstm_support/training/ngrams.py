@@ -1,4 +1,4 @@
-"""The linear model of words, pairs and triples, see lstm.ngram_scores.
+"""A linear model of words, pairs and triples.
 
 S. Wang and C. D. Manning, "Baselines and Bigrams: Simple, Good Sentiment and
 Topic Classification", ACL 2012: logistic regression on n-grams, which are

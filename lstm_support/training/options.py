@@ -240,7 +240,7 @@ def from_command_line(table, presets, changed, description, commands):
     # Python 2 cannot be told to refuse abbreviated names.
     parser = terminal.ArgumentParser(
         description=description, usage='%(prog)s [--NAME VALUE ...]',
-        epilog='\n\n'.join(
+        epilog='. '.join(
             'preset %s: %s' % (name, described(presets[name]))
             for name in sorted(presets)),
         **({} if six.PY2 else {'allow_abbrev': False}))
