@@ -2,7 +2,6 @@
 from __future__ import absolute_import, division, print_function
 
 import numpy
-import scipy.optimize
 
 from lstm_support.terminal import log
 
@@ -22,6 +21,7 @@ def temperature(f_pred_prob, prepare_data, data, iterator):
     :func:`pred_probs`. C. Guo et al., "On Calibration of Modern Neural
     Networks", ICML 2017.
     """
+    from scipy import optimize  # other starts need not wait for it
     probs = pred_probs(f_pred_prob, prepare_data, data, iterator)
     log_p = numpy.log(numpy.maximum(probs, 1e-30)).astype('float64')
 
@@ -30,7 +30,7 @@ def temperature(f_pred_prob, prepare_data, data, iterator):
         z -= numpy.log(numpy.exp(z).sum(axis=1, keepdims=True))
         return -z[numpy.arange(len(z)), data[1]].mean()
 
-    best = float(numpy.exp(scipy.optimize.minimize_scalar(
+    best = float(numpy.exp(optimize.minimize_scalar(
         cost, bounds=numpy.log([0.2, 5.]), method='bounded').x))
     log.info('Temperature of the probabilities: %.3f' % best)
     return best

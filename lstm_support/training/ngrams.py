@@ -8,8 +8,6 @@ from __future__ import absolute_import, division, print_function
 
 from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
-import scipy.optimize
-import scipy.sparse
 import theano
 from theano import tensor
 from theano.tensor import extra_ops
@@ -72,6 +70,7 @@ def fit(reviews, labels, n_words, n_classes, size):
     Returns the numbers (size,) of the n-grams with the largest weights, in
     ascending order, and their scores (size, C). Unused places come last.
     """
+    from scipy import sparse  # other starts need not wait for it
     log.info('Fitting the linear model of words, pairs and triples')
     row, number = _numbers(reviews, n_words)
     numbers, column, count = numpy.unique(number, return_inverse=True,
@@ -80,7 +79,7 @@ def fit(reviews, labels, n_words, n_classes, size):
     numbers, kept = numbers[frequent], frequent[column]
     column = (numpy.cumsum(frequent) - 1)[column[kept]]
     # Reviews by n-grams: whether each occurs.
-    present = scipy.sparse.csr_matrix(
+    present = sparse.csr_matrix(
         (numpy.ones(len(column), 'float32'), (row[kept], column)),
         (len(reviews), len(numbers)))
     scores = _scores(present, numpy.asarray(labels), n_classes)
@@ -108,6 +107,7 @@ def _scores(present, labels, n_classes):
 
     It is the ratio r of naive Bayes times a weight w of softmax regression.
     """
+    from scipy import optimize
     reviews = numpy.array([numpy.ravel(present[labels == k].sum(axis=0))
                            for k in range(n_classes)]).T  # of each class
     others = 1. + reviews.sum(axis=1, keepdims=True) - reviews
@@ -127,6 +127,6 @@ def _scores(present, labels, n_classes):
         return (-_STRENGTH * log_p[is_label].sum() + (w[:-1] ** 2).sum() / 2,
                 numpy.append(gradient, slope.sum(axis=0)))
 
-    w = scipy.optimize.fmin_l_bfgs_b(
+    w = optimize.fmin_l_bfgs_b(
         cost, numpy.zeros(r.size + n_classes), factr=1e11)[0]
     return r * w[:-n_classes].reshape(r.shape)

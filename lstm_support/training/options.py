@@ -193,8 +193,7 @@ def takes(table, presets, ignored=()):
                                    ', '.join(sorted(kwargs)) or 'none'))
             given.update((name, value) for name, value in kwargs.items()
                          if name not in ignored)
-            return function(check(table, presets, given,
-                                  function.__name__))
+            return function(check(table, presets, given, function.__name__))
 
         # Only Python 3.13 removes the indentation of docstrings.
         with_options.__doc__ = inspect.cleandoc(function.__doc__).replace(
@@ -241,7 +240,8 @@ def from_command_line(table, presets, changed, description, commands):
     parser = terminal.ArgumentParser(
         description=description, usage='%(prog)s [--NAME VALUE ...]',
         epilog='. '.join(
-            'preset %s: %s' % (name, described(presets[name]))
+            'preset %s: %s' % (name, ', '.join(
+                '%s=%s' % item for item in sorted(presets[name].items())))
             for name in sorted(presets)),
         **({} if six.PY2 else {'allow_abbrev': False}))
     for row in table:
@@ -263,11 +263,6 @@ def from_command_line(table, presets, changed, description, commands):
     typed = vars(typed)
     return resolve(table, presets, dict(
         {} if typed.get('preset') else changed, **typed))
-
-
-def described(preset):
-    """Return the options of a preset, as they are typed in Python."""
-    return ', '.join('%s=%s' % item for item in sorted(preset.items()))
 
 
 def _point_to(commands):

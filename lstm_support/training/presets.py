@@ -1,8 +1,9 @@
 """Named settings of a training: rows of options.
 
-They were chosen on training reviews of films that were held back, see
-benchmarks/README.rst. 'best' is for thousands of texts of any length. 'few' is
-for hundreds, and starts from the model that comes with the scripts.
+'best' is for thousands of texts of any length; it was chosen on training
+reviews of films that were held back, see benchmarks/README.rst. 'few' is for
+hundreds, and was chosen on validation reviews of the sample. It starts from
+the model that comes with the scripts.
 """
 from __future__ import absolute_import, division, print_function
 
