@@ -43,6 +43,40 @@ Not funny at all.
 I would not recommend this film to anyone.
 BAD ACTING, BAD SCRIPT
 """.splitlines()
+# Negation and contrast: here the single words mislead. They were chosen before
+# the model was trained.
+YET_POSITIVE = u"""\
+not a masterpiece, yet I was never bored
+I expected nothing, but it was a delight.
+It isn't perfect, but I loved every minute of it.
+You will not be disappointed.
+I can't say anything bad about it.
+There is never a dull moment.
+Nothing about this film disappoints.
+The beginning is slow, but the end is brilliant.
+Hardly a scene is wasted.
+I couldn't stop laughing.
+The critics hated it; I thought it was wonderful.
+I have never seen a better film.
+Despite a weak script, the actors make it a joy.
+Don't miss it.
+""".splitlines()
+YET_NEGATIVE = u"""\
+It could have been great, but it was a mess.
+Great actors, but a terrible script.
+I wanted to like it, but I was bored.
+Not the masterpiece that everyone talks about.
+This is not a good film.
+The trailer was funny; the film was not.
+Beautiful pictures cannot save this boring story.
+I have never been so bored.
+It is never funny, and never moving.
+There is nothing to like about it.
+Everyone loved it, but I found it dull.
+It fails to be either scary or funny.
+The first ten minutes are good, and then it falls apart.
+I don't think anyone will enjoy this.
+""".splitlines()
 
 
 @pytest.fixture(scope='module')
@@ -50,13 +84,13 @@ def classifier():
     return classify.Classifier(classify.OWN_MODEL)
 
 
-def test_what_a_newcomer_types_is_labelled_right(classifier):
-    texts = POSITIVE + NEGATIVE
-    labels = [1] * len(POSITIVE) + [0] * len(NEGATIVE)
-    probs = classifier.probabilities(texts)
-    wrong = [text for text, label, row in zip(texts, labels, probs)
-             if row.argmax() != label]
-    assert len(wrong) <= 0.1 * len(texts), wrong
+@pytest.mark.parametrize('texts,most', [
+    ((NEGATIVE, POSITIVE), 2), ((YET_NEGATIVE, YET_POSITIVE), 14)])
+def test_what_a_newcomer_types_is_labelled_right(classifier, texts, most):
+    wrong = [text for label, texts_of_class in enumerate(texts)
+             for text, row in zip(texts_of_class, classifier.probabilities(
+                 texts_of_class)) if row.argmax() != label]
+    assert len(wrong) <= most, wrong
     assert classifier.classes == ['neg', 'pos']
 
 
