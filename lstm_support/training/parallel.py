@@ -12,6 +12,7 @@ checkpoints. Without ``mpiexec``, MPI is not imported.
 from __future__ import absolute_import, division, print_function
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -47,15 +48,17 @@ def run(make, options):
             training.compile()
         with group.agreed():
             training.saver.restore(training.state)
-        group.share(training.state, 'contents')
+        group.share(training.state)
         fault = None
-        with report.Signals() as signals:
+        with report.Signals() as group.signals:
             try:
-                training.run(lambda: group.stops(signals))
+                training.run(group.stops)
             except (FloatingPointError, MemoryError) as error:
                 fault = group.common(error)
             errors = training.finish(fault)
-        group.exit_after(signals)
+        number = group.signal()
+    if number:
+        raise SystemExit(128 + number)
     return errors
 
 
@@ -115,43 +118,24 @@ class Alone(object):
     def check_equal(self, **values):
         """Raise a ValueError if a value, named in the plural, differs."""
 
-    def share(self, holder, name):
-        """Give the first process's value of an attribute to all."""
+    def share(self, state):
+        """Give the state of the first process to all."""
 
     def divided(self, optimizer, f_pred):
         """Let an optimizer and a prediction compute with all processes."""
         return optimizer, f_pred
 
-    def stops(self, signals):
+    def stops(self):
         """Return whether a process has received a signal."""
-        return signals.received
+        return self.signals.received
 
     def common(self, error):
         """Return `error` once all have one, or raise it after PATIENCE."""
         return error
 
-    def exit_after(self, signals):
-        """Raise a SystemExit if a process has received a signal."""
-        if signals.received:
-            raise SystemExit(128 + signals.received)
-
-
-class Message(object):
-    """One array that an update sums over the processes, and its parts.
-
-    They are the cost, how many processes have a signal and how many lack
-    memory, the rows of each sparse gradient per process, dense gradients.
-    """
-
-    def __init__(self, shapes, n_sparse, n_processes):
-        sizes = [1, 1, 1, n_sparse * n_processes] + [
-            int(numpy.prod(shape)) for shape in shapes]
-        self.array = numpy.zeros(sum(sizes), theano.config.floatX)
-        parts = numpy.split(self.array, numpy.cumsum(sizes)[:-1])
-        self.cost, self.signals, self.no_memory, n_rows = parts[:4]
-        self.n_rows = n_rows.reshape(n_sparse, n_processes)
-        self.dense = [part.reshape(shape)
-                      for part, shape in zip(parts[4:], shapes)]
+    def signal(self):
+        """Return the number of a signal that a process received, or None."""
+        return self.signals.received
 
 
 class Group(Alone):
@@ -170,7 +154,7 @@ class Group(Alone):
         # Indices of a minibatch's reviews, those of this process first, for
         # dropout. Empty at first, so that checkpoints leave it out.
         self.order = theano.shared(numpy.zeros(0, 'int64'), name='order')
-        self.signals, self.signalled, self.exiting = None, False, False
+        self.signalled = False
 
     def __enter__(self):
         MRG_RandomStreams.order = self.order
@@ -183,10 +167,9 @@ class Group(Alone):
     def __exit__(self, kind, error, trace):
         MRG_RandomStreams.order = None
         sys.stdout, sys.stderr = self.streams
-        if isinstance(error, SystemExit) and not self.exiting:
+        if isinstance(error, SystemExit):
             self.comm.Abort(error.code)  # after a second signal
-        elif kind and not self.exiting and not self.meet(self.exit_comm,
-                                                         PATIENCE):
+        elif kind and not self.meet(self.exit_comm, PATIENCE):
             lines = traceback.format_exception(kind, error, trace)
             if issubclass(kind, EXPECTED):
                 lines = lines[-1:]
@@ -240,13 +223,12 @@ class Group(Alone):
                     'data, packages and kind of CPU on all machines'
                     % (name, self.size))
 
-    def share(self, holder, name):
-        value = self.comm.bcast(getattr(holder, name) if self.first else None)
+    def share(self, state):
+        contents = self.comm.bcast(state.contents if self.first else None)
         if not self.first:
-            setattr(holder, name, value)
+            state.contents = contents
 
-    def stops(self, signals):
-        self.signals = signals
+    def stops(self):
         return self.signalled  # all processes learned it in the last update
 
     def common(self, error):
@@ -254,11 +236,8 @@ class Group(Alone):
             raise error
         return error
 
-    def exit_after(self, signals):
-        number = self.comm.allreduce(signals.received or 0, self.mpi.MAX)
-        if number:
-            self.exiting = True
-            raise SystemExit(128 + number)
+    def signal(self):
+        return self.comm.allreduce(self.signals.received or 0, self.mpi.MAX)
 
     def divided(self, optimizer, f_pred):
         def of_all(lr, tparams, grads, x, mask, y, cost):
@@ -276,7 +255,7 @@ class Group(Alone):
 
             divided.get_shared = get_shared
             return divided, f_update
-        return of_all, self.prediction(f_pred)
+        return of_all, functools.partial(self.predict, f_pred)
 
     def _part(self, mask):
         """Return this process's columns of a minibatch, and their share."""
@@ -291,60 +270,62 @@ class Group(Alone):
 
     def summed(self, inputs, tparams, cost, grads):
         """Return a cost and its gradients, which sum_gradients sets."""
-        floats, dense, sparse, summed = theano.config.floatX, [], [], []
-        self.cost = theano.shared(numpy.zeros(0, floats), name='costs')
-        self.totals, self.row_totals, shapes = [], [], []
+        floats = theano.config.floatX
+        # The cost, then the dense gradients.
+        self.sums = theano.shared(numpy.zeros(0, floats), name='sums')
+        self.row_totals, summed, sparse, end = [], [], [], 1
+        dense = [tensor.zeros((0,), floats)]  # a model may have none
         for (name, p), grad in zip(tparams.items(), grads):
             rows = sparse_gradient(grad)
-            total = theano.shared(numpy.zeros((0,) * p.ndim, floats),
-                                  name=name + '_sum')
             if rows is None:
-                dense.append(grad)
-                shapes.append(p.get_value(borrow=True).shape)
-                self.totals.append(total)
+                dense.append(grad.flatten())
+                start, end = end, end + p.get_value(borrow=True).size
+                summed.append(self.sums[start:end].reshape(p.shape, p.ndim))
             else:  # the rows of all processes, one after the other
                 sparse += [rows.index, rows.values]
                 index = theano.shared(numpy.zeros(0, 'int64'),
                                       name=name + '_index')
+                total = theano.shared(numpy.zeros((0,) * p.ndim, floats),
+                                      name=name + '_sum')
                 self.row_totals.append((index, total))
-                total = tensor.inc_subtensor(tensor.zeros_like(p)[index],
-                                             total)
-            summed.append(total)
-        self.message = Message(shapes, len(self.row_totals), self.size)
+                summed.append(tensor.inc_subtensor(
+                    tensor.zeros_like(p)[index], total))
+        self.n_sums = end
         self.f_part = theano.function(
-            inputs, [theano.Out(output, borrow=True)
-                     for output in [cost] + dense + sparse], name='f_part')
+            inputs, [theano.Out(output, borrow=True) for output in
+                     [cost, tensor.concatenate(dense)] + sparse],
+            name='f_part')
         # An optimizer compiles f_grad_shared with these inputs. Theano refuses
         # inputs that a graph does not use, so the cost uses them.
-        return self.cost.sum() + 0 * sum(
+        return self.sums[0] + 0 * sum(
             tensor.cast(each.sum(), floats) for each in inputs), summed
 
     def sum_gradients(self, x, mask, y):
         """Compute this process's part, and store the sums of all parts."""
         columns, share = self._part(mask)
-        message = self.message
-        message.array[:] = 0
+        # What is summed over the processes: how many have a signal, how many
+        # lack memory, the rows of each sparse gradient in each process, sums.
+        n_counts = 2 + len(self.row_totals) * self.size
+        message = numpy.zeros(n_counts + self.n_sums, theano.config.floatX)
+        n_rows = message[2:n_counts].reshape(-1, self.size)
+        sums = message[n_counts:]
+        message[0] = bool(self.signals.received)
         try:
             results = self.f_part(x[:, columns], mask[:, columns],
                                   numpy.asarray(y)[columns])
-            message.cost[:] = share * results[0]
-            for total, grad in zip(message.dense, results[1:]):
-                numpy.multiply(grad, share, out=total)
-            rows = results[1 + len(message.dense):]
-            message.n_rows[:, self.rank] = list(map(len, rows[::2]))
+            sums[0] = share * results[0]
+            numpy.multiply(results[1], share, out=sums[1:])
+            rows = results[2:]
+            n_rows[:, self.rank] = list(map(len, rows[::2]))
         except MemoryError:
-            message.no_memory[:] = 1
-        message.signals[:] = bool(self.signals and self.signals.received)
-        self.comm.Allreduce(self.mpi.IN_PLACE, message.array)
-        if message.no_memory[0]:
-            raise MemoryError('%d of %d processes' % (
-                message.no_memory[0], self.size))
-        self.signalled = message.signals[0] > 0
-        self.cost.set_value(message.cost, borrow=True)
-        for total, value in zip(self.totals, message.dense):
-            total.set_value(value, borrow=True)
+            message[1] = 1
+        self.comm.Allreduce(self.mpi.IN_PLACE, message)
+        if message[1]:
+            raise MemoryError('%d of %d processes' % (message[1], self.size))
+        self.signalled = message[0] > 0
+        self.sums.set_value(sums, borrow=True)
         for k, (index, total) in enumerate(self.row_totals):
-            counts = message.n_rows[k].astype('int64')
+            counts = n_rows[k].astype('int64')
             index.set_value(self._gather(rows[2 * k], counts), borrow=True)
             total.set_value(self._gather(rows[2 * k + 1] * share, counts),
                             borrow=True)
@@ -357,21 +338,17 @@ class Group(Alone):
             rows, (everyone, counts * int(numpy.prod(rows.shape[1:]))))
         return everyone
 
-    def prediction(self, f_pred):
-        """Let the processes share the reviews of each prediction."""
-        def predict(x, mask):
-            columns, share = self._part(mask)
-            labels = numpy.zeros(mask.shape[1] + 1, 'int64')
-            try:
-                part = f_pred(x[:, columns], mask[:, columns])
-                if share:
-                    labels[columns] = part
-            except MemoryError:
-                labels[-1] = 1  # counts the processes that lack memory
-            self.comm.Allreduce(self.mpi.IN_PLACE, labels)
-            if labels[-1]:
-                raise MemoryError('%d of %d processes' % (
-                    labels[-1], self.size))
-            return labels[:-1]
-
-        return predict
+    def predict(self, f_pred, x, mask):
+        """Return the labels of reviews that the processes share."""
+        columns, share = self._part(mask)
+        labels = numpy.zeros(mask.shape[1] + 1, 'int64')
+        try:
+            part = f_pred(x[:, columns], mask[:, columns])
+            if share:
+                labels[columns] = part
+        except MemoryError:
+            labels[-1] = 1  # counts the processes that lack memory
+        self.comm.Allreduce(self.mpi.IN_PLACE, labels)
+        if labels[-1]:
+            raise MemoryError('%d of %d processes' % (labels[-1], self.size))
+        return labels[:-1]

@@ -13,19 +13,6 @@ def _multiply(matrix, vectors, modulus):
     return (vectors[:, None, :] * matrix % modulus).sum(axis=2) % modulus
 
 
-def _for_one_process(name):
-    """Return a method of MRG_RandomStreams that several processes refuse."""
-    method = getattr(rng_mrg.MRG_RandomStreams, name)
-
-    def draw(self, *args, **kwargs):
-        if self.order is not None:
-            raise ValueError('with mpiexec, random numbers can be uniform or '
-                             'binomial')
-        return method(self, *args, **kwargs)
-
-    return draw
-
-
 class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
     """The same random numbers as those of Theano's class of this name.
 
@@ -70,14 +57,13 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
                 isinstance(k, theano.Variable) for k in size):
             return draw(size, *args, **kwargs)
         size = tensor.stack(size) if listed else size
-        lengths = [size[k] for k in range(tensor.get_vector_length(size))]
+        # Theano makes all other kinds of numbers of one axis of these.
+        lengths = [] if kwargs.get('ndim') == 1 else [
+            size[k] for k in range(tensor.get_vector_length(size))]
         if len(lengths) < 2:
-            raise ValueError('with mpiexec, random numbers need an axis of '
-                             'reviews and one of units')
+            raise ValueError(
+                'with mpiexec, random numbers can be uniform or binomial, and '
+                'need an axis of reviews and one of units')
         n, lengths[-2] = lengths[-2], self.order.shape[0]
         drawn = draw(tensor.stack(lengths), *args, **kwargs)
         return drawn.take(self.order[:n], axis=drawn.ndim - 2)
-
-    normal, multinomial, multinomial_wo_replacement, choice = map(
-        _for_one_process, ('normal', 'multinomial',
-                           'multinomial_wo_replacement', 'choice'))
