@@ -132,7 +132,7 @@ def test_threads_are_the_physical_cores_that_a_process_may_use(
         monkeypatch.delenv(name, raising=False)
     for name, value in job.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(threads, '_read', files.get)
+    monkeypatch.setattr(threads, 'system_file', files.get)
     monkeypatch.setattr(threads.multiprocessing, 'cpu_count', lambda: 8)
     monkeypatch.setattr(os, 'sched_getaffinity', lambda process: set(affinity))
     assert kernel.n_threads() == number

@@ -395,8 +395,8 @@ def test_a_training_with_its_log_on_a_full_disk_saves(start, dataset,
 
 def test_free_memory_is_the_least_of_what_limits_it(monkeypatch):
     files = {}
-    monkeypatch.setattr(memory.io, 'open',
-                        lambda path: io.StringIO(files.get(path, '')))
+    monkeypatch.setattr(memory, 'system_file',
+                        lambda path: files.get(path, ''))
     for text in '', 'nothing', 'MemAvailable: much kB\n', 'a:b:c\n':
         files['/proc/meminfo'] = text
         assert memory.available() is None

@@ -18,7 +18,7 @@ import zlib
 
 from lstm_support import theano_fixes  # noqa: F401  before Theano
 import theano
-from theano import tensor
+from theano import config, tensor
 from theano.compile import optdb
 from theano.configparser import AddConfigVar, BoolParam
 from theano.scan_module.scan_utils import equal_computations
@@ -59,9 +59,8 @@ def specification(x, mask, U, dim, go_backwards=False):
     return h
 
 
-def _in_cpp():
+def in_cpp():
     """Return whether Theano's flags permit Ops in C++."""
-    config = theano.config
     return (config.fused_lstm and config.device == 'cpu' and config.cxx
             and config.mode != 'FAST_COMPILE' and config.linker != 'py')
 
@@ -82,7 +81,7 @@ def substitute(h, dim):
         Output of the Op, if the scan equals :func:`specification`; else `h`.
         Both have the same values, at padding too, and the same gradient.
     """
-    if not _in_cpp():
+    if not in_cpp():
         return h
     name = 'An LSTM layer'
     try:
@@ -109,18 +108,15 @@ def sum_over_words(h, mask):
     `h` (T, n, D) and `mask` (T, n) have the floatX. Theano's own sum over the
     first axis is ten times slower than the Op in C++, and has one thread.
     """
-    if _in_cpp() and h.dtype == mask.dtype:
+    if in_cpp() and h.dtype == mask.dtype:
         return SumOverWords()(h, mask)
     return (h * mask[:, :, None]).sum(axis=0, acc_dtype=h.dtype)
 
 
 def _sequence(part):
-    """Return the sequence of which scan has made ``sequence[0:][:n_steps]``.
-
-    It is ``sequence[0:][::-1][:n_steps]`` for a scan that goes backwards.
-    """
+    """Return the sequence of which scan has made ``sequence[0:][:n_steps]``."""
     part = part.owner.inputs[0]
-    if part.owner.op.idx_list[0].step is not None:
+    if part.owner.op.idx_list[0].step is not None:  # sequence[0:][::-1]
         part = part.owner.inputs[0]
     return part.owner.inputs[0]
 
@@ -133,10 +129,26 @@ def _equal(variable, other, inputs):
 
 # ---- Building the fast graph ------------------------------------------------
 
+# What another graph than the one that a function looks for can raise.
+_OTHER_GRAPH = AttributeError, IndexError, TypeError, ValueError
+
+
 def _fused(x, mask, U, go_backwards):
     """Return the Op's h for the inputs x of a layer."""
+    # The Op adds b faster than Theano, and its gradient is cheaper.
     product, b = _without_bias(x)
-    inputs, W, index = _distinct(product)
+    try:
+        values, W = _factors(product)
+    except _OTHER_GRAPH:
+        values, W = product, tensor.zeros((0, x.shape[2]), x.dtype)
+    try:
+        # A minibatch has about half as many distinct words as words. The Op
+        # multiplies each by W once, and adds up its gradients.
+        inputs, index = _lookup(values)
+    except _OTHER_GRAPH:
+        inputs = values.reshape((-1, values.shape[2]), ndim=2)
+        index = tensor.arange(inputs.shape[0]).reshape(
+            values.shape[:2], ndim=2)
     if mask is None:
         mask = tensor.ones(index.shape, x.dtype)
     elif mask.dtype != x.dtype:
@@ -147,10 +159,7 @@ def _fused(x, mask, U, go_backwards):
 
 
 def _without_bias(x):
-    """Split ``product + b`` with a vector b, which is 0 for any other x.
-
-    The Op adds b faster than Theano, and its gradient is cheaper.
-    """
+    """Split ``product + b`` with a vector b, which is 0 for any other x."""
     if x.owner and x.owner.op == tensor.add and len(x.owner.inputs) == 2:
         for product, bias in (x.owner.inputs, x.owner.inputs[::-1]):
             if (product.type == x.type and bias.dtype == x.dtype and bias.owner
@@ -160,34 +169,8 @@ def _without_bias(x):
     return x, tensor.zeros((x.shape[2],), x.dtype)
 
 
-def _distinct(product):
-    """Return inputs (M, K), W (K, 4D) and an index (T, n) of a product.
-
-    The product is ``dot(inputs, W)[index]``. A minibatch has about half as
-    many distinct words as words. Hence a product of looked-up words has a row
-    for each distinct word, and so has the gradient of its inputs. If `product`
-    is none, the inputs are its own rows (M, 4D), and K is 0.
-    """
-    width = product.shape[2]
-    index = tensor.arange(product.shape[0] * product.shape[1], dtype='int64')
-    index = index.reshape(product.shape[:2], ndim=2)
-    try:
-        values, W = _factors(product)
-    except (AttributeError, IndexError, TypeError, ValueError):
-        none = tensor.zeros((0, width), product.dtype)
-        return product.reshape((-1, width), ndim=2), none, index
-    try:
-        table, words, index = _lookup(values)
-    except (AttributeError, IndexError, TypeError, ValueError):
-        return values.reshape((-1, values.shape[2]), ndim=2), W, index
-    return table[words], W, index
-
-
 def _factors(product):
-    """Return A (T, n, K) and W (K, 4D) of a product that is ``dot(A, W)``.
-
-    Any other product raises an error.
-    """
+    """Return A (T, n, K) and W (K, 4D) of a product that is ``dot(A, W)``."""
     factors = []
     for factor in product.owner.inputs[0].owner.inputs:
         for op in (tensor.Reshape, tensor.DimShuffle):  # tensor.dot adds them
@@ -201,15 +184,14 @@ def _factors(product):
 
 
 def _lookup(values):
-    """Return a table (V, K), distinct row indices (M,) and an index (T, n).
+    """Return distinct rows (M, K) of a table and an index (T, n) of them.
 
-    Then values (T, n, K) equals ``table[rows][index]``. Values that are not
-    looked up from a table raise an error.
+    Then values (T, n, K) equals ``rows[index]``.
     """
     node = values.owner
     if isinstance(node.op, subtensor.Subtensor):  # such as A[x][::-1]
-        table, rows, index = _lookup(node.inputs[0])
-        return table, rows, node.op(index, *node.inputs[1:])
+        rows, index = _lookup(node.inputs[0])
+        return rows, node.op(index, *node.inputs[1:])
     lookup = node.inputs[0].owner
     table, words = lookup.inputs
     # A reshape can also join rows, or split them. One to the constant width of
@@ -222,8 +204,8 @@ def _lookup(values):
             and isinstance(lookup.op, subtensor.AdvancedSubtensor1)
             and (keeps_rows or _equal(values, table[ids], [table, ids]))):
         raise ValueError('not rows of a table')
-    rows, index = extra_ops.Unique(return_inverse=True)(words)
-    return table, rows, index.reshape(values.shape[:2], ndim=2)
+    words, index = extra_ops.Unique(return_inverse=True)(words)
+    return table[words], index.reshape(values.shape[:2], ndim=2)
 
 
 # ---- The Ops ----------------------------------------------------------------

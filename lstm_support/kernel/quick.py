@@ -2,11 +2,13 @@
 from __future__ import absolute_import, division, print_function
 
 import theano
-from theano import gof
+from theano import config, gof
 from theano.compile import optdb
 from theano.gof.op import PureOp
 from theano.gof.vm import VM_Linker
 from theano.scan_module.scan_op import Scan
+
+from lstm_support.kernel.layer import in_cpp
 
 
 def quick_mode():
@@ -16,9 +18,7 @@ def quick_mode():
     ten seconds to compile. A function that needs more C++ is compiled as ever.
     The result is None, the default mode, where Theano's flags ask for another.
     """
-    config = theano.config
-    if not (config.fused_lstm and config.cxx and config.device == 'cpu'
-            and config.mode == 'Mode' and config.linker == 'cvm'):
+    if not (in_cpp() and config.mode == 'Mode' and config.linker == 'cvm'):
         return None
     # The Python version of fused elementwise Ops is slow. Merging indices
     # takes a fifth of the time to build, and saves nothing here.

@@ -1,11 +1,11 @@
 """How many threads compute a minibatch."""
 from __future__ import absolute_import, division, print_function
 
-import io
 import multiprocessing
 import os
 
 from lstm_support import terminal
+from lstm_support.storage import system_file
 
 
 def n_threads():
@@ -22,38 +22,27 @@ def n_threads():
         terminal.log.warning('OMP_NUM_THREADS=%s is no number of threads, and '
                              'is ignored' % terminal.one_line(wanted))
     every = range(multiprocessing.cpu_count())
-    if not hasattr(os, 'sched_getaffinity'):  # macOS, Python 2
-        mine = every
-    else:
-        mine = os.sched_getaffinity(0)
+    # macOS and Python 2 tell no affinity.
+    mine = getattr(os, 'sched_getaffinity', lambda _: every)(0)
     share = _cores(every) // terminal.mpi_processes_here()
     return max(1, min(_cores(mine), share, _quota()))
 
 
 def _cores(processors):
     """Count the physical cores of some processors, where Linux tells them."""
-    return len(set(_read('/sys/devices/system/cpu/cpu%d/topology/'
-                         'thread_siblings_list' % number) or number
-                   for number in processors))
+    return len(set(system_file(
+        '/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list' % number)
+        or number for number in processors))
 
 
 def _quota():
     """Return how many processors the container permits, rounded up."""
     folder = '/sys/fs/cgroup/'
-    limit = _read(folder + 'cpu.max') or '%s %s' % (  # version 2, version 1
-        _read(folder + 'cpu/cpu.cfs_quota_us'),
-        _read(folder + 'cpu/cpu.cfs_period_us'))
+    limit = system_file(folder + 'cpu.max') or '%s %s' % (  # of version 1
+        system_file(folder + 'cpu/cpu.cfs_quota_us'),
+        system_file(folder + 'cpu/cpu.cfs_period_us'))
     try:
         quota, period = map(int, limit.split())
-    except ValueError:  # 'max': no limit; None: no such file
+    except ValueError:  # 'max': no limit; or no such file
         return float('inf')
     return -(-quota // period) if quota > 0 else float('inf')
-
-
-def _read(path):
-    """Return the content of a small file of the system, or None."""
-    try:
-        with io.open(path) as f:
-            return f.read().strip()
-    except (IOError, OSError):
-        return None

@@ -13,6 +13,15 @@ _lock = threading.Lock()
 _limits = []  # for each reader, None; for the first, what to restore
 
 
+def system_file(path):
+    """Return the content of a small file of the system, or '' without it."""
+    try:
+        with io.open(path) as f:
+            return f.read()
+    except (IOError, OSError):
+        return u''
+
+
 @contextlib.contextmanager
 def bounded_memory(path):
     """Bound the memory that is allocated while an untrusted file is read.
@@ -39,12 +48,10 @@ def bounded_memory(path):
 
 def _lower():
     """Lower the limit of the address space; return what it was, or None."""
-    try:
-        with io.open('/proc/self/statm') as f:
-            pages = int(f.read().split()[0])
-    except (IOError, OSError):
+    sizes = system_file('/proc/self/statm').split()
+    if not sizes:
         return None  # this system neither tells nor limits the size
-    new = pages * resource.getpagesize() + BOUND
+    new = int(sizes[0]) * resource.getpagesize() + BOUND
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY and soft <= new:
         return None

@@ -33,11 +33,9 @@ def read_pickles(path, n):
 
 
 def _load_in_deep_stack(data, n):
-    """Unpickle in a thread whose stack is as deep as the data may be nested.
-
-    A tuple as a key of a dict is hashed recursively. It has one of these bytes
-    per level, and a level takes about 80 bytes of stack.
-    """
+    """Unpickle in a thread whose stack is as deep as the data may be nested."""
+    # A tuple as a key of a dict is hashed recursively. It has one of these
+    # bytes per level, and a level takes about 80 bytes of stack.
     depth = sum(map(data.count, (b't', b'\x85', b'\x86', b'\x87')))
     objects, errors = [], []
 
@@ -87,7 +85,8 @@ class _Unpickler(pickle.Unpickler):
 # ---- Stand-ins --------------------------------------------------------------
 #
 # A pickle can call them, and set the state of what they return. NumPy's own
-# would believe a false state, and so could be made to run code.
+# would believe a false state, and so could be made to run code. No attribute
+# of a function here can be made to: a pickle has plain data only.
 
 class _Dtype(object):
     """Stands in for numpy.dtype."""
@@ -112,19 +111,6 @@ class _Array(list):
         self[:] = _from_buffer(data, dtype, shape)
 
 
-class _Function(object):
-    """A function that a pickle can call, but cannot change."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def __call__(self, *arguments):
-        return self.function(*arguments)
-
-    def __setstate__(self, state):
-        raise pickle.UnpicklingError('it changes a function')
-
-
 def _from_buffer(data, dtype, shape, *_):
     if not isinstance(dtype, _Dtype) or len(shape) != 1:
         raise pickle.UnpicklingError('it holds an array other than a plain '
@@ -147,12 +133,11 @@ def _encode(text, encoding):  # Python 3 pickles bytes as this call
 
 
 _STAND_INS = {
-    'numpy.ndarray': _Array, 'numpy.dtype': _Dtype,
-    '_codecs.encode': _Function(_encode),
-    '__builtin__.bytes': _Function(lambda: b'')}  # how Python 3 pickles b''
+    'numpy.ndarray': _Array, 'numpy.dtype': _Dtype, '_codecs.encode': _encode,
+    '__builtin__.bytes': lambda: b''}  # how Python 3 pickles b''
 for _package in ('numpy.core.', 'numpy._core.'):
     _STAND_INS.update({
         _package + 'multiarray._reconstruct': _Array,
-        _package + 'multiarray.scalar': _Function(
-            lambda dtype, data: _from_buffer(data, dtype, (1,))[0]),
-        _package + 'numeric._frombuffer': _Function(_from_buffer)})
+        _package + 'multiarray.scalar':
+            lambda dtype, data: _from_buffer(data, dtype, (1,))[0],
+        _package + 'numeric._frombuffer': _from_buffer})

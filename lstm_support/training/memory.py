@@ -1,29 +1,23 @@
 """The memory that an update needs, and what this process can allocate."""
 from __future__ import absolute_import, division, print_function
 
-import io
+import re
+
+from lstm_support.storage import system_file
 
 
 def available():
     """Return the free bytes of the machine or container, or None."""
-    try:
-        with io.open('/proc/meminfo') as f:
-            sizes = dict(line.split(':') for line in f)
-        free = 1024 * int(sizes['MemAvailable'].split()[0])
-    except (IOError, OSError, KeyError, ValueError):
+    found = re.search(r'MemAvailable: *(\d+) kB', system_file('/proc/meminfo'))
+    if not found:
         return None
-    limit, used = [_number('/sys/fs/cgroup/memory.' + name)
+    free = 1024 * int(found.group(1))
+    limit, used = [system_file('/sys/fs/cgroup/memory.' + name)
                    for name in ('max', 'current')]
-    return free if limit is None or used is None else min(free, limit - used)
-
-
-def _number(path):
-    """Return the number in a file of a control group, or None."""
     try:
-        with io.open(path) as f:
-            return int(f.read())
-    except (IOError, OSError, ValueError):  # 'max': no limit
-        return None
+        return min(free, int(limit) - int(used))
+    except ValueError:  # 'max': no limit; or no such file
+        return free
 
 
 def check_update(sequences, batch_size, size):
