@@ -93,20 +93,19 @@ def split_by_group(labels, groups, portion, rng):
               for group in sorted(counts)]
     sizes = collections.Counter(labels)
     order = rng.permutation(len(labels)).tolist()
-    best = None
+    parts = []
     for search in range(_SEARCHES):
         shuffled = [counts[n] for n in rng.permutation(len(counts))]
         # Start from no group, from the share of them, or from twice as many.
         is_in = rng.uniform(size=len(counts)) < portion * (search % 3)
         part = _Part(sizes, portion)
-        for (group, members), is_first in zip(shuffled, is_in):
-            if is_first:
-                part.move(group, members)
+        for n in numpy.flatnonzero(is_in):
+            part.move(*shuffled[n])
         _improve(part, shuffled)
-        if best is None or part.quality() < best.quality():
-            best = part
+        parts.append(part)
         if part.is_near():
             break
+    best = min(parts, key=_Part.quality)
     if not best.groups or best.quality()[0]:
         return None
     return ([n for n in order if groups[n] not in best.groups],

@@ -107,18 +107,13 @@ def open_descriptors():
                 os.set_inheritable(opened, True)
 
 
-def mpi_size_and_rank():
-    """Return the number of processes of mpiexec and the rank, or zeros."""
-    # MPICH and Intel MPI set the first two, Open MPI the other two.
+def mpi_job():
+    """Return size and rank of mpiexec, and its processes here, or zeros."""
+    # MPICH and Intel MPI set the first of each pair, Open MPI the other.
     return [max(int(os.environ.get(name) or 0) for name in names)
             for names in (('PMI_SIZE', 'OMPI_COMM_WORLD_SIZE'),
-                          ('PMI_RANK', 'OMPI_COMM_WORLD_RANK'))]
-
-
-def mpi_processes_here():
-    """Return how many processes of this MPI job run on this machine."""
-    return max([1] + [int(os.environ.get(name) or 0) for name in (
-        'MPI_LOCALNRANKS', 'OMPI_COMM_WORLD_LOCAL_SIZE')])
+                          ('PMI_RANK', 'OMPI_COMM_WORLD_RANK'),
+                          ('MPI_LOCALNRANKS', 'OMPI_COMM_WORLD_LOCAL_SIZE'))]
 
 
 def start_script():
@@ -127,5 +122,6 @@ def start_script():
         if not issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, value, traceback)
     sys.excepthook = hook
-    if mpi_size_and_rank()[1] > 0:
+    _, rank, _ = mpi_job()
+    if rank > 0:
         sys.stdout = sys.stderr = open(os.devnull, 'w')

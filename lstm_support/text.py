@@ -65,9 +65,7 @@ _MOSES = [('&apos;', "'"), ('&quot;', '"'), ('&#124;', '|'), ('&lt;', '<'),
 
 def unescaped(word):
     """Return a word of :func:`tokenize` without Moses's escapes."""
-    for code, sign in _MOSES:
-        word = word.replace(code, sign)
-    return word
+    return html.unescape(word)
 
 
 def escaped(word):
@@ -116,21 +114,20 @@ _TYPED = [
           '\u02bc\xb4\u02ca\uff07'),
     ('-', '\u2010\u2011\u2012\u2013\u2043\u2212\ufe58\ufe63\uff0d'),
     (' - ', '\u2014\u2015\u2e3a\u2e3b'),
-    ('...', '\u2026\u22ef'), ('..', '\u2025'),
+    ('...', '\u22ef'),
     (' ', '\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008'
           '\u2009\u200a\u202f\u205f\u3000\u2800'),
     ('\n', '\x0b\x0c\x1c\x1d\x1e\x1f\u2028\u2029'),
-    ('.', '\u2024'), ('!!', '\u203c'), ('!?', '\u2049'), ('?!', '\u2048'),
-    ('??', '\u2047'), ('~', '\u301c'), ('/', '\u2044\u2215'),
-    ('ff', '\ufb00'), ('fi', '\ufb01'), ('fl', '\ufb02'), ('ffi', '\ufb03'),
-    ('ffl', '\ufb04'), ('st', '\ufb05\ufb06')]
+    ('~', '\u301c'), ('/', '\u2044\u2215')]
 
 
 def _characters():
     """Return a table of the characters that are replaced or removed."""
     table = dict.fromkeys([*range(9), *range(14, 32), 127])
-    for code in range(0xff01, 0xff5f):  # full width
-        table[code] = chr(code - 0xfee0)
+    # Dots, !! and ??, ligatures, signs of full width: what they stand for.
+    for code in [*range(0x2024, 0x2027), 0x203c, *range(0x2047, 0x204a),
+                 *range(0xfb00, 0xfb07), *range(0xff01, 0xff5f)]:
+        table[code] = unicodedata.normalize('NFKC', chr(code))
     for typed, signs in _TYPED:
         table.update((ord(sign), typed) for sign in signs)
     for code in range(128, 160):  # as browsers show them: Windows-1252

@@ -114,7 +114,7 @@ def sum_over_words(h, mask):
 
 
 def _sequence(part):
-    """Return the sequence of which scan has made ``sequence[0:][:n_steps]``."""
+    """Return the sequence of which scan made ``sequence[0:][:n_steps]``."""
     part = part.owner.inputs[0]
     if part.owner.op.idx_list[0].step is not None:  # sequence[0:][::-1]
         part = part.owner.inputs[0]

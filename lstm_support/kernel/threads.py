@@ -24,7 +24,8 @@ def n_threads():
     every = range(multiprocessing.cpu_count())
     # macOS and Python 2 tell no affinity.
     mine = getattr(os, 'sched_getaffinity', lambda _: every)(0)
-    share = _cores(every) // terminal.mpi_processes_here()
+    _, _, processes_here = terminal.mpi_job()
+    share = _cores(every) // max(1, processes_here)
     return max(1, min(_cores(mine), share, _quota()))
 
 

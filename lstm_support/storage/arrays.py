@@ -4,6 +4,7 @@ from __future__ import absolute_import, division, print_function
 import contextlib
 import io
 import json
+import os
 import struct
 import zipfile
 
@@ -84,9 +85,9 @@ def member_shapes(archive):
 
     A ValueError says if a header is damaged, or an array holds objects.
     """
-    return dict((name[:-len('.npy')],
-                 _read_header(archive, name[:-len('.npy')])[:2])
-                for name in archive.namelist() if name.endswith('.npy'))
+    names = [os.path.splitext(member) for member in archive.namelist()]
+    return dict((name, _read_header(archive, name)[:2])
+                for name, ending in names if ending == '.npy')
 
 
 def read_array(archive, name):

@@ -113,7 +113,7 @@ def atomic_write(path):
         path = os.path.join(folder, name)
         if os.path.exists(path):
             shutil.copymode(path, partial)
-        getattr(os, 'replace', os.rename)(partial, path)
+        os.rename(partial, path)
     finally:
         if os.path.exists(partial):
             os.remove(partial)

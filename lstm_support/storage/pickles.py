@@ -33,7 +33,7 @@ def read_pickles(path, n):
 
 
 def _load_in_deep_stack(data, n):
-    """Unpickle in a thread whose stack is as deep as the data may be nested."""
+    """Unpickle in a thread with a stack as deep as the data may be nested."""
     # A tuple as a key of a dict is hashed recursively. It has one of these
     # bytes per level, and a level takes about 80 bytes of stack.
     depth = sum(map(data.count, (b't', b'\x85', b'\x86', b'\x87')))

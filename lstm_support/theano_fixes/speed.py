@@ -28,10 +28,8 @@ _STANDARD = '-std=gnu++11'
 
 
 def _native():
-    """Return -march=native where code is kept for this processor alone.
-
-    Elsewhere Theano asks g++ at each start what that flag means.
-    """
+    """Return -march=native where code is kept for this processor alone."""
+    # Elsewhere Theano asks g++ at each start what that flag means.
     if sys.version_info[0] == 2:
         return ''
     from lstm_support.theano_fixes import importer
@@ -71,12 +69,9 @@ _modules = []
 
 
 def header_flags(code, flags, function):
-    """Return flags that make g++ use precompiled headers for a module.
-
-    Theano compiles dozens of small modules. For most of them, g++ needs longer
-    to read the headers of Python and NumPy than for the rest. If the
-    precompiled headers do not fit the other flags, g++ reads the sources.
-    """
+    """Return flags that make g++ use precompiled headers for a module."""
+    # For most modules, g++ needs longer to read the headers of Python and
+    # NumPy than for the rest. It reads those that do not fit other flags.
     if not code.startswith(_FIRST_LINES) or _CLANG or any(
             flag.startswith('-std=') and flag != _STANDARD for flag in flags):
         return []  # clang would stop with an error if they do not fit

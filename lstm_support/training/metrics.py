@@ -95,24 +95,16 @@ def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
     Parameters and errors are as for :func:`pred_probs`, except that `f_pred`
     returns labels.
     """
-    def as_column(x, mask):
-        return f_pred(x, mask)[:, None]
-
-    labels = pred_probs(as_column, prepare_data, data, iterator,
-                        verbose)[:, 0]
-    return float(numpy.mean(labels != numpy.asarray(data[1])))
+    (error,), _ = error_rates(f_pred, prepare_data, [data], [iterator],
+                              verbose)
+    return error
 
 
-def error_rates(f_pred, prepare_data, sets, iterators):
+def error_rates(f_pred, prepare_data, sets, iterators, verbose=False):
     """Return the error rates on sets, and the labels predicted on the last."""
     errors = []
     for data, iterator in zip(sets, iterators):
-        predicted = set()
-
-        def predict(x, mask):
-            labels = f_pred(x, mask)
-            predicted.update(labels.tolist())
-            return labels
-
-        errors.append(pred_error(predict, prepare_data, data, iterator))
-    return tuple(errors), predicted
+        labels = pred_probs(lambda x, mask: f_pred(x, mask)[:, None],
+                            prepare_data, data, iterator, verbose)[:, 0]
+        errors.append(float(numpy.mean(labels != numpy.asarray(data[1]))))
+    return tuple(errors), set(labels.tolist())

@@ -103,10 +103,7 @@ def _numbers(reviews, n_words):
 
 
 def _scores(present, labels, n_classes):
-    """Return the score of each n-gram for each class, (number, C).
-
-    It is the ratio r of naive Bayes times a weight w of softmax regression.
-    """
+    """Return ratios r of naive Bayes times weights w of softmax regression."""
     from scipy import optimize
     reviews = numpy.array([numpy.ravel(present[labels == k].sum(axis=0))
                            for k in range(n_classes)]).T  # of each class

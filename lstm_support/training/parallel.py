@@ -64,7 +64,7 @@ def run(make, options):
 
 def processes():
     """Return a context manager: an :class:`Alone`, or a :class:`Group`."""
-    size, rank = terminal.mpi_size_and_rank()
+    size, rank, _ = terminal.mpi_job()
     if size < 2:
         return Alone()
     try:

@@ -25,36 +25,37 @@ class Status(object):
         except Exception:  # training needs no status line
             pass
 
-    def _draw(self, method, *args, **kwargs):
-        """Call a method of the line; after a fault, go on without it."""
+    def _draw(self, draw):
+        """Change the line, if there is one; after a fault, go on without."""
         try:
             if self.bar is not None:
-                getattr(self.bar, method)(*args, **kwargs)
+                draw(self.bar)
         except Exception:  # the terminal has closed
             self.bar.disable = True  # otherwise its end would print, too
             self.bar = None
 
     def show(self, epoch, done, update, cost, best_err):
         """Show the epoch, the updates done in it, and the costs."""
-        if self.bar is not None:
+        def draw(bar):
             best = '' if best_err is None else ', best valid %.4f' % best_err
-            self._draw('set_description', 'Epoch %d' % epoch, refresh=False)
-            self._draw('set_postfix_str', 'cost %.4f%s' % (cost, best),
-                       refresh=False)
-            if self.bar is not None and done <= self.bar.n:  # a new epoch
-                self._draw('reset')
-            self._draw('update', done - getattr(self.bar, 'n', done))
-        elif update % self.every == 0:
+            bar.set_description('Epoch %d' % epoch, refresh=False)
+            bar.set_postfix_str('cost %.4f%s' % (cost, best), refresh=False)
+            if done <= bar.n:  # a new epoch
+                bar.reset()
+            bar.update(done - bar.n)
+
+        if self.bar is None and update % self.every == 0:
             log.info('Epoch %d  Update %d  Cost %.5f' % (epoch, update, cost))
+        self._draw(draw)
 
     def clear(self):
         """Make room for other lines."""
-        self._draw('clear')
+        self._draw(lambda bar: bar.clear())
 
     def close(self):
         """Remove the line, and stop the clock."""
         self.seconds = time.time() - self.start
-        self._draw('close')
+        self._draw(lambda bar: bar.close())
 
     def summarize(self, update):
         """Print how long the updates took, up to this one."""
@@ -81,10 +82,9 @@ class Signals(object):
     def __enter__(self):
         self._before = {}
         try:
-            for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):
-                number = getattr(signal, name, None)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 # An ignored signal stays ignored, as under nohup.
-                if number and signal.getsignal(number) != signal.SIG_IGN:
+                if signal.getsignal(number) != signal.SIG_IGN:
                     self._before[number] = signal.signal(number,
                                                          self._receive)
         except ValueError:

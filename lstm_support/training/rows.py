@@ -29,7 +29,7 @@ def sparse_gradient(grad):
         values = tensor.concatenate([term.values for term in terms])
     elif node and isinstance(node.op, subtensor.AdvancedIncSubtensor1) and (
             not node.op.set_instead_of_inc and node.inputs[0].ndim == 2
-            and _is_zero(node.inputs[0])):
+            and tensor.extract_constant(node.inputs[0]) == 0):
         zeros, values, index = node.inputs
     else:
         return None
@@ -38,14 +38,6 @@ def sparse_gradient(grad):
         values = tensor.inc_subtensor(
             tensor.zeros((index.shape[0], zeros.shape[1]))[place], values)
     return SparseGradient(zeros, index, values)
-
-
-def _is_zero(variable):
-    """Return whether a variable is known to be zero everywhere."""
-    try:
-        return tensor.get_scalar_constant_value(variable) == 0
-    except tensor.NotScalarConstantError:
-        return False
 
 
 def clip_gradients(grads, max_norm):

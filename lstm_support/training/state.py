@@ -34,11 +34,7 @@ def keep_previous(saveto):
         if os.path.exists(copy):
             os.remove(copy)
         if os.path.exists(path):
-            try:
-                # Keep the target of a link: the link will get a new target.
-                os.link(os.path.realpath(path), copy)
-            except (AttributeError, OSError):
-                shutil.copy2(path, copy)
+            shutil.copy2(path, copy)
             log.info('%s of an earlier training is kept as %s' % (path, copy))
 
 
@@ -81,11 +77,9 @@ def read_progress(path, config):
     """Read the counters of a state, if this run configuration can go on."""
     with storage.open_npz(path, 'checkpoint') as archive:
         text = storage.read_text(archive, 'progress')
-    try:
+    with storage.one_error('%s is not a checkpoint of a training, or is '
+                           'damaged' % path):
         progress = _parse_progress(text)
-    except Exception as error:  # damaged text can raise anything
-        raise ValueError('%s is not a checkpoint of a training, or is damaged '
-                         '(%s)' % (path, error))
     saved = progress['options']
     changed = [name for name, value in config.items()
                if name != 'resume' and name in saved and saved[name] != value]
