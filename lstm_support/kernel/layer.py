@@ -68,18 +68,10 @@ def in_cpp():
 def substitute(h, dim):
     """Return the output of an LSTM layer from the fastest equal computation.
 
-    Parameters
-    ----------
-    h : floatX tensor, shape (T, n, D)
-        Output of a scan over a layer's inputs (T, n, 4D) and, maybe, its mask.
-    dim : int
-        D.
-
-    Returns
-    -------
-    floatX tensor, shape (T, n, D)
-        Output of the Op, if the scan equals :func:`specification`; else `h`.
-        Both have the same values, at padding too, and the same gradient.
+    `h` (T, n, D) is the output of a scan over a layer's inputs (T, n, 4D) and,
+    maybe, its mask; `dim` is D. If the scan equals :func:`specification`, the
+    result is that of the Op, which has the same values, at padding too, and
+    the same gradient. Else it is `h`.
     """
     if not in_cpp():
         return h
@@ -218,6 +210,7 @@ with io.open(os.path.splitext(os.path.abspath(__file__))[0] + '.cc',
 class _FusedOp(theano.gof.Op):
     """An Op whose work a function of layer.cc does."""
 
+    __props__ = ('function',)  # code is not cached if this is empty
     dtypes = None  # of the inputs; None is float32 or float64, all alike
     in_c = True  # in every mode
     no_outputs = []  # what the function is given for outputs that nobody needs
@@ -307,7 +300,6 @@ class LSTMGradient(_FusedOp):
     the derivatives with respect to the inputs, W, U and b.
     """
 
-    __props__ = ('function',)  # code is not cached if this is empty
     function = 'lstm_backward'
     dtypes = [None, 'int64'] + [None] * 5
     output_ndims = (2, 2, 2, 1)
@@ -326,7 +318,6 @@ class LSTMGradient(_FusedOp):
 class SumOverWords(_FusedOp):
     """See :func:`sum_over_words`."""
 
-    __props__ = ('function',)
     function = 'sum_over_words'
     dtypes = [None, None]
     output_ndims = (2,)
@@ -342,11 +333,9 @@ class SumOverWords(_FusedOp):
 class SumOverWordsGradient(_FusedOp):
     """``mask[t, r] * d_sums[r]``, (T, n, D), from (n, D) and (T, n)."""
 
-    __props__ = ('function',)
     function = 'sum_over_words_back'
     dtypes = [None, None]
     output_ndims = (3,)
-
     in_c = False  # for explanations, it is not worth a compilation
 
     def perform(self, node, inputs, outputs):

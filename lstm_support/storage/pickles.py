@@ -37,11 +37,16 @@ def _load_in_deep_stack(data, n):
     # A tuple as a key of a dict is hashed recursively. It has one of these
     # bytes per level, and a level takes about 80 bytes of stack.
     depth = sum(map(data.count, (b't', b'\x85', b'\x86', b'\x87')))
+    # Without a buffered reader, every number would cost a call.
+    f = io.BufferedReader(io.BytesIO(data))
+    # Python 2 pickled text, and the data of arrays, as bytes: keep them.
+    options = {} if six.PY2 else {'encoding': 'bytes'}
     objects, errors = [], []
 
     def load():
         try:
-            objects.extend(_load(data, n))
+            while len(objects) < n and not (objects and not f.peek(1)):
+                objects.append(_Unpickler(f, **options).load())
         except Exception as error:
             errors.append(error)
 
@@ -56,17 +61,6 @@ def _load_in_deep_stack(data, n):
     thread.join()
     for error in errors:
         raise error
-    return objects
-
-
-def _load(data, n):
-    """Unpickle up to `n` objects from bytes."""
-    # Without a buffered reader, every number would cost a call.
-    f, objects = io.BufferedReader(io.BytesIO(data)), []
-    # Python 2 pickled text, and the data of arrays, as bytes: keep them.
-    options = {} if six.PY2 else {'encoding': 'bytes'}
-    while len(objects) < n and not (objects and not f.peek(1)):
-        objects.append(_Unpickler(f, **options).load())
     return objects
 
 

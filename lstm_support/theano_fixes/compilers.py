@@ -15,13 +15,13 @@ import threading
 from theano.gof import FunctionGraph, cc, cmodule
 from theano.gof.vm import VM_Linker
 
-_local, _lock = threading.local(), threading.Lock()
+_local = threading.local()
 
 
 class _Function:
     """The compilers of a function that `linker` makes, and of `headers`."""
 
-    folder = headers = foreseeing = closed = None
+    folder = headers = foreseeing = None
 
     def __init__(self, linker):
         self.linker = linker
@@ -59,13 +59,10 @@ class _Function:
         if self.headers and any(
                 part.startswith('-include') for part in command):
             futures.wait([self.headers])
-        with _lock:
-            if self.closed:
-                return None
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, start_new_session=True)
-            self.processes.append(process)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True)
+        self.processes.append(process)
         return process.communicate() + (process.returncode,)
 
     def output(self, command):
@@ -85,8 +82,8 @@ class _Function:
         return output
 
     def close(self):
-        with _lock:
-            self.closed = True
+        for output in self.outputs.values():
+            output.cancel()
         for process in self.processes:
             if process.poll() is None:  # g++ has children, which end with it
                 os.killpg(process.pid, signal.SIGTERM)

@@ -11,6 +11,8 @@ import sys
 import warnings
 import zlib
 
+from lstm_support.storage import system_file
+
 
 def _read(name):
     folder = os.path.dirname(os.path.abspath(__file__))
@@ -37,17 +39,9 @@ _HEADER, ROWS = _read('numpy_2.h'), _read('rows.h')
 VERSION = '%08x' % _checksum((_HUNKS, re.sub(' *//.*', '', _HEADER + ROWS)))
 
 
-def _processor():
-    """Return a name for the instructions of this processor, or ''."""
-    try:
-        with open('/proc/cpuinfo') as lines:
-            flags = re.search(r'(?m)^flags\s.*', lines.read())
-    except OSError:
-        flags = None
-    return '-%08x' % _checksum(flags.group()) if flags else ''
-
-
-PROCESSOR = _processor()  # also in the name of the folder
+# Also in the name of the folder: the instructions of this processor, or ''.
+PROCESSOR = ''.join('-%08x' % _checksum(flags) for flags in re.findall(
+    r'(?m)^flags\s.*', system_file('/proc/cpuinfo'))[:1])
 
 
 def patched(text, path):

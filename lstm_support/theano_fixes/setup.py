@@ -28,12 +28,8 @@ class SetupError(ImportError):
 class CompilerError(EnvironmentError):
     """The C++ compiler failed; says so in one sentence."""
 
-    def __init__(self, sentence):
-        EnvironmentError.__init__(self, sentence)
-        self.sentence = sentence
-
-    def __str__(self):  # Theano adds more arguments
-        return self.sentence
+    def __str__(self):
+        return self.args[0]  # Theano adds more
 
 
 def _check_packages():
@@ -182,11 +178,7 @@ def _wrap_compiler():
 
 def _wheel_blas():
     """Return the path of OpenBLAS in the wheel of NumPy or SciPy, or None."""
-    for name in 'numpy', 'scipy':
-        try:
-            package = importlib.import_module(name)
-        except ImportError:
-            continue
+    for package in map(importlib.import_module, ('numpy', 'scipy')):
         package = os.path.dirname(os.path.abspath(package.__file__))
         for folder in package + '.libs', os.path.join(package, '.libs'):
             for library in os.listdir(folder) if os.path.isdir(folder) else ():

@@ -26,26 +26,21 @@ _HEADERS = _FIRST_LINES + u'''
 # The headers of a later standard are longer.
 _STANDARD = '-std=gnu++11'
 
-
-def _native():
-    """Return -march=native where code is kept for this processor alone."""
-    # Elsewhere Theano asks g++ at each start what that flag means.
-    if sys.version_info[0] == 2:
-        return ''
-    from lstm_support.theano_fixes import importer
-    name = importer.PROCESSOR
-    if not name or not config.compiledir.endswith(name):
-        return ''
-    cmodule.GCC_compiler.march_flags = []  # those that Theano has asked for
-    return ' -march=native'
-
-
 # macOS also calls it g++.
 _CLANG = sys.platform == 'darwin' or 'clang' in os.path.basename(config.cxx)
 
-if not config.gcc.cxxflags:  # without Theano's -g, a first start is shorter
+if not config.gcc.cxxflags:
+    native = ''
+    if sys.version_info[0] > 2:
+        from lstm_support.theano_fixes.importer import PROCESSOR
+        # Where code is kept for this processor alone, Theano need not ask g++
+        # at each start what -march=native means.
+        if PROCESSOR and config.compiledir.endswith(PROCESSOR):
+            cmodule.GCC_compiler.march_flags = []
+            native = ' -march=native'
+    # Without Theano's -g, a first start is shorter.
     config.gcc.cxxflags = '-g0 %s%s %s' % (
-        _STANDARD, _native(),
+        _STANDARD, native,
         # Theano's functions store sizes in an int[], which clang refuses.
         '-Wno-c++11-narrowing' if _CLANG else
         # Theano's functions return wherever an array does not fit. After many

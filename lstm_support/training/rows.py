@@ -62,9 +62,8 @@ def clip_gradients(grads, max_norm):
 
 def clipped(optimizer, max_norm):
     """Return an optimizer whose gradients are clipped together."""
-    def of_clipped(lr, tparams, grads, x, mask, y, cost):
-        return optimizer(lr, tparams, clip_gradients(grads, max_norm), x, mask,
-                         y, cost)
+    def of_clipped(lr, tparams, grads, *more):
+        return optimizer(lr, tparams, clip_gradients(grads, max_norm), *more)
     return of_clipped
 
 

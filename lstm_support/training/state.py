@@ -141,58 +141,57 @@ class Progress(object):
 
     def save(self, path, config):
         """Write the state and the run configuration to a file."""
+        arrays, progress = self.contents
+        storage.write_npz(path, dict(arrays, progress=storage.text_array(
+            dict(progress, options=config))))
+
+    def load(self, path, progress):
+        """Take the state from a file and its progress, or change nothing."""
+        wanted, _ = self.contents
+        del wanted['history']  # which has any length
+        if progress['best_err'] is not None:
+            wanted.update(('best/' + name, variable.get_value())
+                          for name, variable in self.tparams.items())
+        with storage.open_npz(path, 'checkpoint') as archive:
+            arrays = dict((name, _read_like(archive, name, value))
+                          for name, value in wanted.items())
+            history = storage.read_array(archive, 'history')
+        if history.ndim != 2 or history.shape[1] != 5 or (
+                history.dtype != 'float64'
+                or len(history) > progress['counters'][0]):
+            raise ValueError('%s holds no history of errors' % path)
+        self.contents = dict(arrays, history=history), progress
+
+    @property
+    def contents(self):
+        """The arrays and the numbers of the state. Set it to copy a state."""
         arrays = dict((name, variable.get_value())
                       for name, variable in self.shared.items())
         for name, value in (self.best_params or {}).items():
             arrays['best/' + name] = value
         _, arrays['shuffle'], place, has_gauss, gauss = self.epoch_rng
         arrays['history'] = self.history_array()
-        arrays['progress'] = storage.text_array({
+        return arrays, {
             'counters': [self.update, self.epoch, self.batch,
                          self.stopping.bad_counter],
             'costs': self.costs, 'best_err': self.stopping.best_err,
-            'shuffle': [place, has_gauss, gauss],
-            'options': config})
-        storage.write_npz(path, arrays)
-
-    def load(self, path, progress):
-        """Take the state from a file and its progress, or change nothing."""
-        with storage.open_npz(path, 'checkpoint') as archive:
-            values = [_read_like(archive, name, variable.get_value())
-                      for name, variable in self.shared.items()]
-            best = None
-            if progress['best_err'] is not None:
-                best = collections.OrderedDict(
-                    (name, _read_like(archive, 'best/' + name,
-                                      variable.get_value()))
-                    for name, variable in self.tparams.items())
-            keys = _read_like(archive, 'shuffle', numpy.zeros(624, 'uint32'))
-            history = storage.read_array(archive, 'history')
-        if history.ndim != 2 or history.shape[1] != 5 or (
-                history.dtype != 'float64'
-                or len(history) > progress['counters'][0]):
-            raise ValueError('%s holds no history of errors' % path)
-        self.contents = (
-            values, progress['counters'], progress['best_err'], best,
-            history.tolist(), progress['costs'],
-            ('MT19937', keys) + tuple(progress['shuffle']))
-
-    @property
-    def contents(self):
-        """All values of the state, as a tuple. Set it to copy a state."""
-        return ([variable.get_value() for variable in self.shared.values()],
-                [self.update, self.epoch, self.batch,
-                 self.stopping.bad_counter], self.stopping.best_err,
-                self.best_params, self.history, self.costs, self.epoch_rng)
+            'shuffle': [place, has_gauss, gauss]}
 
     @contents.setter
     def contents(self, contents):
-        (values, counters, self.stopping.best_err, self.best_params,
-         self.history, self.costs, self.epoch_rng) = contents
+        arrays, progress = contents
         self.update, self.epoch, self.batch, self.stopping.bad_counter = (
-            counters)
-        for variable, value in zip(self.shared.values(), values):
-            variable.set_value(value)
+            progress['counters'])
+        self.costs = progress['costs']
+        self.history = arrays['history'].tolist()
+        self.stopping.best_err, self.best_params = progress['best_err'], None
+        if self.stopping.best_err is not None:
+            self.best_params = collections.OrderedDict(
+                (name, arrays['best/' + name]) for name in self.tparams)
+        self.epoch_rng = ('MT19937', arrays['shuffle']) + tuple(
+            progress['shuffle'])
+        for name, variable in self.shared.items():
+            variable.set_value(arrays[name])
         self.rng.set_state(self.epoch_rng)
 
 

@@ -1,8 +1,6 @@
 """Read word vectors in the text formats of GloVe, word2vec and fastText."""
 from __future__ import absolute_import, division, print_function
 
-import codecs
-
 import numpy
 
 from lstm_support import storage
@@ -18,29 +16,25 @@ def load(path, table, dictionary):
     several spellings of a word, the one in lower case counts.
     """
     from lstm_support.text import escaped  # which Python 2.7 cannot import
-    filled, exact = set(), set()  # rows
+    filled = {}  # rows, and whether it was by the spelling in lower case
     for number, line in _lines(path):
         if len(line) == _LONGEST:
             raise _no_vector(number, path)
-        line = line[3:] if line.startswith(codecs.BOM_UTF8) else line
         word, numbers = (line.split(None, 1) + [b'', b''])[:2]
         if number == 1 and len(numbers.split()) == 1:
             continue
         try:
-            word = word.decode('utf-8')
+            word = word.decode('utf-8-sig')
         except UnicodeDecodeError:
             raise ValueError('line %d of %s is not UTF-8 text; the binary '
                              'form of word2vec must be converted to the text '
                              'form' % (number, path))
         lower = word.lower()
         row = dictionary.get(lower, dictionary.get(escaped(lower)))
-        if row is None or row >= len(table) or row in exact:
-            continue
-        if row not in filled or word == lower:
+        if row is not None and row < len(table) and (
+                row not in filled or word == lower and not filled[row]):
             table[row] = _vector(path, number, numbers, table)
-            filled.add(row)
-        if word == lower:
-            exact.add(row)
+            filled[row] = word == lower
     if not filled:
         raise ValueError('%s has a vector for none of the words of the data '
                          'set' % path)
