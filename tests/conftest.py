@@ -29,6 +29,12 @@ TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
 gc.set_threshold(200000, 20, 20)
 
 
+def read(name):
+    """Return the text of a file of the project."""
+    with open(os.path.join(ROOT, name), encoding='utf-8') as f:
+        return f.read()
+
+
 def write_data(path, train, test, **more):
     """Write a data file, without words unless named; return its path."""
     storage.write_data_file(str(path), storage.Corpus(train, test=test,

@@ -1,21 +1,30 @@
 """Models to compare: lstm.py edited, in theano.scan, with large parameters."""
 import contextlib
-import io
 import json
 import os
 import types
 
 import numpy
 import theano
+from theano import tensor
 from theano.compile import mode as modes
 from theano.configparser import change_flags
 
+import imdb
 import lstm
+import reference
+from conftest import read
 
 # Relative errors. Tests in float32 tolerate its rounding.
 EXACT = 1e-9 if theano.config.floatX == 'float64' else 2e-5
 
 in_float64 = theano.config.floatX == 'float64'
+
+# The options of a small model, and a minibatch for it.
+OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}
+REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2], [4, 5]]
+LABELS = [0, 1, 2, 1, 0]
+BATCH = imdb.prepare_data(REVIEWS, LABELS)
 
 # The sizes and the words of small models that nobody trained.
 SIZES = {'n_words': 12, 'dim_proj': 3, 'ydim': 2}
@@ -28,8 +37,7 @@ def edited(*changes):
     Each old text must occur once.
     """
     path = os.path.abspath(lstm.__file__)
-    with io.open(path, encoding='utf-8') as f:
-        text = f.read()
+    text = read('lstm.py')
     for old, new in changes:
         assert text.count(old) == 1, 'lstm.py has %d times: %s' % (
             text.count(old), old)
@@ -92,6 +100,23 @@ def write_model(path, kind=None, claims=None, **changes):
     return str(path)
 
 
+def compiled(optimizer, tparams, cost_of):
+    """Gradients of a cost of ids and weights; an optimizer's functions."""
+    x, weights, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
+    cost = tensor.cast(
+        cost_of(x, weights) + 0 * (x.sum() + weights.sum() + y.sum()),
+        theano.config.floatX)
+    grads = tensor.grad(cost, list(tparams.values()))
+    return grads, optimizer(tensor.scalar(), tparams, grads, x, weights, y,
+                            cost)
+
+
+def shared_arrays(**arrays):
+    """Parameters of these names and values, in this order."""
+    return lstm.init_tparams({name: lstm.numpy_floatX(value)
+                              for name, value in arrays.items()})
+
+
 def nodes_of(function, op_class):
     """The Ops of one class in a compiled function."""
     return [node.op for node in function.maker.fgraph.apply_nodes
@@ -105,3 +130,11 @@ def assert_close(value, expected, tolerance=EXACT):
     largest = max(abs(expected).max(), 1e-25) if expected.size else 0
     numpy.testing.assert_allclose(value, expected, tolerance,
                                   tolerance * largest)
+
+
+def assert_derivatives(f, params, names, gradients):
+    """Compare gradients with the derivatives of f(params)."""
+    exact = {name: value.astype('float64') for name, value in params.items()}
+    for name, gradient in zip(names, gradients):
+        assert_close(gradient, reference.exact_derivatives(f, exact, name),
+                     10 * EXACT)

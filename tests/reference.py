@@ -9,22 +9,20 @@ def logistic(z):
     return 1 / (1 + numpy.exp(-z))
 
 
+def softmax(scores):
+    """Probabilities of the classes, which are the last axis."""
+    exps = numpy.exp(scores - scores.real.max(axis=-1, keepdims=True))
+    return exps / exps.sum(axis=-1, keepdims=True)
+
+
 def lstm_outputs(inputs, W, U, b):
     """Outputs h of one sequence: (T, D) -> (T, D)."""
-    dim = U.shape[0]
-    W_i, W_f, W_o, W_c = [W[:, k * dim:(k + 1) * dim] for k in range(4)]
-    U_i, U_f, U_o, U_c = [U[:, k * dim:(k + 1) * dim] for k in range(4)]
-    b_i, b_f, b_o, b_c = [b[k * dim:(k + 1) * dim] for k in range(4)]
-    h, c, outputs = numpy.zeros(dim), numpy.zeros(dim), []
+    h = c = numpy.zeros((1, U.shape[0]))
+    outputs = []
     for x in inputs:
-        i = logistic(x @ W_i + h @ U_i + b_i)
-        f = logistic(x @ W_f + h @ U_f + b_f)
-        o = logistic(x @ W_o + h @ U_o + b_o)
-        candidate = numpy.tanh(x @ W_c + h @ U_c + b_c)
-        c = i * candidate + f * c
-        h = o * numpy.tanh(c)
-        outputs.append(h)
-    return numpy.array(outputs).reshape(len(inputs), dim)
+        h, c = lstm_step(x @ W + h @ U + b, h, c)
+        outputs.append(h[0])
+    return numpy.array(outputs).reshape(len(inputs), U.shape[0])
 
 
 def lstm_step(preact, h, c):
@@ -86,9 +84,7 @@ def probabilities(params, reviews, scale=0.5, encoder='lstm', pooling='mean'):
     for words in reviews:
         h = encoder_outputs(params, words, encoder)
         pooled = numpy.concatenate([pool(h) for pool in POOLINGS[pooling]])
-        scores = scale * pooled @ params['U'] + params['b']
-        exps = numpy.exp(scores - scores.real.max())
-        rows.append(exps / exps.sum())
+        rows.append(softmax(scale * pooled @ params['U'] + params['b']))
     return numpy.array(rows)
 
 
@@ -109,19 +105,6 @@ def exact_derivatives(f, params, name):
         value = params[name].astype('complex128')
         value[place] += 1e-30j
         result[place] = f(dict(params, **{name: value})).imag / 1e-30
-    return result
-
-
-def derivatives(f, params, name, step=1e-5):
-    """Central differences of f(params) in all elements of a parameter."""
-    result = numpy.empty(params[name].shape)
-    for place in numpy.ndindex(*result.shape):
-        near = []
-        for moved in (step, -step):
-            value = params[name].copy()
-            value[place] += moved
-            near.append(f(dict(params, **{name: value})))
-        result[place] = (near[0] - near[1]) / (2 * step)
     return result
 
 

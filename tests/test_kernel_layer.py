@@ -2,8 +2,6 @@
 
 These run with the flags that the environment sets; without any, in float64.
 """
-import io
-import os
 import re
 
 import numpy
@@ -17,18 +15,13 @@ from theano.tensor import extra_ops
 import imdb
 import lstm
 import reference
-from conftest import ROOT
+from conftest import read
 from graphs import (
-    EXACT, assert_close, edited, forced_scan, in_python, nodes_of,
-    some_params)
+    BATCH, LABELS, OPTIONS, REVIEWS, assert_close, assert_derivatives, edited,
+    forced_scan, in_python, nodes_of, some_params)
 from lstm_support.kernel import LSTM, LSTMGradient, substitute
 from lstm_support.kernel.layer import specification
 from lstm_support.training import rows as sparse
-
-OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}
-REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2], [4, 5]]
-LABELS = [0, 1, 2, 1, 0]
-BATCH = imdb.prepare_data(REVIEWS, LABELS)
 
 
 @pytest.fixture(scope='module')
@@ -90,14 +83,6 @@ def test_class_weights_multiply_the_terms_of_the_cost(model):
     assert abs(results[0] - 1000 * (2 + 3 + 2) / 5.) < 5
 
 
-def assert_derivatives(f, params, names, gradients):
-    """Compare gradients with the derivatives of f(params)."""
-    exact = {name: value.astype('float64') for name, value in params.items()}
-    for name, gradient in zip(names, gradients):
-        assert_close(gradient, reference.exact_derivatives(f, exact, name),
-                     10 * EXACT)
-
-
 # ---- An edited layer runs as edited -----------------------------------------
 
 OUTPUT = 'return o * tensor.tanh(c_t), c_t'
@@ -118,37 +103,27 @@ def gate(preact, k, more=0.):
     return reference.logistic(numpy.split(preact, 4, axis=1)[k] + more)
 
 
-# The next h and c; V are parameters that an edit adds.
-
-def plain(V, preact, h, c):
-    return reference.lstm_step(preact, h, c)
-
-
 def coupled(V, preact, h, c):
+    """The next h and c, as below; V are parameters that an edit adds."""
     c = gate(preact, 1) * c + (1 - gate(preact, 1)) * numpy.tanh(
         numpy.split(preact, 4, axis=1)[3])
     return gate(preact, 2) * numpy.tanh(c), c
 
 
-def peephole(V, preact, h, c):
-    _, c = reference.lstm_step(preact, h, c)
-    return gate(preact, 2, c * V) * numpy.tanh(c), c
+def with_output(output):
+    """A step with another output of the inputs of gates, the new c and V."""
+    def step(V, preact, h, c):
+        _, c = reference.lstm_step(preact, h, c)
+        return output(preact, c, V), c
+    return step
 
 
-def linear_output(V, preact, h, c):
-    _, c = reference.lstm_step(preact, h, c)
-    return gate(preact, 2) * c, c
+def with_inputs(change):
+    """The usual step, with other inputs of gates and candidate."""
+    return lambda V, preact, h, c: reference.lstm_step(change(preact), h, c)
 
 
-def shifted_cell(V, preact, h, c):
-    _, c = reference.lstm_step(preact, h, c)
-    return gate(preact, 2) * numpy.tanh(c + V), c
-
-
-def other_order(V, preact, h, c):
-    i, f, o, candidate = numpy.split(preact, 4, axis=1)
-    return reference.lstm_step(
-        numpy.concatenate([f, i, o, candidate], axis=1), h, c)
+plain = with_inputs(lambda preact: preact)
 
 
 # Texts of lstm.py and new ones; a step in NumPy; its h and c at first.
@@ -158,14 +133,14 @@ EDITS = {
           'c_t = f * c + (1 - f) * tensor.tanh(')], coupled),
     'a parameter that the step reads where it stands': (
         [(OUTPUT, "return o * tensor.tanh(c_t + tparams['lstm_V']), c_t")],
-        shifted_cell),
+        with_output(lambda preact, c, V: gate(preact, 2) * numpy.tanh(c + V))),
     'a sequence more': (
         [(SEQUENCES, 'sequences=[x, mask, mask],'),
          ('def masked_step(x_t, m_t, h, c, U):',
           'def masked_step(x_t, m_t, m2_t, h, c, U):'),
          ('h_t, c_t = step(x_t, h, c, U)',
           "h_t, c_t = step(x_t + m2_t.dimshuffle(0, 'x'), h, c, U)")],
-        lambda V, preact, h, c: reference.lstm_step(preact + 1, h, c)),
+        with_inputs(lambda preact: preact + 1)),
     'a peephole with weights of its own': (
         [(CONSTANTS, "non_sequences=[tparams[_p(prefix, 'U')], "
                      "tparams[_p(prefix, 'V')]],"),
@@ -174,10 +149,16 @@ EDITS = {
           'def masked_step(x_t, m_t, h, c, U, V):'),
          ('h_t, c_t = step(x_t, h, c, U)', 'h_t, c_t = step(x_t, h, c, U, V)'),
          (OUTPUT, 'return tensor.nnet.sigmoid(preact[:, 2 * dim:3 * dim] + '
-                  'c_t * V) * tensor.tanh(c_t), c_t')], peephole),
-    'another activation': ([(OUTPUT, 'return o * c_t, c_t')], linear_output),
+                  'c_t * V) * tensor.tanh(c_t), c_t')],
+        with_output(lambda preact, c, V: gate(
+            preact, 2, c * V) * numpy.tanh(c))),
+    'another activation': (
+        [(OUTPUT, 'return o * c_t, c_t')],
+        with_output(lambda preact, c, V: gate(preact, 2) * c)),
     'another order of the gates': (
-        [('i, f, o = [gates', 'f, i, o = [gates')], other_order),
+        [('i, f, o = [gates', 'f, i, o = [gates')],
+        with_inputs(lambda preact: preact.reshape(-1, 4, 6)[
+            :, [1, 0, 2, 3]].reshape(preact.shape))),
     'other initial states': (
         [('tensor.zeros((x.shape[1], dim))', 'tensor.ones((x.shape[1], dim))')
          ], plain, 1.),
@@ -262,31 +243,28 @@ def normalized(x, b):
     return x / tensor.sqrt(tensor.sqr(x).mean(axis=2, keepdims=True) + 1)
 
 
-# Models of a layer, embedded words, other inputs and a mask; their layers.
+# Models of a layer, embedded words and a mask; one has other inputs.
 MODELS = {
-    'one layer': (lambda layer, emb, inputs, mask: layer(emb, mask), 1),
-    'no mask': (lambda layer, emb, inputs, mask: layer(emb, None), 1),
-    'two layers': (lambda layer, emb, inputs, mask: layer(
-        layer(emb, mask), mask, 'lstm2'), 2),
-    'a reversed layer': (lambda layer, emb, inputs, mask: layer(
-        emb[::-1], mask[::-1])[::-1], 1),
-    'go_backwards': (lambda layer, emb, inputs, mask: layer(
-        emb, mask, change=tensor.add, go_backwards=True), 1),
-    'both directions': (lambda layer, emb, inputs, mask: tensor.concatenate(
-        [layer(emb, mask), layer(emb[::-1], mask[::-1], 'lstm2')[::-1]],
-        axis=2), 2),
-    'inputs other than words': (
-        lambda layer, emb, inputs, mask: layer(inputs, mask), 1),
-    'the last state and the embedding': (
-        lambda layer, emb, inputs, mask: layer(emb, mask)[-1] + 0.5 * emb, 1),
-    'every second word': (lambda layer, emb, inputs, mask: layer(
-        emb[::2, ::-1], mask[::2, ::-1]), 1),
-    'units reversed': (
-        lambda layer, emb, inputs, mask: layer(emb[:, :, ::-1], mask), 1),
-    'normalized inputs': (lambda layer, emb, inputs, mask: layer(
-        emb, mask, change=normalized), 1),
-    'no bias': (lambda layer, emb, inputs, mask: layer(
-        emb, mask, change=lambda x, b: x), 1)}
+    'one layer': lambda layer, emb, mask: layer(emb, mask),
+    'no mask': lambda layer, emb, mask: layer(emb, None),
+    'two layers': lambda layer, emb, mask: layer(
+        layer(emb, mask), mask, 'lstm2'),
+    'a reversed layer': lambda layer, emb, mask: layer(
+        emb[::-1], mask[::-1])[::-1],
+    'go_backwards': lambda layer, emb, mask: layer(
+        emb, mask, change=tensor.add, go_backwards=True),
+    'both directions': lambda layer, emb, mask: tensor.concatenate(
+        [layer(emb, mask), layer(emb[::-1], mask[::-1], 'lstm2')[::-1]], 2),
+    'inputs other than words': lambda layer, inputs, mask: layer(inputs, mask),
+    'the last state and the embedding': lambda layer, emb, mask: layer(
+        emb, mask)[-1] + 0.5 * emb,
+    'every second word': lambda layer, emb, mask: layer(
+        emb[::2, ::-1], mask[::2, ::-1]),
+    'units reversed': lambda layer, emb, mask: layer(emb[:, :, ::-1], mask),
+    'normalized inputs': lambda layer, emb, mask: layer(
+        emb, mask, change=normalized),
+    'no bias': lambda layer, emb, mask: layer(
+        emb, mask, change=lambda x, b: x)}
 NAMES = ['Wemb'] + [name + '_' + kind for name in ('lstm', 'lstm2')
                     for kind in 'WUb']
 
@@ -297,13 +275,14 @@ class Compiled(object):
     Every position has a weight, and so do the positions of padding.
     """
 
-    def __init__(self, build, options=OPTIONS, scale=1.):
+    def __init__(self, name, options=OPTIONS, scale=1.):
         self.params = some_params(options, scale, ('lstm', 'lstm2'))
         tparams = lstm.init_tparams(self.params)
         x, mask = tensor.lmatrix(), tensor.matrix()
         inputs, weights = tensor.tensor3(), tensor.tensor3()
-        h = build(layer_of(tparams, options), tparams['Wemb'][x], inputs,
-                  mask)
+        h = MODELS[name](
+            layer_of(tparams, options), inputs if name ==
+            'inputs other than words' else tparams['Wemb'][x], mask)
         cost = (h * weights[:h.shape[0], :, :h.shape[2]]).sum()
         grads = tensor.grad(cost, [tparams[name] for name in NAMES] + [inputs],
                             disconnected_inputs='ignore')
@@ -321,14 +300,24 @@ class Compiled(object):
 
 def in_c_and_scan(name, options=OPTIONS, scale=1.):
     """Return a model in C++ and in scan."""
-    build, n_layers = MODELS[name]
-    in_c = Compiled(build, options, scale)
-    assert nodes_of(in_c.f, LSTM) == [LSTM(keep_state=True)] * n_layers
+    in_c = Compiled(name, options, scale)
+    assert nodes_of(in_c.f, LSTM) == [LSTM(keep_state=True)] * (
+        2 if name in ('two layers', 'both directions') else 1)
     assert not nodes_of(in_c.f, Scan)
     with forced_scan():
-        in_scan = Compiled(build, options, scale)
+        in_scan = Compiled(name, options, scale)
     assert nodes_of(in_scan.f, Scan) and not nodes_of(in_scan.f, LSTM)
     return in_c, in_scan
+
+
+def assert_equal(in_c, in_scan, batch):
+    """Compare the two; return the rows of the first, the results of scan."""
+    (results, rows), (expected, _) = in_c(*batch), in_scan(*batch)
+    for value, wanted in zip(results, expected):
+        assert value.dtype == theano.config.floatX
+        assert numpy.isfinite(value).all()
+        assert_close(value, wanted)
+    return rows, expected
 
 
 @pytest.mark.parametrize('joined', [1, 2], ids=['as in 2014', 'pairs'])
@@ -349,10 +338,8 @@ def test_reshaped_words_are_looked_up_unless_rows_are_joined(joined):
 
 
 def test_the_reversed_layer_of_the_walk_reads_padded_reviews_backwards():
-    path = os.path.join(ROOT, 'docs', 'walkthrough.rst')
-    with io.open(path, encoding='utf-8') as f:
-        line, = re.findall(r'^    (h = lstm_layer\(.*\[::-1\])$', f.read(),
-                           re.M)
+    line, = re.findall(r'^    (h = lstm_layer\(.*\[::-1\])$',
+                       read('docs/walkthrough.rst'), re.M)
     module = edited((
         'h = get_layer(encoder)[1](tparams, emb, options, prefix=encoder,\n'
         + 30 * ' ' + 'mask=mask)', line))
@@ -399,10 +386,7 @@ def test_a_model_in_c_equals_the_one_in_scan_at_all_positions(name, capsys):
     assert capsys.readouterr().err == ''
     for shape in SHAPES:
         batch = random_batch(*shape)
-        (results, sparse_grad), (expected, _) = in_c(*batch), in_scan(*batch)
-        for value, wanted in zip(results, expected):
-            assert value.dtype == theano.config.floatX
-            assert_close(value, wanted)
+        sparse_grad, expected = assert_equal(in_c, in_scan, batch)
         # The embedding's gradient is sparse, whatever looks up the words.
         if name == 'inputs other than words':
             assert not sparse_grad and not expected[1].any()
@@ -422,19 +406,14 @@ def test_layers_of_every_width_equal_those_in_scan(dim, scale):
     options = dict(OPTIONS, dim_proj=dim, n_words=50)
     in_c, in_scan = in_c_and_scan('two layers', options, scale)
     for shape in [(30, 16), (4, 9)] + [(2, n) for n in range(1, 9)]:
-        batch = random_batch(*shape, options=options)
-        for value, wanted in zip(in_c(*batch)[0], in_scan(*batch)[0]):
-            assert_close(value, wanted)
+        assert_equal(in_c, in_scan, random_batch(*shape, options=options))
 
 
 def test_saturated_gates_make_no_nan():
     """Inputs in the hundreds, where the exponential function overflows."""
     in_c, in_scan = in_c_and_scan('one layer', OPTIONS, scale=300.)
     for shape in SHAPES:
-        batch = random_batch(*shape)
-        for value, wanted in zip(in_c(*batch)[0], in_scan(*batch)[0]):
-            assert numpy.isfinite(value).all()
-            assert_close(value, wanted)
+        assert_equal(in_c, in_scan, random_batch(*shape))
 
 
 # ---- The switch, and wrong shapes -------------------------------------------
@@ -448,10 +427,13 @@ def arrays(**shapes):
             for name in ('inputs', 'index', 'W', 'U', 'mask', 'b')]
 
 
+def inputs_of_the_op():
+    return [tensor.matrix(), tensor.lmatrix()] + list(tensor.matrices(3))
+
+
 @pytest.fixture(scope='module')
 def op():
-    inputs = [tensor.matrix(), tensor.lmatrix(), tensor.matrix(),
-              tensor.matrix(), tensor.matrix(), tensor.vector()]
+    inputs = inputs_of_the_op() + [tensor.vector()]
     return theano.function(inputs, LSTM()(*inputs))
 
 
@@ -477,9 +459,7 @@ def test_inputs_that_do_not_exist_are_refused(op, number):
 
 @pytest.mark.parametrize('shape', [(2, 2, 4), (3, 1, 4), (3, 2, 3)])
 def test_a_gradient_of_another_shape_is_refused(op, shape):
-    inputs = [tensor.matrix(), tensor.lmatrix(), tensor.matrix(),
-              tensor.matrix(), tensor.matrix(), tensor.matrix(),
-              tensor.tensor3()]
+    inputs = inputs_of_the_op() + [tensor.matrix(), tensor.tensor3()]
     gradient = theano.function(inputs, LSTMGradient()(*inputs))
     state = op(*arrays())[1]
     dh = lstm.numpy_floatX(numpy.ones(shape))

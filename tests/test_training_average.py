@@ -2,7 +2,6 @@
 
 These run with the flags that the environment sets; without any, in float64.
 """
-import collections
 import functools
 
 import numpy
@@ -15,7 +14,7 @@ import imdb
 import lstm
 import reference
 from conftest import TINY, assert_same, contents
-from graphs import EXACT, assert_close, in_float64
+from graphs import EXACT, assert_close, compiled, in_float64, shared_arrays
 from lstm_support.training import average as averages, report, rows as sparse
 
 SMALL = dict(TINY, patience=100)  # 19 updates per epoch, 57 in all
@@ -57,20 +56,15 @@ class Words(object):
 
     def __init__(self, optimizer, decay_of_words=0.):
         rng = numpy.random.RandomState(3)
-        self.tparams = lstm.init_tparams(collections.OrderedDict(
-            (name, lstm.numpy_floatX(rng.randn(*shape)))
-            for name, shape in (('Wemb', (9, 2)), ('V', (2, 3)))))
-        x, mask, y = self.inputs = [tensor.lmatrix(), tensor.matrix(),
-                                    tensor.lvector()]
+        self.tparams = shared_arrays(Wemb=rng.randn(9, 2), V=rng.randn(2, 3))
         Wemb, V = self.tparams.values()
-        cost = tensor.dot(Wemb[x], V).sum() + (mask.sum() * V ** 2).sum()
-        cost += 0 * y.sum()
-        if decay_of_words:
-            cost += decay_of_words * (Wemb ** 2).sum()
-        self.grads = tensor.grad(tensor.cast(cost, theano.config.floatX),
-                                 [Wemb, V])
-        self.f_grad_shared, self.f_update = optimizer(
-            tensor.scalar(), self.tparams, self.grads, x, mask, y, cost)
+
+        def cost_of(x, mask):
+            cost = tensor.dot(Wemb[x], V).sum() + (mask.sum() * V ** 2).sum()
+            return cost + decay_of_words * (Wemb ** 2).sum() if (
+                decay_of_words) else cost
+        self.grads, (self.f_grad_shared, self.f_update) = compiled(
+            optimizer, self.tparams, cost_of)
         self.n_updates = 0
 
     def average(self, decay):

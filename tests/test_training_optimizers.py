@@ -2,8 +2,6 @@
 
 These run with the flags that the environment sets; without any, in float64.
 """
-import collections
-
 import numpy
 import pytest
 import theano
@@ -13,25 +11,12 @@ import imdb
 import lstm
 import reference
 from graphs import (
-    EXACT, assert_close, forced_scan, in_float64, nodes_of, some_params)
+    BATCH, EXACT, OPTIONS, assert_close, compiled, forced_scan, in_float64,
+    nodes_of, shared_arrays, some_params)
 from lstm_support.training import rows as sparse
 from lstm_support.kernel import LSTM
 
 OPTIMIZERS = ['sgd', 'rmsprop', 'adadelta', 'adam']
-OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}
-BATCH = imdb.prepare_data(
-    [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2], [4, 5]],
-    [0, 1, 2, 1, 0])
-
-
-def compiled(name, tparams, cost_of):
-    """Gradients of a cost of ids and weights; an optimizer's functions."""
-    x, weights, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
-    cost = tensor.cast(cost_of(x, weights) + 0 * (weights.sum() + y.sum()),
-                       theano.config.floatX)
-    grads = tensor.grad(cost, list(tparams.values()))
-    return grads, getattr(lstm, name)(tensor.scalar(), tparams, grads, x,
-                                      weights, y, cost)
 
 
 def weighted(Wemb, rows, weights):
@@ -45,11 +30,11 @@ class Lookup(object):
     """
 
     def __init__(self, name, start, cost_of=weighted):
-        Wemb = theano.shared(lstm.numpy_floatX(start), name='Wemb')
+        tparams = shared_arrays(Wemb=start)
+        self.Wemb = tparams['Wemb']
         self.grads, (self.f_grad_shared, self.f_update) = compiled(
-            name, collections.OrderedDict([('Wemb', Wemb)]),
-            lambda x, weights: cost_of(Wemb, x.flatten(), weights))
-        self.Wemb = Wemb
+            getattr(lstm, name), tparams,
+            lambda x, weights: cost_of(self.Wemb, x.flatten(), weights))
 
     def update(self, rows, weights, lrate):
         self.f_grad_shared([rows], lstm.numpy_floatX(weights), [0])
@@ -75,16 +60,14 @@ def test_optimizers_against_their_formulas(name):
     The cost has known gradients.
     """
     rng = numpy.random.RandomState(4)
-    tparams = collections.OrderedDict(
-        (key, theano.shared(lstm.numpy_floatX(value), name=key))
-        for key, value in (('matrix', rng.randn(3, 4)),
-                           ('vector', rng.randn(4)), ('rows', rng.randn(5)),
-                           ('scalar', 0.5)))
+    tparams = shared_arrays(matrix=rng.randn(3, 4), vector=rng.randn(4),
+                            rows=rng.randn(5), scalar=0.5)
     start = lstm.unzip(tparams)
+    matrix, vector, words, number = tparams.values()
     _, (f_grad_shared, f_update) = compiled(
-        name, tparams, lambda x, _: tensor.sqr(tparams['vector']).sum() + (
-            tparams['matrix'] * (tensor.cast(x, theano.config.floatX) / 10)
-            ).sum() + tparams['rows'][x[0] ** 2].sum() + 3 * tparams['scalar'])
+        getattr(lstm, name), tparams, lambda x, _: (
+            (matrix * (tensor.cast(x, theano.config.floatX) / 10)).sum()
+            + tensor.sqr(vector).sum() + words[x[0] ** 2].sum() + 3 * number))
     grads = {key: [] for key in tparams}
     for _ in range(6):
         batch = rng.randint(-20, 20, (3, 4))

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Run Theano's own tests on the Theano that the scripts use; compare two runs.
+"""Run Theano's own tests on the Theano that the scripts use.
 
     pip install pynose parameterized pytest
-    python tests/theano_own_tests.py run RESULTS [MODULE ...]
-    python tests/theano_own_tests.py compare RESULTS OTHER_RESULTS
+    python tests/theano_own_tests.py RESULTS [MODULE ...]
 
-The first results should come from Python 3.10, for which Theano was made; the
-others from a Python that needs the patch. RESULTS gets a line per test.
+RESULTS gets a line per test: outcome, module, name. Sorted, it can be compared
+by diff. The first should come from Python 3.10, for which Theano was made, the
+other from a Python that needs the patch. The counts are those of
+
+    cut -d ' ' -f 1,2 RESULTS | sort | uniq -c
 """
-import collections
 import os
-import subprocess
 import sys
 import types
 
@@ -59,45 +59,10 @@ def run_module(path, module):
          '-c', os.devnull, '--pyargs', module], [Recorder(path, module)])
 
 
-def read(path):
-    """Return the outcomes in a file of results, by module and by test."""
-    outcomes = collections.defaultdict(dict)
-    with open(path) as results:
-        for line in results:
-            outcome, module, test = line.rstrip('\n').split(' ', 2)
-            outcomes[module][test] = outcome
-    return outcomes
-
-
-def compare(path, other_path):
-    """Print a table of two runs, and each test with another outcome."""
-    first, second = read(path), read(other_path)
-    print('%-32s %17s %17s' % ('passed, failed, skipped', 'first', 'second'))
-    for module in first:
-        counts = ['%5d %5d %5d' % tuple(
-            list(outcomes[module].values()).count(outcome)
-            for outcome in ('passed', 'failed', 'skipped'))
-            for outcomes in (first, second)]
-        print('%-32s %s %s' % ((module.split('.')[-1],) + tuple(counts)))
-    for module in first:
-        for test in sorted(set(first[module]) | set(second[module])):
-            pair = [outcomes[module].get(test, 'absent')
-                    for outcomes in (first, second)]
-            if pair[0] != pair[1]:
-                print('%s %s: %s, then %s' % (module, test, pair[0], pair[1]))
-
-
-def main(arguments):
-    if arguments[:1] == ['compare'] and len(arguments) == 3:
-        return compare(*arguments[1:])
-    if arguments[:1] == ['module'] and len(arguments) == 3:
-        return run_module(*arguments[1:])
-    if arguments[:1] != ['run'] or len(arguments) < 2:
-        return __doc__
-    for module in arguments[2:] or MODULES:  # each in a process of its own
-        subprocess.call([sys.executable, os.path.abspath(__file__), 'module',
-                         os.path.abspath(arguments[1]), module])
-
-
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    for module in sys.argv[2:] or MODULES:  # each in a process of its own
+        if not os.fork():
+            sys.exit(run_module(os.path.abspath(sys.argv[1]), module))
+        os.wait()
