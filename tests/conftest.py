@@ -35,10 +35,10 @@ def read(name):
         return f.read()
 
 
-def write_data(path, train, test, **more):
+def write_data(path, train, test, valid=None, **more):
     """Write a data file, without words unless named; return its path."""
-    storage.write_data_file(str(path), storage.Corpus(train, test=test,
-                                                      **more))
+    storage.write_data_file(str(path), storage.Corpus(
+        train, valid, test, **more))
     return str(path)
 
 

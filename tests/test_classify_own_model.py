@@ -7,7 +7,7 @@ import pytest
 import classify
 import imdb
 import lstm
-from conftest import ROOT
+from conftest import ROOT, read
 from lstm_support import explain
 
 # What a newcomer types first.
@@ -159,15 +159,12 @@ def test_a_model_of_another_kind_is_refused_by_name(tmp_path):
 
 
 def test_the_readme_shows_its_predictions(classifier):
-    with open(os.path.join(ROOT, 'README.rst'), encoding='utf-8') as f:
-        text = f.read()
     command = 'uv run classify.py predict "A dull, endless film." "Lovely."'
-    shown = text[text.index(command):].split('::\n\n')[1].split('\n\n')[0]
-    texts = ['A dull, endless film.', 'Lovely.']
-    for line, text, probs in zip(shown.splitlines(), texts,
-                                 classifier.probabilities(texts)):
-        label, probability, said = line.split(None, 2)
-        assert said == text
-        assert label == classifier.classes[probs.argmax()]
-        assert abs(float(probability) - probs.max()) < 0.005
-    assert len(shown.splitlines()) == 2
+    shown = read('README.rst').split(command)[1].split('::\n\n')[1]
+    labels, numbers, texts = zip(*[
+        line.split(None, 2) for line in shown.split('\n\n')[0].splitlines()])
+    assert texts == ('A dull, endless film.', 'Lovely.')
+    probs = classifier.probabilities(texts)
+    assert list(labels) == [classifier.classes[k] for k in probs.argmax(1)]
+    assert [float(each) for each in numbers] == pytest.approx(
+        probs.max(axis=1), abs=0.005)

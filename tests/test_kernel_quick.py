@@ -11,17 +11,14 @@ from theano.configparser import change_flags
 from theano.scan_module.scan_op import Scan
 
 import classify
-import imdb
 import lstm
 import reference
-from graphs import EXACT, assert_close, edited, nodes_of, some_params
+from graphs import (
+    BATCH, EXACT, OPTIONS, REVIEWS, assert_close, edited, nodes_of,
+    some_params)
 from lstm_support.kernel import LSTM, SumOverWords, quick_mode
 
-OPTIONS = {'dim_proj': 4, 'n_words': 12, 'ydim': 2}
-REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2]]
-X, MASK, _ = imdb.prepare_data(REVIEWS, [0] * len(REVIEWS))
-
-
+X, MASK, _ = BATCH
 IN_C = [LSTM(keep_state=False), SumOverWords()]
 
 
@@ -112,9 +109,8 @@ def test_a_convolution_that_needs_c_predicts(monkeypatch, dataset, tmp_path):
     h = numpy.tanh(sum(padded[k:k + len(X)].dot(
         params['conv_W'][:, :, 2 - k, 0].T) for k in range(3)))
     means = (h * MASK[:, :, None]).sum(axis=0) / MASK.sum(axis=0)[:, None]
-    scores = numpy.exp(0.5 * means.dot(params['U']) + params['b'])
-    assert_close(model.f_pred_prob(X, MASK),
-                 scores / scores.sum(axis=1, keepdims=True))
+    assert_close(model.f_pred_prob(X, MASK), reference.softmax(
+        0.5 * means.dot(params['U']) + params['b']))
 
 
 def test_a_layer_in_scan_is_compiled_and_announced_once(monkeypatch, capsys):

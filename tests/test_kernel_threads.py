@@ -9,7 +9,7 @@ import numpy
 import pytest
 import theano
 
-from conftest import ROOT, heed_signals
+from conftest import ROOT, heed_signals, run_python
 from lstm_support import kernel
 from lstm_support.kernel import threads
 
@@ -54,11 +54,11 @@ for n in '1', '2', '3', '7', 'taskset':
 
 def run(script, *arguments, **environment):
     """Run a script, and return its lines."""
-    process = subprocess.run(
-        [sys.executable, '-c', script] + list(arguments), cwd=ROOT, check=True,
-        stdout=subprocess.PIPE, universal_newlines=True, timeout=300,
-        env=dict(os.environ, **environment), preexec_fn=heed_signals)
-    return process.stdout.splitlines()
+    code, out, err = run_python(
+        '-c', script, *arguments, timeout=300, preexec_fn=heed_signals,
+        env=dict(os.environ, **environment))
+    assert code == 0, err
+    return out.splitlines()
 
 
 @pytest.mark.parametrize('encoder, pooling, floats', [
@@ -84,9 +84,8 @@ def test_threads_meet_and_share_without_a_race(tmp_path):
         '-I' + sysconfig.get_paths()['include'], '-I' + numpy.get_include(),
         '-I' + os.path.join(ROOT, 'lstm_support', 'kernel'),
         os.path.join(ROOT, 'tests', 'kernel_threads.cc'), '-o', binary])
-    process = subprocess.run([binary], stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, timeout=200,
-                             universal_newlines=True)
+    process = subprocess.run([binary], stdout=subprocess.PIPE, text=True,
+                             stderr=subprocess.STDOUT, timeout=200)
     if 'unexpected memory mapping' in process.stdout:
         pytest.skip('ThreadSanitizer does not run with this kernel')
     assert process.stdout == 'equal\n'

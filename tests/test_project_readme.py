@@ -14,11 +14,11 @@ import textwrap
 import numpy
 import pytest
 import theano
-from theano import tensor
 
 import imdb
 import lstm
-from conftest import ROOT
+from conftest import ROOT, environment, read
+from graphs import compiled, shared_arrays
 
 FILES = [os.path.relpath(path, ROOT) for path in sorted(
     glob.glob(os.path.join(ROOT, '*.rst'))
@@ -48,11 +48,6 @@ ELSEWHERE = {
     'tests/test_project_download.py': ['./download.sh'],
     '': ['THEANO_FLAGS="device=cuda,floatX=float32" python lstm.py']}
 RUN_ELSEWHERE = sum(ELSEWHERE.values(), [])
-
-
-def read(name):
-    with open(os.path.join(ROOT, name), encoding='utf-8') as f:
-        return f.read()
 
 
 def commands():
@@ -151,26 +146,14 @@ def test_every_test_in_the_table_of_faults_is_there():
     assert sorted(named - files - tests) == []
 
 
-def test_the_example_in_python(tmp_path, monkeypatch, capsys):
-    text = read('README.rst')
-    start = text.index('    import classify\n')
-    example = textwrap.dedent(text[start:text.index('\nThis prints', start)])
+def test_commands_run_in_the_order_of_the_readme(
+        tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    lstm.train_lstm(dataset='sample', dim_proj=4, max_epochs=1, n_words=500)
-    capsys.readouterr()
-    exec(example, {})
-    printed = capsys.readouterr().out.strip().strip('[]').split()
-    assert len(printed) == 2
-    assert sum(map(float, printed)) == pytest.approx(1, abs=1e-4)
-
-
-def test_commands_run_in_the_order_of_the_readme(tmp_path):
     for name in os.listdir(ROOT):
         if name.endswith(('.py', '.rst', '.txt')):
             shutil.copy(os.path.join(ROOT, name), str(tmp_path))
-    shutil.copytree(os.path.join(ROOT, 'lstm_support'),
-                    str(tmp_path / 'lstm_support'))
-    shutil.copytree(os.path.join(ROOT, 'data'), str(tmp_path / 'data'),
+    shutil.copytree(os.path.join(ROOT, 'lstm_support'), 'lstm_support')
+    shutil.copytree(os.path.join(ROOT, 'data'), 'data',
                     ignore=shutil.ignore_patterns('*.pkl', '*.gz'))
     # The reader has a model by then, word vectors, reviews, and texts of
     # three classes. Few reviews are in place of IMDB's.
@@ -181,14 +164,14 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open('a', encoding='utf-8') as f:
             f.write(' '.join(review.text.split()) + '\n')
-    imdb.preprocess(str(tmp_path / 'few'), str(tmp_path / 'data' / 'imdb.pkl'))
-    env = dict(os.environ, THEANO_FLAGS='floatX=' + theano.config.floatX,
-               PATH=os.path.dirname(sys.executable) + os.pathsep
-               + os.environ['PATH'])
-    subprocess.check_call(
-        [sys.executable, '-c', 'import lstm; lstm.train_lstm('
-         'max_epochs=1, validFreq=-1, dim_proj=8, dataset="sample")'],
-        cwd=str(tmp_path), env=env, stdout=subprocess.DEVNULL)
+    imdb.preprocess('few', os.path.join('data', 'imdb.pkl'))
+    lstm.train_lstm(max_epochs=1, validFreq=-1, dim_proj=8, dataset='sample')
+    capsys.readouterr()
+    code, = blocks('README.rst', 'import classify')  # the example in Python
+    exec(code, {})
+    printed = capsys.readouterr().out.strip().strip('[]').split()
+    assert len(printed) == 2
+    assert sum(map(float, printed)) == pytest.approx(1, abs=1e-4)
     (tmp_path / 'reviews.txt').write_text('A dull film.\nLovely!\n')
     (tmp_path / 'reviews.csv').write_text('review,sentiment\n' + ''.join(
         '"%s, number %d",%s\n' % (word, n, word) for n in range(20)
@@ -201,13 +184,12 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path):
                 (folder / ('%d.txt' % n)).write_text(
                     'This is %s, number %d.' % (name, n))
     outputs = {}
+    path = os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH']
     for command in commands():
         if command in RUN_ELSEWHERE:
             continue
-        done = subprocess.run(
-            command, shell=True, cwd=str(tmp_path), env=env,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            universal_newlines=True)
+        done = subprocess.run(command, shell=True, capture_output=True,
+                              text=True, env=environment(PATH=path))
         assert done.returncode == 0, (command, done.stderr)
         said = [line for line in done.stderr.splitlines()
                 if not line.startswith(('Compiling the ', 'INFO (theano.gof'))]
@@ -279,11 +261,10 @@ def test_the_optimizer_in_the_readme_is_momentum():
     code, = blocks('README.rst', 'def momentum')
     names = dict(vars(lstm))
     exec(code, names)
-    p, = lstm.init_tparams({'p': numpy.array([[1., -2.]])}).values()
-    x, mask, y = tensor.lmatrix(), tensor.matrix(), tensor.lvector()
-    cost = (p ** 2).sum() + 0 * (x.sum() + mask.sum() + y.sum())
-    f_grad_shared, f_update = names['momentum'](
-        tensor.scalar(), {'p': p}, [tensor.grad(cost, p)], x, mask, y, cost)
+    tparams = shared_arrays(p=[[1., -2.]])
+    p = tparams['p']
+    _, (f_grad_shared, f_update) = compiled(
+        names['momentum'], tparams, lambda *_: (p ** 2).sum())
     value, velocity = p.get_value(), 0.
     for _ in range(3):
         f_grad_shared([[1]], [[1.]], [1])
@@ -312,10 +293,15 @@ def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
 
 
 def assert_row(label, *cells):
-    """Assert that the benchmarks have a table with a row of these cells."""
+    """Assert that the benchmarks have a table with a row of these cells.
+
+    Numbers have one decimal place there.
+    """
     rows = re.findall('^%s +([0-9].*)$' % re.escape(label),
                       read('benchmarks/README.rst'), re.M)
-    assert list(cells) in [row.split() for row in rows], (label, cells)
+    cells = [cell if isinstance(cell, str) else '%.1f' % cell
+             for cell in cells]
+    assert cells in [row.split() for row in rows], (label, cells)
 
 
 def results():
@@ -332,8 +318,8 @@ def test_speeds_in_the_documents_are_those_of_the_results():
         ratios[label] = '%.2f' % (ms['ours'] / min(
             value for name, value in ms.items() if 'torch' in name))
         if not label.startswith('whole epoch'):  # which has a table of its own
-            assert_row(label, *['%.1f' % ms[name] if name in ms else '-'
-                                for name in columns] + [ratios[label]])
+            assert_row(label, *[ms.get(name, '-') for name in columns] + [
+                ratios[label]])
     assert len(ratios) >= 10
     for label, name, form in (
             ('defaults, 1 thread', '1 thread', '%.2f'),
@@ -383,9 +369,9 @@ def test_speeds_of_two_cores_are_those_of_the_results():
             label += ', batch_size=16'
         one, two, processes, torch = [ms['train, ' + name] for name in (
             'one thread', 'two threads', 'two processes', 'torch, 2')]
-        assert_row(label, '%.1f' % one, '%.1f' % two, '%.2f' % (one / two),
-                   '%.2f' % ms['train, limit'], '%.1f' % processes,
-                   '%.1f' % torch, '%.2f' % (two / torch))
+        assert_row(label, one, two, '%.2f' % (one / two),
+                   '%.2f' % ms['train, limit'], processes, torch,
+                   '%.2f' % (two / torch))
         seconds = [1e-3 * ms['predict, ' + name] for name in (
             'one thread', 'two threads', 'onnxruntime, 1', 'onnxruntime, 2')]
         assert_row(label, *['%.0f' % (ms['batch_size'] / each)
@@ -396,22 +382,21 @@ def test_speeds_of_two_cores_are_those_of_the_results():
             label += ', batch_size=16'
         ms = [case['%d cores' % number] for number in (2, 4, 8, 16)]
         one = case['layer'] + case['rest']
-        assert_row(label, *['%.1f' % each for each in [one, case['rest']] + ms
-                            + [one / ms[2], one / ms[3]]])
+        assert_row(label, one, case['rest'], *ms + [one / ms[2], one / ms[3]])
     for label, case in results()['machines'].items():
         reviews, machines = re.findall('[0-9]+', label)
-        assert_row(reviews, machines, *['%.1f' % case[name] for name in (
+        assert_row(reviews, machines, *[case[name] for name in (
             'one', 'part', 'update', 'network', 'megabytes', 'speedup')])
     start = results()['start_up']
     assert '%.1f s with an empty compile directory, %.1f s\n' % (
         start['empty compile directory'], start['warm']) in (
             read('benchmarks/README.rst'))
     for label, case in results()['versions'].items():
-        assert_row(label, '%.1f' % case['ms_update'], '%.1f' % case[
-            'empty compile directory'], 's', '%.1f' % case['warm'], 's')
+        assert_row(label, case['ms_update'], case['empty compile directory'],
+                   's', case['warm'], 's')
     for label in ('batch_size=64', 'batch_size=256', 'dim_proj=512'):
         case = results()['cases'][label + ', 1 thread']
-        assert_row(label, *['%.1f' % case[name]['ms_update']
+        assert_row(label, *[case[name]['ms_update']
                             for name in ('ours', 'products')])
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, read
 
 # Who may enter a room, besides the room itself. Everybody enters the others.
 ENTERS = {'corpora': {'imdb', 'explain'}, 'training': {'lstm'},
@@ -24,11 +24,6 @@ PYTHON_2 = [name for name in PRODUCT if re.match(
     'lstm.py|imdb.py|lstm_support/(__init__|terminal|splits|storage|training|'
     'kernel|theano_fixes/(?!compilers|importer|old_numpy))', name)]
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
-
-
-def read(name):
-    with open(os.path.join(ROOT, name), encoding='utf-8') as f:
-        return f.read()
 
 
 def room_of(module):
@@ -109,16 +104,11 @@ def test_no_private_name_is_used_outside_its_file(name):
 
 def depth(node, level=0):
     """The deepest nesting of blocks; an elif is no deeper than its if."""
-    deepest = level
-    for field, value in ast.iter_fields(node):
-        children = [each for each in (
-            value if isinstance(value, list) else [value])
-            if isinstance(each, ast.AST)]
-        is_elif = (isinstance(node, ast.If) and field == 'orelse'
-                   and len(children) == 1 and isinstance(children[0], ast.If))
-        deepest = max([deepest] + [depth(each, level + (
-            isinstance(each, BLOCKS) and not is_elif)) for each in children])
-    return deepest
+    return max([level] + [
+        depth(each, level + (isinstance(each, BLOCKS) and not (
+            isinstance(node, ast.If) and node.orelse == [each]
+            and isinstance(each, ast.If))))
+        for each in ast.iter_child_nodes(node)])
 
 
 def length(function):
@@ -158,9 +148,7 @@ def test_python_2_can_read_it(name):
     read(name).encode('ascii')
 
 
-# --------------------------------------------------------------------------
-# Packages
-# --------------------------------------------------------------------------
+# ---- Packages ---------------------------------------------------------------
 
 def pins(*extra):
     """The pins of pyproject.toml: to run; with extra ones, all of them."""

@@ -13,6 +13,7 @@ import pytest
 import lstm
 import theano
 from conftest import TINY, run_python
+from reference import logistic, softmax
 from theano import tensor
 from theano.compile import MonitorMode
 from theano.tensor.subtensor import get_idx_list
@@ -24,10 +25,6 @@ ELSEWHERE = {'LSTM', 'LSTMGradient', 'Scan'}
 # --------------------------------------------------------------------------
 # NumPy's versions
 # --------------------------------------------------------------------------
-
-def logistic(x):
-    return 1 / (1 + numpy.exp(-x))
-
 
 SCALAR = {
     'Add': lambda *x: sum(x), 'Sub': numpy.subtract,
@@ -68,11 +65,6 @@ def scalar(op, args, dtypes):
 
 def value_of(values, variable):
     return values[variable] if variable in values else variable.data
-
-
-def softmax(x):
-    x = numpy.exp(x - x.max(axis=1, keepdims=True))
-    return x / x.sum(axis=1, keepdims=True)
 
 
 def inc_subtensor(op, x, y, *index):

@@ -1,6 +1,7 @@
 """The environment: Theano's settings, output that breaks, and memory."""
 import io
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -300,9 +301,14 @@ def test_control_characters_are_not_printed(capsys, text, shown):
     ['classify.py', 'predict', '--model', 'a\x1b[31m\u202e', 'x'],
     ['imdb.py', 'a\x1b[31m\u202e']],
     ids=['data', 'saveto', 'option', 'model', 'source'])
-def test_errors_that_name_files_are_printable(arguments):
-    code, _, errors = run_python(*arguments)
-    assert code in (1, 2) and '[31m' in errors
+def test_errors_that_name_files_are_printable(arguments, tmp_path, monkeypatch,
+                                              capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', arguments)
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(os.path.join(ROOT, arguments[0]), run_name='__main__')
+    errors = capsys.readouterr().err
+    assert caught.value.code in (1, 2) and '[31m' in errors
     assert '\x1b' not in errors and '\u202e' not in errors
 
 
