@@ -1,10 +1,14 @@
 """Fixtures and helpers that several test files share."""
+import functools
 import gc
+import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 
 import numpy
 import pytest
@@ -35,6 +39,13 @@ def read(name):
         return f.read()
 
 
+def blocks(name, start):
+    """The literal blocks of a page that begin with these words."""
+    return [textwrap.dedent(block) for block in re.findall(
+        r'(?:(?:^    .*)?\n)+', read(name), re.M)
+        if block.strip().startswith(start)]
+
+
 def write_data(path, train, test, valid=None, **more):
     """Write a data file, without words unless named; return its path."""
     storage.write_data_file(str(path), storage.Corpus(
@@ -46,6 +57,11 @@ def contents(path):
     """Arrays of a file, by name."""
     with numpy.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def updates_in(path):
+    """The number of updates that a checkpoint has."""
+    return json.loads(str(contents(path)['progress']))['counters'][0]
 
 
 def assert_same(one, other, but=('options', 'progress')):
@@ -126,23 +142,32 @@ def dataset(tmp_path_factory):
     return str(path)
 
 
-class Training(object):
-    """train_lstm in a process of its own.
+@pytest.fixture
+def train(dataset, tmp_path, monkeypatch):
+    """train_lstm in an empty folder, which is the current one."""
+    import lstm
+    monkeypatch.chdir(tmp_path)
+    return functools.partial(lstm.train_lstm, dataset=dataset, **TINY)
 
-    Parameters
-    ----------
-    folder : path
-        Where the process runs.
-    at : dict of int to str, optional
-        Code to run after an update, by its number. The code may call
-        ``hold()``, which waits for :meth:`go`, and ``limit(size)``, which
-        limits the size of files in bytes (-1: no limit).
-    before : str, optional
-        Code to run before the training.
-    prepare : function, optional
-        Runs first in the new process.
-    **options
-        Options of train_lstm; the optimizer by its name.
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Options of train_lstm after ``python lstm.py WORD ...``."""
+    import lstm
+
+    def options(*words, **changed):
+        monkeypatch.setattr(sys, 'argv', ['lstm.py'] + list(words))
+        return lstm.command_line(**changed)
+    return options
+
+
+class Training(object):
+    """train_lstm in a process of its own, in a folder.
+
+    `prepare` runs first there, then the code `before`. After an update, the
+    code `at` its number may call ``hold()``, which waits for :meth:`go`, and
+    ``limit(size)``, which limits the size of files in bytes (-1: no limit).
+    The optimizer goes by its name.
     """
 
     CODE = '''
@@ -192,11 +217,8 @@ report.Status.show = show
         self.process.stdin.write('\n')
         self.process.stdin.flush()
 
-    def signal(self, number):
-        self.process.send_signal(number)
-
     def kill(self):
-        self.signal(signal.SIGKILL)
+        self.process.kill()
         return self.end()
 
     def end(self):

@@ -13,7 +13,7 @@ from theano.configparser import change_flags
 import imdb
 import lstm
 import reference
-from conftest import read
+from conftest import blocks, read
 
 # Relative errors. Tests in float32 tolerate its rounding.
 EXACT = 1e-9 if theano.config.floatX == 'float64' else 2e-5
@@ -109,6 +109,13 @@ def compiled(optimizer, tparams, cost_of):
     grads = tensor.grad(cost, list(tparams.values()))
     return grads, optimizer(tensor.scalar(), tparams, grads, x, weights, y,
                             cost)
+
+
+def readme_momentum():
+    """sgd with momentum in the idiom of lstm.py, as the README has it."""
+    names, (code,) = dict(vars(lstm)), blocks('README.rst', 'def momentum')
+    exec(code, names)
+    return names['momentum']
 
 
 def shared_arrays(**arrays):

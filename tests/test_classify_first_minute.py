@@ -3,7 +3,6 @@ import glob
 import json
 import os
 import re
-import shutil
 
 import numpy
 import pytest
@@ -33,11 +32,10 @@ def assert_right(out):
                  max(EXACT, 1e-6))
 
 
-def script(*words, flags='', path=os.path.join(ROOT, 'classify.py'),
-           folder=ROOT):
+def script(*words, flags):
     """Run classify.py in a process; return its output and error output."""
-    code, out, error = run_python(str(path), *map(str, words),
-                                  cwd=str(folder), env=environment(flags))
+    code, out, error = run_python('classify.py', *words,
+                                  env=environment(flags))
     assert code == 0, error
     return out, error
 
@@ -91,39 +89,6 @@ def test_other_settings_of_theano_predict_the_same(tmp_path, flags):
 
 # ---- Which model answers ----------------------------------------------------
 
-@pytest.fixture(scope='module')
-def copy(tmp_path_factory):
-    """A copy of the scripts, with a small model in the place of their own."""
-    folder = tmp_path_factory.mktemp('copy')
-    for name in ('lstm.py', 'imdb.py', 'classify.py'):
-        shutil.copy(os.path.join(ROOT, name), str(folder))
-    shutil.copytree(os.path.join(ROOT, 'lstm_support'),
-                    str(folder / 'lstm_support'))
-    (folder / 'data').mkdir()
-    classify.build(write_model(folder / 'data' / 'imdb_lstm.npz', dict(
-        dataset='imdb', n_train=25000, classes=['bad', 'good']),
-        test_err=numpy.float16(0.0912)))  # compiles
-    return folder
-
-
-def test_the_scripts_own_model_answers_where_none_was_trained(copy, tmp_path):
-    own = str(copy / 'data' / 'imdb_lstm.npz')
-    where = dict(path=str(copy / 'classify.py'), folder=tmp_path)
-    out, error = script('predict', TEXTS[0], **where)
-    assert error == ('The model is %s, trained on 25000 reviews of imdb; its '
-                     'error on test reviews was 0.0912\n' % own)
-    assert re.match('(good|bad)\t0[.]\\d+\t', out)
-    # Named, it answers the same without a word.
-    assert script('predict', '--model', own, TEXTS[0], **where) == (out, '')
-    # A model that was trained here comes first.
-    write_model(tmp_path / 'lstm_model.npz', dict(
-        dataset='my.pkl', n_train=7, classes=['no', 'yes']), test_err=0.25)
-    out, error = script('predict', TEXTS[0], **where)
-    assert error == ('The model is lstm_model.npz, trained on 7 reviews of '
-                     'my.pkl; its error on test reviews was 0.2500\n')
-    assert re.match('(no|yes)\t', out)
-
-
 @pytest.fixture
 def run(tmp_path, monkeypatch, capfdbinary):
     """A command in an empty folder, where `own.npz` is the scripts' model.
@@ -131,6 +96,7 @@ def run(tmp_path, monkeypatch, capfdbinary):
     Returns its exit code, its output and its standard error.
     """
     monkeypatch.chdir(tmp_path)
+    assert classify.OWN_MODEL == os.path.join(ROOT, 'data', 'imdb_lstm.npz')
     monkeypatch.setattr(classify, 'OWN_MODEL', 'own.npz')
 
     def run(*arguments):
@@ -139,6 +105,26 @@ def run(tmp_path, monkeypatch, capfdbinary):
         return (code,) + tuple(each.decode('utf-8')
                                for each in capfdbinary.readouterr())
     return run
+
+
+def test_the_scripts_own_model_answers_where_none_was_trained(run):
+    write_model('own.npz', dict(
+        dataset='imdb', n_train=25000, classes=['bad', 'good']),
+        test_err=numpy.float16(0.0912))
+    _, out, _ = run('predict', '--model', 'own.npz', TEXTS[0])  # may compile
+    assert re.match('(good|bad)\t0[.]\\d+\t', out)
+    assert run('predict', TEXTS[0]) == (
+        0, out, 'The model is own.npz, trained on 25000 reviews of imdb; its '
+        'error on test reviews was 0.0912\n')
+    # Named, it answers the same without a word.
+    assert run('predict', '--model', 'own.npz', TEXTS[0]) == (0, out, '')
+    # A model that was trained here comes first.
+    write_model('lstm_model.npz', dict(
+        dataset='my.pkl', n_train=7, classes=['no', 'yes']), test_err=0.25)
+    code, out, error = run('predict', TEXTS[0])
+    assert code == 0 and re.match('(no|yes)\t', out)
+    assert error == ('The model is lstm_model.npz, trained on 7 reviews of '
+                     'my.pkl; its error on test reviews was 0.2500\n')
 
 
 def test_evaluate_takes_the_same_model_and_plot_does_not(run):

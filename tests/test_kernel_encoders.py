@@ -1,7 +1,4 @@
-"""Both directions, and the pooling of the layer's outputs.
-
-These run with the flags that the environment sets; without any, in float64.
-"""
+"""Both directions, and the pooling of the layer's outputs."""
 import itertools
 
 import numpy
@@ -38,7 +35,6 @@ class Built(object):
     """A model with large parameters; its predictions, cost and gradients."""
 
     def __init__(self, kind):
-        self.kind = kind
         options = dict(SIZES, **kind)
         self.params = some_params(options)
         tparams = lstm.init_tparams(self.params)
@@ -49,38 +45,29 @@ class Built(object):
                                             list(tparams.values())))
 
 
-@pytest.fixture(scope='module', params=MODELS, ids=NAMES)
-def built(request):
-    return Built(request.param)
-
-
 # ---- Values and gradients ---------------------------------------------------
 
-def test_probabilities_are_those_of_numpy(built):
+@pytest.mark.parametrize('kind', MODELS, ids=NAMES)
+def test_values_and_gradients_are_those_of_numpy_and_of_scan(kind):
+    """The layers run in C++. Those of predictions keep no state."""
+    built = Built(kind)
     x, mask, _ = BATCH
     probs = built.model.f_pred_prob(x, mask)
     assert probs.dtype == theano.config.floatX
-    expected = reference.probabilities(built.params, REVIEWS, **built.kind)
+    expected = reference.probabilities(built.params, REVIEWS, **kind)
     assert_close(probs, expected)
     assert built.model.f_pred(x, mask).tolist() == expected.argmax(
         axis=1).tolist()
 
-
-def test_cost_and_gradients_are_those_of_numpy(built):
-    results = built.f_grads(*BATCH)
-
     def cost(params):
-        return reference.cost(params, REVIEWS, LABELS, **built.kind)
+        return reference.cost(params, REVIEWS, LABELS, **kind)
 
-    assert_close(results[0], cost(built.params))
-    assert_derivatives(cost, built.params, built.params, results[1:])
-
-
-def test_scan_gives_the_same_values_and_gradients(built):
-    """The layers run in C++. Those of predictions keep no state."""
+    value, *gradients = built.f_grads(*BATCH)
+    assert_close(value, cost(built.params))
+    assert_derivatives(cost, built.params, built.params, gradients)
     with forced_scan():
-        in_scan = Built(built.kind)
-    n_layers = 1 + (built.kind['encoder'] == 'bilstm')
+        in_scan = Built(kind)
+    n_layers = 1 + (kind['encoder'] == 'bilstm')
     for keep_state, of_scan, f, arrays in (
             (False, in_scan.model.f_pred_prob, built.model.f_pred_prob,
              BATCH[:2]), (True, in_scan.f_grads, built.f_grads, BATCH)):

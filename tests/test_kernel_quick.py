@@ -1,7 +1,5 @@
-"""The mode of predictions: what it compiles, alone, in threads and forks."""
-import os
-import signal
-import threading
+"""The mode of predictions: what it compiles, alone and beside a thread."""
+from concurrent import futures
 
 import numpy
 import pytest
@@ -62,9 +60,8 @@ def test_a_thread_that_compiles_at_the_same_time_gets_c(monkeypatch):
         functions.append(theano.function([x], tensor.exp(x) + 2))
 
     def make_thunk(*arguments, **options):
-        thread = threading.Thread(target=compile_another)
-        thread.start()
-        thread.join()
+        with futures.ThreadPoolExecutor() as pool:
+            pool.submit(compile_another).result()
         return real(*arguments, **options)
 
     real, compiler = LSTM.make_thunk, theano.config.cxx
@@ -122,36 +119,3 @@ def test_a_layer_in_scan_is_compiled_and_announced_once(monkeypatch, capsys):
     assert nodes_of(f, Scan) and len(compiled_nodes(f)) > 10
     line, = capsys.readouterr().err.splitlines()
     assert line.startswith('lstm_layers runs in theano.scan')
-
-
-def forked(f, expected):
-    """Fork a child that predicts; return its process id."""
-    child = os.fork()
-    if not child:
-        signal.alarm(60)  # kills a child that hangs
-        try:
-            os._exit(0 if numpy.array_equal(f(X, MASK), expected) else 1)
-        finally:
-            os._exit(2)
-    return child
-
-
-def test_forks_predict_while_a_thread_predicts():
-    f = in_quick_mode()
-    expected = f(X, MASK)
-    wrong, done = [], threading.Event()
-
-    def predict():
-        while not done.is_set():
-            if not numpy.array_equal(f(X, MASK), expected):
-                wrong.append(1)
-
-    thread = threading.Thread(target=predict)
-    thread.start()
-    try:
-        children = [forked(f, expected) for _ in range(12)]
-        codes = [os.waitpid(child, 0)[1] for child in children]
-    finally:
-        done.set()
-        thread.join()
-    assert codes == [0] * 12 and not wrong

@@ -155,16 +155,30 @@ wanted = f(x, mask).tobytes()
 
 
 def test_a_fork_has_threads_of_its_own():
+    """While the first process predicts, also in another thread of Python."""
     assert run(PREDICT + '''
-for _ in range(20):
-    pid = os.fork()
-    if not pid:
-        signal.alarm(60)
-        os._exit(f(x, mask).tobytes() != wanted)
-    assert f(x, mask).tobytes() == wanted
-    assert os.waitpid(pid, 0)[1] == 0
-print('done')
-''', OMP_NUM_THREADS='3') == ['done']
+def predict(done):
+    while not done.is_set():
+        if f(x, mask).tobytes() != wanted:
+            os._exit(1)
+
+def children(n):
+    for _ in range(n):
+        if not os.fork():
+            signal.alarm(60)  # kills a child that hangs
+            os._exit(f(x, mask).tobytes() != wanted)
+
+children(8)
+assert f(x, mask).tobytes() == wanted
+done = threading.Event()
+thread = threading.Thread(target=predict, args=[done])
+thread.start()
+children(12)
+codes = [os.wait()[1] for _ in range(20)]
+done.set()
+thread.join()
+print(codes == [0] * 20)
+''', OMP_NUM_THREADS='3') == ['True']
 
 
 def test_other_threads_of_python_run_during_a_prediction_and_predict():

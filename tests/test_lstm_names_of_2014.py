@@ -2,20 +2,11 @@
 
 https://github.com/lisa-lab/DeepLearningTutorials, code/lstm.py and imdb.py.
 """
-import json
-import os
-import subprocess
-import sys
-
-import numpy
-import pytest
-
-from conftest import ROOT, contents
+from conftest import ROOT, environment, run_python
 
 # Parts of scripts as users wrote them then, with their own layers and data.
 SCRIPT = '''
 from collections import OrderedDict
-import json
 
 import lstm
 from lstm import *
@@ -26,8 +17,6 @@ from theano import config
 import theano.tensor as tensor
 
 import imdb
-
-results = {}
 
 
 # ff layer: feed-forward layer, of 2014's signatures
@@ -67,7 +56,6 @@ datasets['mine'] = (load_mine, imdb.prepare_data)
 load_data, prepare_data = get_dataset('mine')
 assert (load_data, prepare_data) == datasets['mine']
 train, valid, test = load_data(n_words=20, valid_portion=0.05, maxlen=10)
-results['test_reviews'], results['test_labels'] = test
 
 # The functions around a model.
 model_options = dict(dim_proj=4, n_words=20, ydim=2, encoder='lstm',
@@ -113,20 +101,21 @@ for optimizer, lrate in ((sgd, 1.), (adadelta, 0.), (rmsprop, 0.1)):
 
 use_noise.set_value(0.)
 kf_test = get_minibatches_idx(len(test[0]), 7)
-results['probs'] = pred_probs(f_pred_prob, prepare_data, test, kf_test,
-                              verbose=True).tolist()
-results['error'] = float(pred_error(f_pred, prepare_data, test, kf_test,
-                                    verbose=False))
+probs = pred_probs(f_pred_prob, prepare_data, test, kf_test, verbose=True)
+error = pred_error(f_pred, prepare_data, test, kf_test, verbose=False)
+numpy.testing.assert_allclose(probs.sum(axis=1), 1, 1e-5)
+assert abs(error - (probs.argmax(axis=1) != test[1]).mean()) < 1e-6 < error
 
-# Training.
+# Training. The loader is called with the arguments that it has.
 for encoder, saveto in ('lstm', ''), ('mean', None), ('ff', 'ff.npz'):
-    results['train_' + encoder] = train_lstm(
+    errors = train_lstm(
         dim_proj=4, n_words=20, patience=10, max_epochs=2, dispFreq=1000,
         decay_c=0., lrate=0.1, optimizer=sgd, validFreq=5, saveFreq=1000,
         maxlen=10, batch_size=10, valid_batch_size=10, noise_std=0.,
         use_dropout=True, reload_model=None, test_size=-1, dataset='mine',
         encoder=encoder, saveto=saveto)
-results['calls'] = calls
+    assert len(errors) == 3 and all(0 <= each <= 1 for each in errors)
+assert calls == [(20, 0.05, 10)] * 4
 
 # The model of the new layer, loaded again.
 model_options['encoder'] = 'ff'
@@ -134,63 +123,25 @@ tparams = init_tparams(load_params('ff.npz', init_params(model_options)))
 (use_noise, x, mask, y, f_pred_prob, f_pred, cost) = build_model(
     tparams, model_options)
 use_noise.set_value(0.)
-results['loaded_probs'] = pred_probs(f_pred_prob, prepare_data, test,
-                                     kf_test).tolist()
-with open('results.json', 'w') as f:
-    json.dump(results, f)
+probs = pred_probs(f_pred_prob, prepare_data, test, kf_test)
+saved = numpy.load('ff.npz')
+for review, row in zip(test[0], probs):
+    h = numpy.tanh(saved['Wemb'][review].dot(saved['ff_W']) + saved['ff_b'])
+    exps = numpy.exp(0.5 * h.mean(axis=0).dot(saved['U']) + saved['b'])
+    numpy.testing.assert_allclose(row, exps / exps.sum(), 1e-5)
+assert abs(saved['test_err'] - errors[2]) < 1e-6
+assert abs(errors[2] - (probs.argmax(axis=1) != test[1]).mean()) < 1e-6
 '''
 
 
-@pytest.fixture(scope='module')
-def finished(tmp_path_factory):
-    """The folder in which the script ran, its results and its output.
-
-    The script itself checks helpers, and that each optimizer learns.
-    """
-    folder = tmp_path_factory.mktemp('clean')
-    (folder / 'script.py').write_text(SCRIPT)
-    process = subprocess.run(
-        [sys.executable, 'script.py'], cwd=str(folder), text=True,
-        env=dict(os.environ, PYTHONPATH=ROOT), capture_output=True)
-    assert (process.returncode, process.stderr) == (0, '')
-    return (folder, json.loads((folder / 'results.json').read_text()),
-            process.stdout)
-
-
-def test_predictions_are_made_with_and_without_lines(finished):
-    _, results, output = finished
-    probs, labels = results['probs'], results['test_labels']
-    numpy.testing.assert_allclose(numpy.sum(probs, axis=1), 1, 1e-5)
-    assert results['error'] > 0
-    assert results['error'] == pytest.approx(
-        numpy.mean(numpy.argmax(probs, axis=1) != labels))
+def test_a_script_of_2014_runs_and_finds_what_it_expects(tmp_path):
+    (tmp_path / 'script.py').write_text(SCRIPT)
+    code, output, errors = run_python('script.py', cwd=str(tmp_path),
+                                      env=environment(PYTHONPATH=ROOT))
+    assert (code, errors) == (0, ''), output
     assert [line for line in output.splitlines()
             if line.endswith('samples classified')] == [
                 '%d/20 samples classified' % n for n in (7, 14, 20)]
-
-
-def test_layers_and_data_sets_of_ones_own_are_trained(finished):
-    """The loader is called with the arguments that it has."""
-    folder, results, _ = finished
-    assert results['calls'] == [[20, 0.05, 10]] * 4
-    for encoder in ('lstm', 'ff', 'mean'):
-        errors = results['train_' + encoder]
-        assert len(errors) == 3 and all(0 <= error <= 1 for error in errors)
     # Only a training with a name to save to saves.
-    assert {path.name for path in folder.iterdir()
-            if not path.name.startswith('ff.')} == {'script.py',
-                                                    'results.json'}
-
-
-def test_the_file_of_a_layer_of_ones_own_predicts_the_same(finished):
-    folder, results, _ = finished
-    params, expected = contents(str(folder / 'ff.npz')), []
-    assert params['test_err'] == pytest.approx(results['train_ff'][2])
-    for review in results['test_reviews']:
-        h = numpy.tanh(params['Wemb'][review] @ params['ff_W']
-                       + params['ff_b'])
-        exps = numpy.exp(0.5 * h.mean(axis=0) @ params['U'] + params['b'])
-        expected.append(exps / exps.sum())
-    numpy.testing.assert_allclose(results['loaded_probs'], expected, 1e-5)
-    assert params['test_err'] == pytest.approx(numpy.mean(
-        numpy.argmax(expected, axis=1) != results['test_labels']))
+    assert {path.name for path in tmp_path.iterdir()
+            if not path.name.startswith('ff.')} == {'script.py'}

@@ -64,8 +64,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.set()
 
     def set(self, **faults):
-        """Serve other bytes, or break off at `cut`; answer 503 `busy` times.
-        """
+        """Serve other bytes, break off at `cut`, answer 503 `busy` times."""
         self.__dict__.update(dict(
             blob=BLOB, cut=None, cuts=-1, busy=0, ranges=True, missing=False,
             hang=False), **faults)
@@ -75,14 +74,8 @@ class Server(http.server.ThreadingHTTPServer):
     def url(self):
         return 'http://127.0.0.1:%d/aclImdb_v1.tar.gz' % self.server_port
 
-    def handle_error(self, request, client_address):
-        pass  # clients that are killed are no news
-
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
     def answer(self, status, body=b'', **headers):
         self.send_response(status)
         headers.setdefault('Content_Length', str(len(body)))

@@ -1,5 +1,6 @@
 """The pages: they render, their links are well-formed, their commands run."""
 import ast
+import collections
 import doctest
 import glob
 import io
@@ -17,8 +18,9 @@ import theano
 
 import imdb
 import lstm
-from conftest import ROOT, environment, read
-from graphs import compiled, shared_arrays
+from conftest import ROOT, blocks, contents, environment, read
+from graphs import compiled, readme_momentum, shared_arrays
+from test_corpora_data import write_texts
 
 FILES = [os.path.relpath(path, ROOT) for path in sorted(
     glob.glob(os.path.join(ROOT, '*.rst'))
@@ -57,25 +59,14 @@ def commands():
             for line in read(name).splitlines() if re.match(starts, line)]
 
 
-def blocks(name, start):
-    """The literal blocks of a page that begin with these words."""
-    return [textwrap.dedent(block) for block in re.findall(
-        r'(?:(?:^    .*)?\n)+', read(name), re.M)
-        if block.strip().startswith(start)]
-
-
 @pytest.mark.parametrize('name', FILES)
-def test_it_renders_without_a_message(name):
+def test_it_renders_without_a_message_and_links_are_well_formed(name):
     core = pytest.importorskip('docutils.core')
     from docutils import nodes
-    tree = core.publish_doctree(read(name), settings_overrides={
+    text = read(name)
+    tree = core.publish_doctree(text, settings_overrides={
         'report_level': 1, 'warning_stream': io.StringIO()})
     assert [node.astext() for node in tree.findall(nodes.system_message)] == []
-
-
-@pytest.mark.parametrize('name', FILES)
-def test_links_are_well_formed(name):
-    text = read(name)
     links = re.findall(r'\w+://[^\s<>`)]+', text)
     assert len(links) == text.count('://')
     for link in links:
@@ -158,12 +149,12 @@ def test_commands_run_in_the_order_of_the_readme(
     # The reader has a model by then, word vectors, reviews, and texts of
     # three classes. Few reviews are in place of IMDB's.
     (tmp_path / 'data' / 'imdb64.txt').write_text('film' + 64 * ' 0.1')
+    few = collections.defaultdict(str)
     for review in imdb.read_reviews(
             os.path.join(ROOT, 'data', 'sample'))[::5]:
-        path = tmp_path / 'few' / review.split / (review.label + '.txt')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open('a', encoding='utf-8') as f:
-            f.write(' '.join(review.text.split()) + '\n')
+        few['few/%s/%s.txt' % (review.split, review.label)] += ' '.join(
+            review.text.split()) + '\n'
+    write_texts(tmp_path, few)
     imdb.preprocess('few', os.path.join('data', 'imdb.pkl'))
     lstm.train_lstm(max_epochs=1, validFreq=-1, dim_proj=8, dataset='sample')
     capsys.readouterr()
@@ -176,13 +167,10 @@ def test_commands_run_in_the_order_of_the_readme(
     (tmp_path / 'reviews.csv').write_text('review,sentiment\n' + ''.join(
         '"%s, number %d",%s\n' % (word, n, word) for n in range(20)
         for word in ('good', 'bad')))
-    for part in ('train', 'test'):
-        for name in ('praise', 'blame', 'neither'):
-            folder = tmp_path / 'mine' / part / name
-            folder.mkdir(parents=True)
-            for n in range(20):
-                (folder / ('%d.txt' % n)).write_text(
-                    'This is %s, number %d.' % (name, n))
+    write_texts(tmp_path, {
+        'mine/%s/%s/%d.txt' % (part, name, n): 'This is %s, %d.' % (name, n)
+        for part in ('train', 'test') for n in range(20)
+        for name in ('praise', 'blame', 'neither')})
     outputs = {}
     path = os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH']
     for command in commands():
@@ -233,20 +221,15 @@ def test_accuracy_reports_what_its_trainings_saved(tmp_path, monkeypatch,
     accuracy.defaults(str(tmp_path), None)
     accuracy.unlabelled(str(tmp_path), None)
     said = capsys.readouterr().out
-    for name in ('defaults', 'unlabelled'):
-        errors = []
-        for seed in (5, 6):
-            path = str(tmp_path / ('%s_%d.npz' % (name, seed)))
-            with numpy.load(path) as saved:
-                errors.append(float(saved['test_err']))
-        low, high = sorted(errors)  # of two, the deviation is as here
+    for name, array in (('defaults', 'lstm_U'),
+                        ('unlabelled', 'bilstm_backward_U')):
+        models = [contents(tmp_path / ('%s_%d.npz' % (name, seed)))
+                  for seed in (5, 6)]
+        low, high = sorted(model['test_err'] for model in models)
         assert 'Errors of %s\n' % name in said
-        assert 'mean %.4f, standard deviation %.4f' % (
+        assert 'mean %.4f, standard deviation %.4f' % (  # that of two numbers
             (low + high) / 2, (high - low) / 2 ** 0.5) in said
-    with numpy.load(str(tmp_path / 'defaults_5.npz')) as saved:
-        assert 'lstm_U' in saved.files
-    with numpy.load(str(tmp_path / 'unlabelled_5.npz')) as saved:
-        assert 'bilstm_backward_U' in saved.files
+        assert array in models[0]
 
 
 def test_the_minibatch_in_the_readme_is_what_prepare_data_makes():
@@ -258,13 +241,10 @@ def test_the_minibatch_in_the_readme_is_what_prepare_data_makes():
 
 
 def test_the_optimizer_in_the_readme_is_momentum():
-    code, = blocks('README.rst', 'def momentum')
-    names = dict(vars(lstm))
-    exec(code, names)
     tparams = shared_arrays(p=[[1., -2.]])
     p = tparams['p']
     _, (f_grad_shared, f_update) = compiled(
-        names['momentum'], tparams, lambda *_: (p ** 2).sum())
+        readme_momentum(), tparams, lambda *_: (p ** 2).sum())
     value, velocity = p.get_value(), 0.
     for _ in range(3):
         f_grad_shared([[1]], [[1.]], [1])

@@ -9,7 +9,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-import threading
+from concurrent import futures
 
 import numpy
 import pytest
@@ -59,11 +59,6 @@ def hold(path):
         pass
 
 
-def read(path):
-    with io.open(path, 'rb') as f:
-        return f.read()
-
-
 def python(code, **options):
     """Run code that uses the storage room in a process of its own."""
     return run_python('-c', 'from lstm_support import storage\n' + code,
@@ -77,13 +72,13 @@ def mode(path):
 # ---- Writing ----------------------------------------------------------------
 
 def test_a_file_is_replaced_and_its_mode_is_kept(tmp_path):
-    path = str(tmp_path / 'f')
+    path = tmp_path / 'f'
     for wanted in (0o600, 0o644, 0o755):
         write(path, b'old')
         os.chmod(path, wanted)
         before = os.stat(path).st_ino
         write(path)
-        assert read(path) == b'new' and mode(path) == wanted
+        assert path.read_bytes() == b'new' and mode(path) == wanted
         assert os.stat(path).st_ino != before
     assert os.listdir(str(tmp_path)) == ['f']
 
@@ -118,13 +113,12 @@ def test_a_link_is_written_through(tmp_path, monkeypatch, name):
 
 
 def test_a_fifo_is_written_through(tmp_path):
-    path, got = str(tmp_path / 'fifo'), []
+    path = tmp_path / 'fifo'
     os.mkfifo(path)
-    reader = threading.Thread(target=lambda: got.append(read(path)))
-    reader.start()
-    write(path)
-    reader.join()
-    assert got == [b'new'] and stat.S_ISFIFO(os.stat(path).st_mode)
+    with futures.ThreadPoolExecutor() as pool:
+        got = pool.submit(path.read_bytes)
+        write(path)
+    assert got.result() == b'new' and stat.S_ISFIFO(os.stat(path).st_mode)
     assert os.listdir(str(tmp_path)) == ['fifo']
 
 
@@ -142,33 +136,33 @@ def test_devices_are_written_through(tmp_path, through):
 
 
 def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
-    path = str(tmp_path / 'f')
+    path = tmp_path / 'f'
     with storage.atomic_write(path) as first:
         first.write(b'fir')
         with storage.atomic_write(path) as second:
             second.write(b'second')
-        assert read(path) == b'second'
+        assert path.read_bytes() == b'second'
         first.write(b'st')
-    assert read(path) == b'first'
+    assert path.read_bytes() == b'first'
     assert os.listdir(str(tmp_path)) == ['f']
 
 
 @pytest.mark.parametrize('fault', [ValueError, KeyboardInterrupt])
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, fault):
-    path = str(tmp_path / 'f')
+    path = tmp_path / 'f'
     write(path, b'old')
     with pytest.raises(fault):
         with storage.atomic_write(path) as f:
             f.write(b'half')
             raise fault()
-    assert read(path) == b'old' and os.listdir(str(tmp_path)) == ['f']
+    assert path.read_bytes() == b'old' and os.listdir(str(tmp_path)) == ['f']
 
 
 @pytest.mark.parametrize('name', [  # a name may have 255 bytes
     250 * 'x', u'f\xfcr', 80 * u'\u4e00' + u'.npz', u'a b[c],d'])
 def test_long_names_and_others_are_written(tmp_path, name):
-    write(str(tmp_path / name))
-    assert read(str(tmp_path / name)) == b'new'
+    write(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == b'new'
     assert os.listdir(str(tmp_path)) == [name]
 
 
@@ -205,7 +199,7 @@ def test_only_one_process_writes_a_model(tmp_path):
     hold(path)
     hold(path)
     # The others removed no file of the one that writes.
-    assert read(path) == b'new'
+    assert (tmp_path / 'm.npz').read_bytes() == b'new'
 
 
 @pytest.mark.parametrize('kind', ['FIFO', 'folder', 'link to a device'])

@@ -1,6 +1,5 @@
 """lstm_support/text.py: texts that look the same have the same words."""
 import json
-import subprocess
 import sys
 
 import pytest
@@ -8,14 +7,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from sacremoses import MosesTokenizer
 
-from conftest import ROOT
+from conftest import run_python
 from lstm_support import text
 
 NEW = text.name('en')
-
-
-def examples(n):
-    return settings(max_examples=n, deadline=None)
+EXAMPLES = settings(max_examples=200, deadline=None)
 
 
 # ---- The same for a reader, the same for a model ----------------------------
@@ -223,7 +219,7 @@ PIECES = some.one_of(
         '[ \n \t isn\'t U.S. \u2026 \u2019'.split(' ') + [' ', ' ']))
 
 
-@examples(200)
+@EXAMPLES
 @given(pieces=some.lists(PIECES, max_size=20))
 def test_the_old_rule_is_the_plain_tokenizer_on_any_text(moses, pieces):
     review = ''.join(pieces)
@@ -236,7 +232,7 @@ CASED = some.text(some.characters(blacklist_categories=('Cs',)).filter(
         char.upper()) == 1), max_size=30)
 
 
-@examples(200)
+@EXAMPLES
 @given(pieces=some.lists(some.one_of(CASED, some.sampled_from(
     '. no. Mr. 5 U.S. e.g. it\'s \u2019 ...'.split() + [' '])), max_size=12))
 def test_capitals_do_not_matter(pieces):
@@ -249,7 +245,7 @@ def test_capitals_do_not_matter(pieces):
         assert words == text.tokenize(upper)
 
 
-@examples(200)
+@EXAMPLES
 @given(pieces=some.lists(some.one_of(some.text(max_size=6), some.sampled_from(
     ['-', '--', ' ', '.', '\u0301', '\u200d', 'e', '\x85', '<br>',
      '\u2014', '`', '\ufeff', '\u1100', '\u1161', '<', '>', 'i']
@@ -277,35 +273,30 @@ def test_plain_text_has_the_words_of_the_old_rule():
 
 # ---- Size, threads, errors --------------------------------------------------
 
-def pieces(start, end=''):
-    return lambda n: start * n + end * n
-
-
 @pytest.mark.parametrize('rule', [text.OLD, NEW])
-@pytest.mark.parametrize('made_of', [pieces(*each) for each in [
-    (piece,) for piece in (
-        '.', '. ', 'a.', '!', '-', '- ', '<', '<br ', '&', '&amp',
-        "'", 'e\u0301', '\u0301', '\u200d', '\U0001f600', ',', 'a.b',
-        'no. ', '\u5f88', '`', 'a`', '. . ', '..x')] + [
+@pytest.mark.parametrize('start, end', [(piece, '') for piece in (
+    '.', '. ', 'a.', '!', '-', '- ', '<', '<br ', '&', '&amp', "'", 'e\u0301',
+    '\u0301', '\u200d', '\U0001f600', ',', 'a.b', 'no. ', '\u5f88', '`', 'a`',
+    '. . ', '..x')] + [
     ('<i ', '/>'), ('<<i>', 'i>'), ('<\ufeff', 'i>'),
-    ('<&amp;amp;', 'amp;lt;')]])
-def test_work_grows_with_the_length(rule, made_of):
+    ('<&amp;amp;', 'amp;lt;')])
+def test_work_grows_with_the_length(rule, start, end):
     """Counted in lines of Python; for the rest, 40,000 would take minutes."""
     def trace(frame, event, argument):
         lines[-1] += 1
         return trace
 
     lines = []
-    text.tokenize(made_of(9), rule)
+    text.tokenize(start * 9 + end * 9, rule)
     for n in (200, 400):
         lines.append(0)
         sys.settrace(trace)
         try:
-            text.tokenize(made_of(n), rule)
+            text.tokenize(start * n + end * n, rule)
         finally:
             sys.settrace(None)
     assert lines[1] < 2.2 * lines[0] + 100
-    assert text.tokenize(made_of(40000), rule) is not None
+    assert text.tokenize(start * 40000 + end * 40000, rule) is not None
 
 
 def test_a_process_that_is_forked_meanwhile_can_tokenize():
@@ -333,8 +324,7 @@ if not child:
 print(os.waitpid(child, 0)[1] >> 8)
 go_on.set()
 '''
-    assert subprocess.check_output([sys.executable, '-c', code], cwd=ROOT,
-                                   universal_newlines=True) == '5\n'
+    assert run_python('-c', code)[:2] == (0, '5\n')
 
 
 def test_forty_thousand_full_stops(moses):
@@ -350,7 +340,7 @@ def test_eight_threads_at_first_use_agree_with_one():
     code = '''
 import json, sys, threading
 from lstm_support import text
-reviews, barrier, found = json.load(sys.stdin), threading.Barrier(8), {}
+reviews, barrier, found = json.loads(sys.argv[1]), threading.Barrier(8), {}
 def work(n):
     barrier.wait()
     rule = (text.name(), text.OLD)[n % 2]
@@ -362,8 +352,7 @@ print(json.dumps([found[n] for n in range(8)]))
 '''
     reviews = ["It isn't bad."] * 50 + [side for pair in PAIRS
                                         for side in pair]
-    out = subprocess.check_output([sys.executable, '-c', code], cwd=ROOT,
-                                  input=json.dumps(reviews).encode('ascii'))
+    _, out, _ = run_python('-c', code, json.dumps(reviews))
     assert json.loads(out) == 4 * [
         [text.tokenize(review, rule) for review in reviews]
         for rule in (NEW, text.OLD)]

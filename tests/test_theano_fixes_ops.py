@@ -22,9 +22,7 @@ from theano.tensor.subtensor import get_idx_list
 ELSEWHERE = {'LSTM', 'LSTMGradient', 'Scan'}
 
 
-# --------------------------------------------------------------------------
-# NumPy's versions
-# --------------------------------------------------------------------------
+# ---- NumPy's versions -------------------------------------------------------
 
 SCALAR = {
     'Add': lambda *x: sum(x), 'Sub': numpy.subtract,
@@ -172,9 +170,7 @@ NUMPY = {
     'DotModulo': dot_modulo}
 
 
-# --------------------------------------------------------------------------
-# The comparison
-# --------------------------------------------------------------------------
+# ---- The comparison ---------------------------------------------------------
 
 class Comparison(object):
     """Compares every node that runs with NumPy."""
@@ -241,9 +237,7 @@ def test_every_op_of_a_training_computes_what_numpy_does(
         'AdvancedSubtensor1', 'AdvancedIncSubtensor1'}
 
 
-# --------------------------------------------------------------------------
-# The C code that rows.h replaces, and the loops of Theano's code
-# --------------------------------------------------------------------------
+# ---- The C code that rows.h replaces, and the loops of Theano's code --------
 
 @pytest.mark.parametrize('set_instead_of_inc', [False, True])
 @pytest.mark.parametrize('dtype, shape, values', [

@@ -14,6 +14,7 @@ from conftest import ROOT, TINY, run_python
 from lstm_support import terminal
 from lstm_support.terminal import log
 from lstm_support.training import memory, report
+from test_corpora_data import write_texts
 
 NEEDS_FULL = pytest.mark.skipif(not os.path.exists('/dev/full'),
                                 reason='this system has no /dev/full')
@@ -42,39 +43,36 @@ def assert_one_sentence(said, *parts):
 
 # ---- Settings of Theano -----------------------------------------------------
 
-@pytest.mark.parametrize('flags, parts', [
-    ('device=gpu', ['no device=gpu any more', 'device=cuda', 'pygpu']),
-    ('device=nonsense', ['"nonsense"', '"device"', '"cpu"']),
-    ('floatX=float16', ['floatX=float16', 'set floatX=float32']),
-    ('floatX=float12', ['"float12"', '"floatX"', "'float32'"]),
-    ('mode=nope', ["'FAST_RUN'"]),
-    ('cxx=/nonexistent', ['cxx=/nonexistent does not exist']),
-    ('floatX="float32', ['No closing quotation', 'THEANO_FLAGS']),
-    ('floatX=float32;device=cpu', ['float32;device=cpu']),
-    ('openmp_elemwise_minsize=abc', ["'abc'", 'THEANO_FLAGS']),
-    ('device=gpu0,gpuarray.sync=True', ['no device=gpu any more'])])
-def test_settings_that_theano_refuses_are_one_sentence(flags, parts):
-    assert_one_sentence(set_up(THEANO_FLAGS=flags), *parts)
-
-
-@pytest.mark.parametrize('name, content, flags, parts', [
+@pytest.mark.parametrize('flags, files, parts', [
+    ('device=gpu', {}, ['no device=gpu any more', 'device=cuda', 'pygpu']),
+    ('device=nonsense', {}, ['"nonsense"', '"device"', '"cpu"']),
+    ('floatX=float16', {}, ['floatX=float16', 'set floatX=float32']),
+    ('floatX=float12', {}, ['"float12"', '"floatX"', "'float32'"]),
+    ('mode=nope', {}, ["'FAST_RUN'"]),
+    ('cxx=/nonexistent', {}, ['cxx=/nonexistent does not exist']),
+    ('floatX="float32', {}, ['No closing quotation', 'THEANO_FLAGS']),
+    ('floatX=float32;device=cpu', {}, ['float32;device=cpu']),
+    ('openmp_elemwise_minsize=abc', {}, ["'abc'", 'THEANO_FLAGS']),
+    ('device=gpu0,gpuarray.sync=True', {}, ['no device=gpu any more']),
     # Without pygpu, and with one that cannot start; Theano takes the CPU.
-    ('pygpu.py', b'raise ImportError("No module named pygpu")',
-     'device=cuda0', ['cannot be used (No module', 'pygpu', 'device=cpu']),
-    ('pygpu.py', b'raise ImportError("libcuda.so.1 is not there")',
-     'init_gpu_device=cuda', ['cannot be used (libcuda', 'set device=cpu']),
-    ('rc', b'[global\nfloatX=float32\n', '', BAD_RC),
-    ('rc', b'floatX=float32\n', '', BAD_RC),
-    ('rc', b'[global]\nfloatX=float32\nfloatX=float64\n', '', BAD_RC),
-    ('rc', b'\xff\xfe[\0g\0', '', BAD_RC),
-    ('rc', b'[global]\nfloatX\n', '', BAD_RC),
-    ('rc', b'[global]\nfloatX = float12', '', ['"float12"', '.theanorc']),
+    ('device=cuda0', {
+        'pygpu.py': b'raise ImportError("No module named pygpu")'},
+     ['cannot be used (No module', 'pygpu', 'device=cpu']),
+    ('init_gpu_device=cuda', {
+        'pygpu.py': b'raise ImportError("libcuda.so.1 is not there")'},
+     ['cannot be used (libcuda', 'set device=cpu']),
+    ('', {'rc': b'[global\nfloatX=float32\n'}, BAD_RC),
+    ('', {'rc': b'floatX=float32\n'}, BAD_RC),
+    ('', {'rc': b'[global]\nfloatX=float32\nfloatX=float64\n'}, BAD_RC),
+    ('', {'rc': b'\xff\xfe[\0g\0'}, BAD_RC),
+    ('', {'rc': b'[global]\nfloatX\n'}, BAD_RC),
+    ('', {'rc': b'[global]\nfloatX = float12'}, ['"float12"', '.theanorc']),
     # As on a file system that is mounted noexec.
-    ('theano.py', b'raise ImportError("/x.so: failed to map segment")', '',
+    ('', {'theano.py': b'raise ImportError("/x.so: failed to map segment")'},
      ['failed to map segment', FOLDER])])
-def test_files_that_theano_cannot_use_are_one_sentence(
-        tmp_path, name, content, flags, parts):
-    (tmp_path / name).write_bytes(content)
+def test_settings_that_theano_refuses_are_one_sentence(tmp_path, flags, files,
+                                                       parts):
+    write_texts(tmp_path, files)
     assert_one_sentence(set_up(
         THEANO_FLAGS=flags, THEANORC=str(tmp_path / 'rc'),
         PYTHONPATH=str(tmp_path)), *parts)

@@ -1,7 +1,4 @@
-"""The moving average of the parameters, the falling learning rate.
-
-These run with the flags that the environment sets; without any, in float64.
-"""
+"""The moving average of the parameters, the falling learning rate."""
 import functools
 
 import numpy
@@ -13,11 +10,10 @@ from theano.tensor import subtensor
 import imdb
 import lstm
 import reference
-from conftest import TINY, assert_same, contents
-from graphs import EXACT, assert_close, compiled, in_float64, shared_arrays
+from conftest import assert_same, contents
+from graphs import (
+    EXACT, assert_close, compiled, in_float64, readme_momentum, shared_arrays)
 from lstm_support.training import average as averages, report, rows as sparse
-
-SMALL = dict(TINY, patience=100)  # 19 updates per epoch, 57 in all
 
 
 def mean_of(params, decay):
@@ -81,18 +77,8 @@ class Words(object):
         return lstm.unzip(self.tparams)
 
 
-def momentum(lr, tparams, grads, x, mask, y, cost):
-    """sgd with momentum, in the idiom of lstm.py: all rows move."""
-    moved, updates = sparse.rows_of(tparams, grads), []
-    for rows in moved:
-        v = rows.zeros('velocity')
-        v_new = 0.9 * v - lr * rows.dense()
-        updates += [(v, v_new), (rows.p, rows.p + v_new)]
-    return lstm._compile(lr, [x, mask, y], cost, moved, updates)
-
-
 def momentum_of_rows(lr, tparams, grads, x, mask, y, cost):
-    """The same for the rows of a minibatch alone."""
+    """sgd with momentum, for the rows of a minibatch alone."""
     moved, updates = sparse.rows_of(tparams, grads), []
     for rows in moved:
         v = rows.zeros('velocity')
@@ -113,7 +99,7 @@ OPTIMIZERS = {
     'sgd': (lstm.sgd, False), 'adadelta': (lstm.adadelta, False),
     'adam': (lstm.adam, False), 'rmsprop': (lstm.rmsprop, True),
     'clipped': (sparse.clipped(lstm.sgd, 0.1), False),
-    'shrinking': (shrinking, True), 'momentum': (momentum, True),
+    'shrinking': (shrinking, True), 'momentum': (readme_momentum(), True),
     'momentum of rows': (momentum_of_rows, False), 'wrapped': (wrapped, True)}
 
 
@@ -132,8 +118,7 @@ def test_the_average_is_that_of_its_definition(name):
     for n in range(1, 41):
         # Low numbers are frequent; 7 comes twice, 8 never; some are twice.
         ids = (7 * rng.rand(3) ** 2).astype('int64')
-        if n in (4, 33):
-            ids[0] = 7
+        ids[0] = 7 if n in (4, 33) else ids[0]
         present.update(ids.tolist())
         params.append(words.update(means + [asked], ids))
         if n in (1, 2, 20, 30):
@@ -210,7 +195,6 @@ class Course(object):
     def __init__(self, monkeypatch):
         self.costs, self.params, self.evaluated = [], [], []
         update, errors = lstm.Training.rate, lstm.Training.errors
-        show = report.Status.show
 
         def evaluating(training, train):
             self.evaluated.append(lstm.unzip(training.tparams))
@@ -220,26 +204,22 @@ class Course(object):
             self.training = training
             return update(training)
 
-        def shown(status, epoch, done, update, cost, best_err):
+        def show(status, epoch, done, update, cost, best_err):
             self.costs.append(float(cost))
             self.params.append(lstm.unzip(self.training.tparams))
-            show(status, epoch, done, update, cost, best_err)
 
         monkeypatch.setattr(lstm.Training, 'rate', rate)
         monkeypatch.setattr(lstm.Training, 'errors', evaluating)
-        monkeypatch.setattr(report.Status, 'show', shown)
+        monkeypatch.setattr(report.Status, 'show', show)
 
 
 @pytest.fixture
-def train(dataset, tmp_path, monkeypatch):
+def train(train, monkeypatch):
     """train_lstm in an empty folder; returns its course and its result."""
-    monkeypatch.chdir(tmp_path)
-
     def run(**options):
         with monkeypatch.context() as patch:
             course = Course(patch)
-            course.errors = lstm.train_lstm(**dict(
-                SMALL, dataset=dataset, **options))
+            course.errors = train(patience=100, **options)
         return course
     return run
 
@@ -250,6 +230,7 @@ def train(dataset, tmp_path, monkeypatch):
 def test_the_average_is_what_is_evaluated_and_saved(train, dataset, optimizer,
                                                     lrate):
     course = train(optimizer=optimizer, lrate=lrate, average=0.95)
+    # There are 19 updates per epoch.
     assert len(course.params) == 57 and len(course.evaluated) == 5 + 1
     saved = contents('lstm_model.npz')
     history = saved['history']
@@ -273,16 +254,6 @@ def test_the_average_is_what_is_evaluated_and_saved(train, dataset, optimizer,
         error = numpy.mean(probs.argmax(axis=1) != labels)
         assert course.errors[k] == pytest.approx(error)
         assert history[best, 2 + k] == pytest.approx(error)
-
-
-def test_before_a_validation_the_average_is_saved_as_well(train):
-    course = train(optimizer=lstm.adam, lrate=0.03, average=0.9,
-                   validFreq=1000)
-    saved = contents('lstm_model.npz')
-    expected = mean_of(course.params, 0.9)
-    for name, value in expected.items():
-        assert_close(saved[name], value, 100 * EXACT)
-        assert abs(saved[name] - course.params[-1][name]).max() > 1e-5
 
 
 def test_averaging_moves_no_parameter(train, monkeypatch):
@@ -314,11 +285,17 @@ def test_averaging_moves_no_parameter(train, monkeypatch):
     encoder='bilstm', pooling='both', average=0.9, word_dropout=0.3)],
     ids=['defaults', 'all'])
 def test_a_validation_changes_no_bit_of_a_training(train, options):
-    often, never = [train(optimizer='adam', lrate=0.03, saveto=None,
-                          validFreq=n, **options) for n in (5, 1000)]
+    often, never = [train(optimizer='adam', lrate=0.03, validFreq=n, **options)
+                    for n in (5, 1000)]
     assert len(often.evaluated) == 12 and len(never.evaluated) == 1
     assert len(set(often.costs)) > 50 and often.costs == never.costs
     assert_same(never.params[-1], often.params[-1])
+    # Without a validation, the average is saved as well.
+    saved, decay = contents('lstm_model.npz'), options.get('average', 0.)
+    for name, value in mean_of(never.params, decay).items():
+        assert_close(saved[name], value, 100 * EXACT)
+        assert not options or abs(
+            saved[name] - never.params[-1][name]).max() > 1e-5
 
 
 # ---- The learning rate ------------------------------------------------------

@@ -1,6 +1,7 @@
 """The files of a training: resuming, signals, faults, the lock."""
 import contextlib
 import fcntl
+import functools
 import io
 import json
 import os
@@ -20,11 +21,11 @@ import numpy
 import pytest
 import theano
 
-import imdb
 import lstm
 import reference
-from conftest import ROOT, TINY, assert_same, contents, write_data
-from graphs import assert_close, some_params
+from conftest import (
+    ROOT, TINY, assert_same, contents, updates_in, write_data)
+from graphs import BATCH, OPTIONS, REVIEWS, assert_close, some_params
 from lstm_support.training import report, state as checkpoint
 
 # 76 training reviews: 19 updates per epoch, 76 in all.
@@ -56,14 +57,22 @@ def assert_same_files(one, other):
 
 
 @pytest.fixture
-def train(dataset, tmp_path, monkeypatch):
-    """train_lstm in an empty folder, which is the current one."""
-    monkeypatch.chdir(tmp_path)
+def train(train):
+    return functools.partial(train, **SMALL)
 
-    def run(**options):
-        return lstm.train_lstm(**dict(SMALL, **dict({'dataset': dataset},
-                                                    **options)))
-    return run
+
+@pytest.fixture(scope='module')
+def complete(dataset, tmp_path_factory):
+    """Train without a break, once with the same options.
+
+    Returns the path of the files, without their endings, and the errors.
+    """
+    @functools.lru_cache(maxsize=None)
+    def trained(**options):
+        path = str(tmp_path_factory.mktemp('complete') / 'm')
+        return path, lstm.train_lstm(**dict(
+            SMALL, dataset=dataset, saveto=path + '.npz', **options))
+    return trained
 
 
 @pytest.fixture
@@ -86,8 +95,9 @@ def held(start, dataset):
     ({'optimizer': 'sgd', 'lrate': 0.1, 'decay_c': 0.01, 'test_size': 9,
       'pool_lengths': False, 'use_dropout': False}, (38,)),
     (ALL, (9,))], ids=['adadelta', 'rmsprop', 'sgd', 'all'])
-def test_a_killed_training_resumes_bit_for_bit(train, held, options, kills):
-    errors = train(saveto='complete.npz', **options)
+def test_a_killed_training_resumes_bit_for_bit(train, held, complete, options,
+                                               kills):
+    whole, errors = complete(**options)
     last_save = 0
     for update in kills:
         training = held(update, saveto='killed.npz', resume=True, **options)
@@ -96,22 +106,20 @@ def test_a_killed_training_resumes_bit_for_bit(train, held, options, kills):
                 if last_save else 'to continue from') in training.text()
         last_save = update // 7 * 7
     assert train(saveto='killed.npz', resume=True, **options) == errors
-    assert_same_files('complete', 'killed')
-    assert len(contents('complete.npz')['history_errs']) == 76 // 10
-    assert sorted(files_in()) == ['complete.npz', 'complete.resume.npz',
-                                  'killed.npz', 'killed.resume.npz']
-    names = set(name.split('/')[-1] for name in contents('killed.resume.npz'))
+    assert_same_files(whole, 'killed')
+    assert len(contents('killed.npz')['history_errs']) == 76 // 10
+    assert sorted(files_in()) == ['killed.npz', 'killed.resume.npz']
+    names = {name.split('/')[-1] for name in contents('killed.resume.npz')}
     assert {'Wemb_average', 'Wemb_averaged', 'U_averaged'} <= names or (
         not options.get('average'))
 
 
-def test_more_epochs_are_as_if_they_were_set_at_first(train, capsys):
-    train(saveto='long.npz', max_epochs=3)
-    train(saveto='short.npz', max_epochs=1)
-    train(saveto='short.npz', max_epochs=3, patience=99, resume=True)
-    assert 'Continuing with another max_epochs: 3, which was 1' in (
+def test_more_epochs_are_as_if_they_were_set_at_first(train, complete, capsys):
+    train(max_epochs=1)
+    train(patience=99, resume=True)
+    assert 'Continuing with another max_epochs: 4, which was 1' in (
         capsys.readouterr().out)
-    assert_same(contents('long.npz'), contents('short.npz'))
+    assert_same(contents(complete()[0] + '.npz'), contents('lstm_model.npz'))
 
 
 @pytest.mark.parametrize('options, ends_last', [
@@ -167,69 +175,51 @@ def test_resuming_with_other_data_or_shapes_is_refused(train, dataset):
     assert files_in() == before
 
 
-def test_a_checkpoint_of_version_1_1_is_continued(train):
+def test_a_checkpoint_of_version_1_1_is_continued(train, complete,
+                                                  checkpoint_file):
     """Its variables have numbers, and it lacks newer options."""
-    train(max_epochs=2, saveto='whole.npz')
-    train(max_epochs=1)
     arrays = {('state/%d %s' % (n, name[6:]) if name.startswith('state/')
-               else name): value for n, (name, value) in enumerate(contents(
-                   'lstm_model.resume.npz').items())}
+               else name): value
+              for n, (name, value) in enumerate(checkpoint_file.items())}
     progress = json.loads(str(arrays['progress']))
     del progress['options']['words'], progress['options']['class_weight']
     arrays['progress'] = numpy.array(json.dumps(progress))
     numpy.savez('lstm_model.resume.npz', **arrays)
-    train(max_epochs=2, resume=True)
-    assert_same(contents('whole.npz'), contents('lstm_model.npz'))
+    train(resume=True)
+    assert_same(contents(complete()[0] + '.npz'), contents('lstm_model.npz'))
 
 
 @pytest.fixture(scope='module')
-def checkpoint_file(dataset, tmp_path_factory):
+def checkpoint_file(complete):
     """Contents of the checkpoint of a training of one epoch."""
-    folder = tmp_path_factory.mktemp('checkpoint')
-    lstm.train_lstm(**dict(SMALL, dataset=dataset, max_epochs=1,
-                           saveto=str(folder / 'm.npz')))
-    return contents(folder / 'm.resume.npz')
+    return contents(complete(max_epochs=1)[0] + '.resume.npz')
 
 
-def progress_with(old, new):
-    """Change the text of a checkpoint's counters."""
-    def change(arrays):
-        text = str(arrays['progress'])
-        changed = re.sub(old, new, text)
-        assert changed != text
-        return {'progress': numpy.array(changed)}
-    return change
-
-
-def accumulator(change):
-    """Change the first array of an optimizer's averages."""
-    def changes(arrays):
-        name = min(name for name in arrays if name.endswith('_rgrad2'))
-        return {name: change(arrays[name])}
-    return changes
-
-
-@pytest.mark.parametrize('change, words', [
-    (lambda arrays: {'progress': None}, 'is damaged'),
-    (lambda arrays: {'progress': numpy.array(u'{')}, 'is damaged'),
-    (progress_with(r'"shuffle": \[\d+', '"shuffle": [625'), 'impossible'),
-    (progress_with(r'"counters": \[', '"counters": [-'), 'impossible'),
-    (progress_with(r'"costs": \[([^,]*), ', r'"costs": [\1, -'),
-     'impossible'),
-    (progress_with(r'"best_err": [^,]*', '"best_err": 7'), 'impossible'),
-    (lambda arrays: {'shuffle': numpy.zeros(5, 'uint32')}, 'another version'),
-    (lambda arrays: {'history': numpy.zeros((99, 5))}, 'no history'),
-    (lambda arrays: {'best/U': None}, 'lacks best/U'),
-    (accumulator(lambda value: value[1:]), 'another version'),
-    (accumulator(lambda value: value.astype('float16')), 'another version'),
-    (accumulator(lambda value: None), 'another version'),
-], ids=['no counters', 'cut counters', 'place', 'counter', 'costs', 'error',
-        'random state', 'history', 'best', 'shape', 'type', 'lacking'])
-def test_a_damaged_checkpoint_is_refused(train, checkpoint_file, change,
-                                         words):
-    arrays = dict(checkpoint_file, **change(checkpoint_file))
-    numpy.savez('lstm_model.resume.npz', **{
-        name: value for name, value in arrays.items() if value is not None})
+@pytest.mark.parametrize('ending, change, words', [
+    ('progress', lambda text: None, 'is damaged'),
+    ('progress', lambda text: text[:1], 'is damaged'),
+    ('progress', (r'"shuffle": \[\d+', '"shuffle": [625'), 'impossible'),
+    ('progress', (r'"counters": \[', '"counters": [-'), 'impossible'),
+    ('progress', (r'"costs": \[([^,]*), ', r'"costs": [\1, -'), 'impossible'),
+    ('progress', (r'"best_err": [^,]*', '"best_err": 7'), 'impossible'),
+    ('shuffle', lambda _: numpy.zeros(5, 'uint32'), 'another version'),
+    ('history', lambda _: numpy.zeros((99, 5)), 'no history'),
+    ('best/U', lambda _: None, 'lacks best/U'),
+    # Of the optimizer's averages, the first.
+    ('_rgrad2', lambda value: value[1:], 'another version'),
+    ('_rgrad2', lambda value: value.astype('float16'), 'another version'),
+    ('_rgrad2', lambda _: None, 'another version')])
+def test_a_damaged_checkpoint_is_refused(train, checkpoint_file, ending,
+                                         change, words):
+    arrays = dict(checkpoint_file, progress=str(checkpoint_file['progress']))
+    name = min(name for name in arrays if name.endswith(ending))
+    whole = arrays.pop(name)
+    changed = re.sub(*change, whole) if isinstance(
+        change, tuple) else change(whole)
+    assert changed is not whole
+    if changed is not None:
+        arrays[name] = changed
+    numpy.savez('lstm_model.resume.npz', **arrays)
     before = files_in()
     with pytest.raises(ValueError, match='^lstm_model.resume.npz .*' + words):
         train(max_epochs=1, resume=True)
@@ -242,10 +232,10 @@ def test_a_damaged_checkpoint_is_refused(train, checkpoint_file, change,
     (signal.SIGINT, 24, {}), (signal.SIGTERM, 24, ALL),
     # Before the first validation, and before the first save.
     (signal.SIGHUP, 4, ALL)], ids=['SIGINT', 'SIGTERM', 'SIGHUP'])
-def test_a_signal_saves_exits_and_can_be_resumed(train, held, number, update,
-                                                 options):
+def test_a_signal_saves_exits_and_can_be_resumed(train, held, complete, number,
+                                                 update, options):
     training = held(update, **options)
-    training.signal(number)
+    training.process.send_signal(number)
     training.until('finishing this update, then saving')
     training.go()
     assert training.end() == 128 + number
@@ -255,14 +245,13 @@ def test_a_signal_saves_exits_and_can_be_resumed(train, held, number, update,
     assert saved['test_err'] <= 1
     assert len(saved['history_errs']) == update // 10
     train(resume=True, **options)
-    train(saveto='complete.npz', **options)
-    assert_same_files('complete', 'lstm_model')
+    assert_same_files(complete(**options)[0], 'lstm_model')
 
 
 def test_a_signal_that_nohup_ignores_stays_ignored(held):
     training = held(24, prepare=lambda: signal.signal(
         signal.SIGHUP, signal.SIG_IGN))
-    training.signal(signal.SIGHUP)
+    training.process.send_signal(signal.SIGHUP)
     training.go()
     assert training.end() == 0
     # A pipe gets a line for each update, and no line drawn in place.
@@ -279,17 +268,16 @@ def test_a_second_signal_exits_immediately(held, tmp_path):
                    '    return 0.5\n'
                    'from lstm_support.training import metrics\n'
                    'metrics.pred_error = pred_error', validFreq=10 ** 9)
-    training.signal(signal.SIGTERM)
+    training.process.send_signal(signal.SIGTERM)
     training.go()
     training.until('held')
-    training.signal(signal.SIGINT)
+    training.process.send_signal(signal.SIGINT)
     training.process.stdin.close()
     assert training.end() == 130
     assert 'Errors of the best parameters' not in training.text()
     # All updates were saved before the errors were computed.
     assert numpy.isfinite(contents(tmp_path / 'lstm_model.npz')['Wemb']).all()
-    progress = contents(tmp_path / 'lstm_model.resume.npz')['progress']
-    assert json.loads(str(progress))['counters'][0] == 12
+    assert updates_in(tmp_path / 'lstm_model.resume.npz') == 12
     assert sorted(files_in(tmp_path)) == FILES
 
 
@@ -433,8 +421,7 @@ def test_training_goes_on_while_the_disk_is_full(start, dataset, tmp_path):
     training.until('held')
     assert training.text().count('NOT saved') == 1
     before = contents(tmp_path / 'lstm_model.npz')
-    progress = contents(tmp_path / 'lstm_model.resume.npz')['progress']
-    assert json.loads(str(progress))['counters'][0] == 7
+    assert updates_in(tmp_path / 'lstm_model.resume.npz') == 7
     training.go()
     assert training.end() == 0, training.text()
     assert training.text().count('NOT saved') == 1
@@ -541,9 +528,6 @@ def test_eight_processes_and_one_lock(tmp_path):
 
 # ---- Model files ------------------------------------------------------------
 
-OPTIONS = {'dim_proj': 6, 'n_words': 12, 'ydim': 3, 'seed': 5}
-
-
 def saved(path, **changes):
     """Save some parameters as in 2014, without options; return them."""
     params = some_params(OPTIONS)
@@ -554,13 +538,12 @@ def saved(path, **changes):
 
 def test_a_model_without_options_predicts_as_numpy_does(tmp_path):
     """Files of 2014 have the parameters and the errors, no options."""
-    reviews = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
     path = str(tmp_path / 'old.npz')
     params = saved(path, train_err=0.1)
     model = lstm.build_model(lstm.init_tparams(lstm.load_params(
         path, lstm.init_params(OPTIONS))), OPTIONS)
-    assert_close(model.f_pred_prob(*imdb.prepare_data(reviews, [0] * 4)[:2]),
-                 reference.probabilities(params, reviews))
+    assert_close(model.f_pred_prob(*BATCH[:2]),
+                 reference.probabilities(params, REVIEWS))
     assert lstm.load_words(path) is None
 
 
@@ -570,8 +553,7 @@ def test_a_model_without_options_predicts_as_numpy_does(tmp_path):
      r'.*set n_words=20$'),
     ({'Wemb': numpy.zeros((20, 8))}, 'set n_words=20 and dim_proj=8'),
     ({'lstm_b': numpy.zeros(32)}, 'it was made for other data'),
-    ({'b': numpy.zeros(2)}, 'it was made for other data'),
-], ids=['words', 'units', 'bias', 'classes'])
+    ({'b': numpy.zeros(2)}, 'it was made for other data')])
 def test_unfit_model_files_are_refused(tmp_path, changes, words):
     saved(tmp_path / 'm.npz', **changes)
     params = lstm.init_params(OPTIONS)

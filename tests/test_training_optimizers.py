@@ -1,7 +1,4 @@
-"""Optimizers in NumPy, sparse gradients, clipping, early stopping.
-
-These run with the flags that the environment sets; without any, in float64.
-"""
+"""Optimizers in NumPy, sparse gradients, clipping, early stopping."""
 import numpy
 import pytest
 import theano

@@ -8,7 +8,6 @@ import pathlib
 import pickle
 import re
 import shutil
-import sys
 
 import numpy
 import pytest
@@ -26,17 +25,16 @@ LABELS = [0, 1] * 20
 
 
 @pytest.fixture
-def train(dataset, tmp_path):
+def train(train):
     """train_lstm with small defaults; returns its result and the file.
 
     It trains on the data set of the tests, or on the sets that are given.
     """
     def run(*sets, **options):
-        saveto = str(tmp_path / 'model.npz')
-        data = write_data(tmp_path / 'd.pkl', *sets) if sets else dataset
-        errors = lstm.train_lstm(**{**TINY, 'dataset': data, 'saveto': saveto,
-                                    **options})
-        return errors, os.path.exists(saveto) and contents(saveto)
+        if sets:
+            options['dataset'] = write_data('d.pkl', *sets)
+        errors = train(**dict({'saveto': 'model.npz'}, **options))
+        return errors, os.path.exists('model.npz') and contents('model.npz')
     return run
 
 
@@ -72,15 +70,14 @@ def test_every_optimizer_learns(train, optimizer, lrate):
 
 
 def test_the_errors_returned_and_saved_are_those_of_the_saved_parameters(
-        train, dataset, tmp_path):
+        train, dataset, capsys):
     """And the options are saved: values of NumPy's types as those of JSON."""
     # With large parameters, many a prediction with dropout would differ.
-    numpy.savez(str(tmp_path / 'large.npz'),
-                **some_params(dict(TINY, ydim=2)))
+    numpy.savez('large.npz', **some_params(dict(TINY, ydim=2)))
     errors, archive = train(
-        reload_model=str(tmp_path / 'large.npz'), noise_std=0,
-        batch_size=numpy.int64(4), lrate=numpy.float32(0.5),
-        use_dropout=numpy.bool_(True))
+        reload_model='large.npz', noise_std=0, batch_size=numpy.int64(4),
+        lrate=numpy.float32(0.5), use_dropout=numpy.bool_(True),
+        validFreq=-1, saveFreq=-1)
     assert errors == tuple(float(archive[name]) for name in (
         'train_err', 'valid_err', 'test_err'))
     sets = imdb.load_data(dataset, n_words=30, valid_portion=0.05,
@@ -94,9 +91,15 @@ def test_the_errors_returned_and_saved_are_those_of_the_saved_parameters(
     assert set(options) == {'ydim', 'classes', 'n_train'} | {
         row.name for row in lstm.OPTIONS}
     assert options.items() >= dict(
-        TINY, optimizer='adadelta', lrate=0.5, ydim=2, n_train=76,
-        classes=['class 0', 'class 1']).items()
+        TINY, optimizer='adadelta', lrate=0.5, ydim=2, n_train=76, saveFreq=-1,
+        validFreq=-1, classes=['class 0', 'class 1']).items()
     assert options['use_dropout'] is True
+    assert len(archive['history_errs']) == 3  # of 19 updates each
+    out = capsys.readouterr().out
+    assert [int(n) for n in re.findall(r'Update (\d+)  Errors', out)] == [
+        19, 38, 57]
+    # Once per epoch, at the end, and with the errors of the best parameters.
+    assert out.count('Saved') == 3 + 1 + 1
 
 
 def test_same_seed_same_numbers(train):
@@ -136,7 +139,7 @@ def test_decay_pulls_the_classifier_to_zero(train):
 # ---- Stopping ---------------------------------------------------------------
 
 def test_a_new_best_starts_the_count_again_and_its_parameters_are_kept(
-        train, dataset, tmp_path, capsys):
+        train, dataset, capsys):
     labels = imdb.load_data(dataset, valid_portion=0.05, maxlen=100)[1][1]
     assert sum(labels) * 2 != len(labels)
     worse, better = (-9., 9.) if sum(labels) * 2 > len(labels) else (9., -9.)
@@ -144,7 +147,7 @@ def test_a_new_best_starts_the_count_again_and_its_parameters_are_kept(
     errors, archive = train(optimizer=scripted(
         [2.] * 5 + [4.] * 10, [worse] * 30 + [better] * 10 + [worse] * 1000),
         patience=2, max_epochs=1000)
-    history = lstm.load_history(str(tmp_path / 'model.npz'))
+    history = lstm.load_history('model.npz')
     assert history[:, 0].tolist() == [10, 20, 30, 40, 50, 60, 70]
     # The mean cost is of the updates since the last validation.
     assert history[:, 1].tolist() == [3., 2.5, 1., 1., 1., 1., 1.]
@@ -159,13 +162,13 @@ def test_a_new_best_starts_the_count_again_and_its_parameters_are_kept(
 
 @pytest.mark.parametrize('bad', [numpy.nan, numpy.inf])
 def test_a_cost_that_is_not_finite_ends_training_with_the_best_model(
-        train, tmp_path, bad):
+        train, bad):
     with pytest.raises(FloatingPointError,
                        match='at update 15 the cost is .*model.npz; .*lower '
                              'lrate, which is 0.0001'):
         train(optimizer=scripted(costs=[1.] * 14 + [bad],
                                  bs=[2.] * 10 + [3.] * 10))
-    archive = contents(str(tmp_path / 'model.npz'))
+    archive = contents('model.npz')
     assert archive['b'].tolist() == [0, 2]
     assert 0 <= archive['valid_err'] <= 1
 
@@ -194,34 +197,20 @@ def test_parameters_that_are_not_finite_are_never_saved(
 @pytest.mark.parametrize('options, words', [
     ({'optimizer': lstm.sgd, 'lrate': 1e308}, 'lower lrate, which is 1e.308'),
     ({'decay_c': 1e308}, 'lower decay_c, which is 1e.308'),
-    ({'reload_model': 'huge.npz'}, 'adadelta has no learning rate; use'),
-], ids=['lrate', 'decay_c', 'adadelta'])
-def test_numbers_that_explode_end_with_the_option_to_lower(
-        train, tmp_path, monkeypatch, options, words):
-    monkeypatch.chdir(tmp_path)
+    ({'reload_model': 'huge.npz'}, 'adadelta has no learning rate; use')])
+def test_numbers_that_explode_end_with_the_option_to_lower(train, options,
+                                                           words):
     params = lstm.init_params(dict(TINY, ydim=2))
-    params['U'][:] = numpy.array([1, -1]) * numpy.finfo(
-        params['U'].dtype).max
+    params['U'][:] = numpy.finfo(params['U'].dtype).max * numpy.array([1, -1])
     params['Wemb'] += 1
     numpy.savez('huge.npz', **params)
     with pytest.raises(FloatingPointError, match=words):
         train(**options)
 
 
-def test_once_per_epoch(train, capsys):
-    _, archive = train(validFreq=-1, saveFreq=-1, max_epochs=3)
-    assert len(archive['history_errs']) == 3  # of 19 updates each
-    out = capsys.readouterr().out
-    assert [int(n) for n in re.findall(r'Update (\d+)  Errors', out)] == [
-        19, 38, 57]
-    # Once per epoch, at the end, and with the errors of the best parameters.
-    assert out.count('Saved') == 3 + 1 + 1
-
-
 @pytest.mark.parametrize('saveto', [None, ''])
 def test_a_training_without_saveto_writes_no_file_and_takes_no_lock(
-        train, tmp_path, monkeypatch, saveto, capsys):
-    monkeypatch.chdir(tmp_path)
+        train, saveto, capsys):
     errors, _ = train(saveto=saveto, saveFreq=5, max_epochs=1)
     assert all(0 <= error <= 1 for error in errors)
     assert 'aved' not in capsys.readouterr().out
@@ -323,10 +312,10 @@ def test_the_docstring_explains_every_option():
 @pytest.mark.parametrize('options, words', [
     ({'reload_model': 'nowhere.npz'}, 'no model file nowhere.npz'),
     ({'dataset': 'nowhere.pkl'}, r'nowhere\.pkl is neither here nor in data')])
-def test_a_missing_file_is_named(train, tmp_path, options, words):
+def test_a_missing_file_is_named(train, options, words):
     with pytest.raises(IOError, match=words):
         train(**options)
-    assert os.listdir(str(tmp_path)) == ['model.npz.lock']
+    assert os.listdir('.') == ['model.npz.lock']
 
 
 # ---- Small and odd data -----------------------------------------------------
@@ -356,9 +345,7 @@ def test_odd_reviews_give_finite_numbers(train, options, reviews):
      'no training review is left.*raise maxlen'),
     ([([[2, 3]] * 9 + [[4] * 9] * 31, LABELS), ([[2]], [0])], {'maxlen': 3},
      'no validation review is left'),
-    ([([[2], [3]] * 20, LABELS), ([], [])], {}, 'no test review is left'),
-], ids=['class of test', 'class of validation', 'training', 'validation',
-        'test'])
+    ([([[2], [3]] * 20, LABELS), ([], [])], {}, 'no test review is left')])
 def test_sets_that_cannot_be_used_are_named_before_training(
         train, tmp_path, sets, options, words):
     with pytest.raises(ValueError, match=words):
@@ -414,15 +401,6 @@ GOOD = [  # every kind of value
     ('schedule', 'linear', 'linear'), ('average', '0.999', 0.999)]
 
 
-@pytest.fixture
-def typed(monkeypatch):
-    """Options of train_lstm after ``python lstm.py WORD ...``."""
-    def options(*words, **changed):
-        monkeypatch.setattr(sys, 'argv', ['lstm.py'] + list(words))
-        return lstm.command_line(**changed)
-    return options
-
-
 @pytest.mark.parametrize('name, word, value', GOOD)
 def test_an_option_of_the_command_line_has_the_type_of_the_table(
         typed, name, word, value):
@@ -433,8 +411,7 @@ def test_an_option_of_the_command_line_has_the_type_of_the_table(
 
 
 def test_the_command_line_replaces_options_of_the_call_in_the_file(typed):
-    expected = {name: parameter.default for name, parameter in
-                inspect.signature(lstm.train_lstm).parameters.items()}
+    expected = {row.name: row.default for row in lstm.OPTIONS}
     assert typed() == expected
     assert typed('--seed', '3', max_epochs=7) == dict(
         expected, max_epochs=7, seed=3)
@@ -606,11 +583,11 @@ def test_rows_go_by_word_and_columns_by_class(first_model, tmp_path, capsys):
             'good, bad\n') in capsys.readouterr().out
 
 
-def test_a_model_without_words_is_taken_by_number(train, tmp_path, capsys):
+def test_a_model_without_words_is_taken_by_number(train, capsys):
     """And a training of no epoch saves the initial parameters."""
     params = lstm.init_params(dict(TINY, ydim=2, seed=77))
-    numpy.savez(str(tmp_path / 'old.npz'), **params)
-    _, archive = train(reload_model=str(tmp_path / 'old.npz'), max_epochs=0)
+    numpy.savez('old.npz', **params)
+    _, archive = train(reload_model='old.npz', max_epochs=0)
     for name in PARAMETERS:
         numpy.testing.assert_array_equal(archive[name], params[name], name)
     assert archive['history_errs'].shape == (0, 2)
@@ -670,8 +647,7 @@ def test_a_training_that_cannot_fit_says_so_before_it_starts(
     assert 'Compiled' not in capsys.readouterr().out
 
 
-def test_what_was_learned_is_saved_when_the_memory_ends(train, tmp_path,
-                                                        monkeypatch):
+def test_what_was_learned_is_saved_when_the_memory_ends(train, monkeypatch):
     def show(self, epoch, done, update, cost, best_err):
         if update == 25:
             raise MemoryError('no memory')
@@ -680,7 +656,7 @@ def test_what_was_learned_is_saved_when_the_memory_ends(train, tmp_path,
                        'stopped, and the best model so far is in .*lower '
                        'batch_size or maxlen'):
         train()
-    assert len(lstm.load_history(str(tmp_path / 'model.npz'))) == 2
+    assert len(lstm.load_history('model.npz')) == 2
 
 
 def test_a_long_review_is_evaluated_alone():

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 import lstm
-from conftest import ROOT, TINY, assert_same, contents, heed_signals
+from conftest import (
+    ROOT, TINY, assert_same, contents, heed_signals, updates_in)
 from lstm_support.training import parallel
 
 MPIEXEC = os.path.join(os.path.dirname(sys.executable), 'mpiexec')
@@ -201,23 +202,27 @@ def test_a_signal_lets_all_finish_and_save(dataset, tmp_path, number, whom):
     assert saved.startswith('Saved')
     assert processes_of(job) == []
     # The last line says how many updates there were; all of them are saved.
-    progress = json.loads(str(contents(tmp_path / 'm.resume.npz')['progress']))
-    assert progress['counters'][0] == int(summary.split()[0]) > 0
+    assert updates_in(tmp_path / 'm.resume.npz') == int(
+        summary.split()[0]) > 0
 
 
 @needs_mpi
 @pytest.mark.parametrize('fault, words', [
-    ('nan', 'the cost is nan.*the best model so far is in'),
-    ('memory', '1 of 2 processes.*the best model so far is in'),
-    ('slow disk', 'the cost is nan.*the best model so far is in'),
-    ('error', 'Process 2 of 2 ends the training: Traceback.*a fault of proc'),
-    ('late memory', 'Process 2 of 2 ends the training: MemoryError'),
-    ('data', 'the data of the 2 processes differ'),
-    ('options', 'the options of the 2 processes differ'),
-    ('parameters', 'the parameters of the 2 processes differ'),
-    ('disk', r'NOT saved \(')])  # the last model fails as well
+    ('at_update(12, infinite)',
+     'the cost is nan.*the best model so far is in'),
+    ('at_update(12, raising(MemoryError("no room")))',
+     '1 of 2 processes.*the best model so far is in'),
+    ('slow_disk()', 'the cost is nan.*the best model so far is in'),
+    ('at_update(12, raising(RuntimeError("a fault of process 2")))',
+     'Process 2 of 2 ends the training: Traceback.*a fault of proc'),
+    ('no_memory_later()', 'Process 2 of 2 ends the training: MemoryError'),
+    ('other_data()', 'the data of the 2 processes differ'),
+    ('other_options()', 'the options of the 2 processes differ'),
+    ('other_parameters()', 'the parameters of the 2 processes differ'),
+    # The last model fails as well.
+    ('at_write(raising(IOError(28, "no space")))', r'NOT saved \(')])
 def test_a_fault_of_one_process_ends_all(dataset, tmp_path, fault, words):
-    job = job_of('tiny' if fault == 'data' else dataset, tmp_path,
+    job = job_of('tiny' if fault == 'other_data()' else dataset, tmp_path,
                  max_epochs=2, validFreq=10, saveFreq=10) + [fault]
     code, out, err = run(2, *job, TINY=dataset)
     assert re.search(words, out + err, re.S), (out, err)
