@@ -1,4 +1,5 @@
 """train_lstm and its command: small trainings, from options to the file."""
+import glob
 import gzip
 import inspect
 import itertools
@@ -160,34 +161,27 @@ def test_a_new_best_starts_the_count_again_and_its_parameters_are_kept(
     assert 'Stopping early: 3 validations' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('bad', [numpy.nan, numpy.inf])
-def test_a_cost_that_is_not_finite_ends_training_with_the_best_model(
-        train, bad):
-    with pytest.raises(FloatingPointError,
-                       match='at update 15 the cost is .*model.npz; .*lower '
-                             'lrate, which is 0.0001'):
-        train(optimizer=scripted(costs=[1.] * 14 + [bad],
-                                 bs=[2.] * 10 + [3.] * 10))
-    archive = contents('model.npz')
-    assert archive['b'].tolist() == [0, 2]
-    assert 0 <= archive['valid_err'] <= 1
+NOT_FINITE = 'at update %d there are infinite values or NaN in b; .*%s'
 
 
-@pytest.mark.parametrize('n_good, frequencies, found_at', [
-    (12, {}, 20), (12, {'saveFreq': 7}, 14), (52, {}, 57),
-    (0, {'saveFreq': 7}, 7)],
-    ids=['at a validation', 'at a save', 'at the end', 'at once'])
-def test_parameters_that_are_not_finite_are_never_saved(
-        train, tmp_path, n_good, frequencies, found_at):
-    with pytest.raises(FloatingPointError, match='at update %d there are infi'
-                       'nite values or NaN in b; .*%s' % (
-                           found_at, 'model.npz' if n_good else
-                           'no model is saved')):
-        train(optimizer=scripted(bs=[2.] * n_good + [numpy.nan]),
-              **frequencies)
-    saved = {path.name: contents(str(path))
-             for path in tmp_path.glob('*.npz')}
-    assert ('model.npz' in saved) == (n_good > 0)
+@pytest.mark.parametrize('words, options, costs, bs', [
+    ('at update 15 the cost is .*model.npz; .*lower lrate, which is 0.0001',
+     {}, [1.] * 14 + [bad], [2.] * 10 + [3.] * 10)
+    for bad in (numpy.nan, numpy.inf)] + [
+    (NOT_FINITE % (20, 'model.npz'), {}, [], [2.] * 12 + [numpy.nan]),
+    (NOT_FINITE % (14, 'model.npz'), {'saveFreq': 7}, [],
+     [2.] * 12 + [numpy.nan]),
+    (NOT_FINITE % (57, 'model.npz'), {}, [], [2.] * 52 + [numpy.nan]),
+    (NOT_FINITE % (7, 'no model is saved'), {'saveFreq': 7}, [], [numpy.nan])])
+def test_numbers_that_are_not_finite_end_training_with_the_best_model(
+        train, words, options, costs, bs):
+    with pytest.raises(FloatingPointError, match=words):
+        train(optimizer=scripted(costs, bs), **options)
+    saved = {name: contents(name) for name in glob.glob('*.npz')}
+    assert ('model.npz' in saved) == ('model.npz' in words)
+    if saved:
+        assert saved['model.npz']['b'].tolist() == [0, 2]
+        assert 0 <= saved['model.npz']['valid_err'] <= 1
     for name, archive in saved.items():
         for key, value in archive.items():
             if value.dtype.kind == 'f':
