@@ -141,6 +141,7 @@ def test_threads_are_the_physical_cores_that_a_process_may_use(
 
 PREDICT = '''
 import json, os, resource, signal, threading
+from concurrent import futures
 import numpy
 import lstm
 params = lstm.init_params(dict(n_words=50, dim_proj=64, ydim=2))
@@ -154,56 +155,33 @@ wanted = f(x, mask).tobytes()
 '''
 
 
-def test_a_fork_has_threads_of_its_own():
-    """While the first process predicts, also in another thread of Python."""
+def test_forks_other_threads_and_ctrl_c_while_threads_work():
+    """A fork has threads of its own; threads of Python run and predict."""
     assert run(PREDICT + '''
-def predict(done):
-    while not done.is_set():
-        if f(x, mask).tobytes() != wanted:
-            os._exit(1)
-
-def children(n):
+def fork(n):
     for _ in range(n):
         if not os.fork():
             signal.alarm(60)  # kills a child that hangs
             os._exit(f(x, mask).tobytes() != wanted)
 
-children(8)
+def predict(function):
+    return {function(x, mask).tobytes() for _ in range(20)}
+
+fork(8)
 assert f(x, mask).tobytes() == wanted
-done = threading.Event()
-thread = threading.Thread(target=predict, args=[done])
-thread.start()
-children(12)
-codes = [os.wait()[1] for _ in range(20)]
-done.set()
-thread.join()
-print(codes == [0] * 20)
-''', OMP_NUM_THREADS='3') == ['True']
-
-
-def test_other_threads_of_python_run_during_a_prediction_and_predict():
-    assert run(PREDICT + '''
 functions = [f] + [build() for _ in range(3)]
-results = [[] for _ in functions]
-def work(k):
-    for _ in range(20):
-        results[k].append(functions[k](x, mask).tobytes())
-workers = [threading.Thread(target=work, args=[k]) for k in range(4)]
-[each.start() for each in workers]
-[each.join(100) for each in workers]
-print(sum(result == [wanted] * 20 for result in results))
-''', OMP_NUM_THREADS='2') == ['4']
-
-
-def test_ctrl_c_arrives_while_threads_work():
-    assert run(PREDICT + '''
+with futures.ThreadPoolExecutor(4) as pool:
+    results = pool.map(predict, functions)
+    fork(12)
+print(list(results) == [{wanted}] * 4)
+print([os.wait()[1] for _ in range(20)] == [0] * 20)
 threading.Timer(1, os.kill, [os.getpid(), signal.SIGINT]).start()
 try:
     while True:
         f(x, mask)
 except KeyboardInterrupt:
     print(f(x, mask).tobytes() == wanted)
-''', OMP_NUM_THREADS='3') == ['True']
+''', OMP_NUM_THREADS='3') == ['True'] * 3
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='glibc alone has mallopt')
