@@ -48,8 +48,7 @@ def blocks(name, start):
 
 def write_data(path, train, test, valid=None, **more):
     """Write a data file, without words unless named; return its path."""
-    storage.write_data_file(str(path), storage.Corpus(
-        train, valid, test, **more))
+    storage.write_data_file(path, storage.Corpus(train, valid, test, **more))
     return str(path)
 
 
@@ -232,8 +231,7 @@ report.Status.show = show
 
 @pytest.fixture
 def start(tmp_path):
-    """Start a :class:`Training` in the test's folder; it ends with the test.
-    """
+    """Start a Training in the test's folder, which ends with the test."""
     started = []
 
     def start_training(**kwargs):

@@ -45,8 +45,6 @@ class Built(object):
                                             list(tparams.values())))
 
 
-# ---- Values and gradients ---------------------------------------------------
-
 @pytest.mark.parametrize('kind', MODELS, ids=NAMES)
 def test_values_and_gradients_are_those_of_numpy_and_of_scan(kind):
     """The layers run in C++. Those of predictions keep no state."""
@@ -81,8 +79,6 @@ def test_values_and_gradients_are_those_of_numpy_and_of_scan(kind):
             assert_close(value, expected, 10 * EXACT)
 
 
-# ---- The layers run in C++ --------------------------------------------------
-
 @pytest.mark.parametrize('options', [
     dict(pooling='both'), dict(pooling='max', word_dropout=0.4, clip_c=1.),
     dict(pooling='both', word_dropout=0.4, average=0.9, use_dropout=False)],
@@ -116,8 +112,6 @@ def test_all_functions_of_a_training_run_layers_in_c(dataset, monkeypatch,
     assert capsys.readouterr().err == ''
 
 
-# ---- Parameters -------------------------------------------------------------
-
 def drawn(options):
     """Initial parameters by the recipe of init_params' documentation."""
     rng = numpy.random.RandomState(options['seed'])
@@ -149,8 +143,6 @@ def test_parameters_are_drawn_by_the_recipe(kind):
         numpy.testing.assert_array_equal(
             value, lstm.numpy_floatX(expected[name]), name)
 
-
-# ---- The maximum over the words ---------------------------------------------
 
 @pytest.fixture(scope='module')
 def pool():
@@ -186,8 +178,6 @@ def test_of_equal_outputs_the_first_word_has_the_whole_gradient(pool):
     assert gradient[:, 0].tolist() == [[0, 20], [10, 0], [0, 0], [0, 0],
                                        [0, 0]]
 
-
-# ---- Explanations -----------------------------------------------------------
 
 TEXTS = ['the film was great , it was good', 'dull', 'a a a a', '', 'x great',
          u'A "great" film; isn\'t it <b>great</b> | \x1b[31m \u0130stanbul?']

@@ -91,8 +91,6 @@ def test_threads_meet_and_share_without_a_race(tmp_path):
     assert process.stdout == 'equal\n'
 
 
-# ---- How many ---------------------------------------------------------------
-
 @pytest.mark.parametrize('value, number', [
     ('3', 3), ('5,2', 5), ('1', 1), ('', None), ('0', None), ('-1', None),
     ('two', None)])
@@ -136,8 +134,6 @@ def test_threads_are_the_physical_cores_that_a_process_may_use(
     monkeypatch.setattr(os, 'sched_getaffinity', lambda process: set(affinity))
     assert kernel.n_threads() == number
 
-
-# ---- Faults -----------------------------------------------------------------
 
 PREDICT = '''
 import json, os, resource, signal, threading

@@ -284,23 +284,21 @@ def assert_row(label, *cells):
     assert cells in [row.split() for row in rows], (label, cells)
 
 
-def results():
-    return json.loads(read('benchmarks/results.json'))
+RESULTS = json.loads(read('benchmarks/results.json'))
 
 
 def test_speeds_in_the_documents_are_those_of_the_results():
-    cases = results()['cases']
+    cases = RESULTS['cases']
     columns = ('ours', 'torch padded', 'torch packed', 'flax', 'scan', 'plain')
-    ratios, text = {}, read('benchmarks/README.rst')
+    assert len(cases) >= 10
     for label, case in cases.items():
         ms = {name: case[name]['ms_update'] for name in columns
               if name in case}
-        ratios[label] = '%.2f' % (ms['ours'] / min(
-            value for name, value in ms.items() if 'torch' in name))
+        ratio = ms['ours'] / min(value for name, value in ms.items()
+                                 if 'torch' in name)
         if not label.startswith('whole epoch'):  # which has a table of its own
-            assert_row(label, *[ms.get(name, '-') for name in columns] + [
-                ratios[label]])
-    assert len(ratios) >= 10
+            assert_row(label, *[ms.get(name, '-') for name in columns],
+                       '%.2f' % ratio)
     for label, name, form in (
             ('defaults, 1 thread', '1 thread', '%.2f'),
             ('defaults, 2 threads', '2 threads', '%.2f'),
@@ -316,7 +314,7 @@ def test_speeds_in_the_documents_are_those_of_the_results():
         assert_row(label, *[
             '%.0f' % cases[label][name]['reviews_s']
             if name in cases[label] else '-' for name in columns])
-    sentences = ' '.join(text.split())
+    sentences = ' '.join(read('benchmarks/README.rst').split())
     assert 'takes %.2f and %.2f times as long' % tuple(
         case['ours']['ms_update'] / case['ours, fewer words']['ms_update']
         for case in (cases['n_words=100000, 1 thread'],
@@ -334,48 +332,45 @@ def test_speeds_in_the_documents_are_those_of_the_results():
                                       defaults['torch packed']),
                 defaults['flax'], complete['ours'],
                 complete['torch padded'])) in sentences
+    start = RESULTS['start_up']
+    assert '%.1f s with an empty compile directory, %.1f s ' % (
+        start['empty compile directory'], start['warm']) in sentences
     said = re.search(r'\*\*Speed\*\*(.*?)\n\n', read('README.rst'), re.S)
-    shared = [results()['cores'][label]
-              for label in ('defaults', 'full length')]
     assert re.findall(r'0\.\d+', said.group(1)) == [
         '%.2f' % (ms['train, two threads'] / ms['train, torch, 2'])
-        for ms in shared]
+        for ms in map(RESULTS['cores'].get, ('defaults', 'full length'))]
 
 
 def test_speeds_of_two_cores_are_those_of_the_results():
-    assert len(results()['cores']) == 6
-    for label, ms in results()['cores'].items():
-        if 'batch_size' not in label:
-            label += ', batch_size=16'
+    def full(label):
+        return label if 'batch_size' in label else label + ', batch_size=16'
+
+    assert len(RESULTS['cores']) == 6
+    for label, ms in RESULTS['cores'].items():
         one, two, processes, torch = [ms['train, ' + name] for name in (
             'one thread', 'two threads', 'two processes', 'torch, 2')]
-        assert_row(label, one, two, '%.2f' % (one / two),
+        assert_row(full(label), one, two, '%.2f' % (one / two),
                    '%.2f' % ms['train, limit'], processes, torch,
                    '%.2f' % (two / torch))
         seconds = [1e-3 * ms['predict, ' + name] for name in (
             'one thread', 'two threads', 'onnxruntime, 1', 'onnxruntime, 2')]
-        assert_row(label, *['%.0f' % (ms['batch_size'] / each)
-                            for each in seconds] + [
-            '%.2f' % (seconds[k + 2] / seconds[k]) for k in (0, 1)])
-    for label, case in results()['more cores'].items():
-        if 'batch_size' not in label:
-            label += ', batch_size=16'
+        assert_row(full(label), *['%.0f' % (ms['batch_size'] / each)
+                                  for each in seconds],
+                   *['%.2f' % (seconds[k + 2] / seconds[k]) for k in (0, 1)])
+    for label, case in RESULTS['more cores'].items():
         ms = [case['%d cores' % number] for number in (2, 4, 8, 16)]
         one = case['layer'] + case['rest']
-        assert_row(label, one, case['rest'], *ms + [one / ms[2], one / ms[3]])
-    for label, case in results()['machines'].items():
+        assert_row(full(label), one, case['rest'], *ms, one / ms[2],
+                   one / ms[3])
+    for label, case in RESULTS['machines'].items():
         reviews, machines = re.findall('[0-9]+', label)
         assert_row(reviews, machines, *[case[name] for name in (
             'one', 'part', 'update', 'network', 'megabytes', 'speedup')])
-    start = results()['start_up']
-    assert '%.1f s with an empty compile directory, %.1f s\n' % (
-        start['empty compile directory'], start['warm']) in (
-            read('benchmarks/README.rst'))
-    for label, case in results()['versions'].items():
+    for label, case in RESULTS['versions'].items():
         assert_row(label, case['ms_update'], case['empty compile directory'],
                    's', case['warm'], 's')
     for label in ('batch_size=64', 'batch_size=256', 'dim_proj=512'):
-        case = results()['cases'][label + ', 1 thread']
+        case = RESULTS['cases'][label + ', 1 thread']
         assert_row(label, *[case[name]['ms_update']
                             for name in ('ours', 'products')])
 

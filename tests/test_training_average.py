@@ -31,8 +31,6 @@ def assert_all_close(values, expected, tolerance=EXACT):
         assert_close(value, expected[name], tolerance)
 
 
-# ---- The average ------------------------------------------------------------
-
 def shrinking(lr, tparams, grads, x, mask, y, cost):
     """An optimizer of one's own: all parameters shrink in each update."""
     stored = [theano.shared(0 * p.get_value()) for p in tparams.values()]
@@ -186,8 +184,6 @@ def test_an_average_touches_the_rows_of_the_minibatch_alone():
             assert getattr(node.op, 'inplace', True)
 
 
-# ---- Trainings --------------------------------------------------------------
-
 class Course(object):
     """What a training does: costs, parameters after each update, and those
     that are evaluated."""
@@ -297,8 +293,6 @@ def test_a_validation_changes_no_bit_of_a_training(train, options):
         assert not options or abs(
             saved[name] - never.params[-1][name]).max() > 1e-5
 
-
-# ---- The learning rate ------------------------------------------------------
 
 @pytest.mark.parametrize('schedule, rates', [
     ('constant', [0.3] * 57),

@@ -48,8 +48,6 @@ class Lookup(object):
                     '_rows')]
 
 
-# ---- Formulas ---------------------------------------------------------------
-
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_optimizers_against_their_formulas(name):
     """Six steps of a matrix and a vector, of a vector looked up, a scalar.
@@ -111,8 +109,6 @@ def test_updating_a_few_rows_equals_updating_all(name):
     assert_close(lookup.value, expected, 10 * EXACT)
 
 
-# ---- The same training in C++ and in scan -----------------------------------
-
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_costs_in_c_are_those_in_scan(name):
     options = dict(OPTIONS, n_words=60, dim_proj=9)
@@ -131,8 +127,7 @@ def test_costs_in_c_are_those_in_scan(name):
 
 
 def trained(name, options, batches):
-    """Return the costs of some updates, and the function that computes them.
-    """
+    """Return the costs of updates, and the function that computes them."""
     tparams = lstm.init_tparams(lstm.init_params(options))
     use_noise, x, mask, y, _, _, cost = lstm.build_model(tparams, options)
     use_noise.set_value(lstm.numpy_floatX(1.))
@@ -145,8 +140,6 @@ def trained(name, options, batches):
         f_update(0.01)
     return costs, f_grad_shared
 
-
-# ---- Sparse gradients -------------------------------------------------------
 
 def in_two_places(Wemb, rows, weights):
     """Words that are looked up three times, also next to each other."""
@@ -229,8 +222,6 @@ def test_clipped_gradients_keep_direction_and_few_rows():
             assert_close(g_clipped, factor * g)
 
 
-# ---- Counters ---------------------------------------------------------------
-
 @pytest.mark.parametrize('start', [2 ** 24, 2 ** 53])
 @pytest.mark.parametrize('name', ['adadelta', 'adam'])
 def test_updates_are_counted_beyond_what_floats_can_count(name, start):
@@ -266,8 +257,6 @@ def test_adam_after_many_updates_has_no_bias_to_correct():
     assert_close(lookup.value, [[-0.1 * 0.2 / (0.004 ** 0.5 + 1e-8)], [-0.1]],
                  1e-5)
 
-
-# ---- Early stopping ---------------------------------------------------------
 
 nan = float('nan')
 

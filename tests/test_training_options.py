@@ -137,6 +137,27 @@ def test_decay_pulls_the_classifier_to_zero(train):
     assert small < 0.1 * large
 
 
+def test_a_rare_class_is_found_with_class_weights(train, capsys):
+    """Word 2 is in nine of ten reviews of class 1, and in half of class 0."""
+    labels = ([0] * 19 + [1]) * 20
+    data = [[2, 4] if y and n % 10 or not y and n % 2 else [3, 4]
+            for n, y in enumerate(labels)], labels
+
+    def predicted(**options):
+        _, archive = train(data, data, optimizer=lstm.adam, lrate=0.02,
+                           max_epochs=10, batch_size=40, patience=100,
+                           use_dropout=False, **options)
+        probs = reference.probabilities(archive, data[0][:20] * 2, 1.)
+        return set(probs.argmax(axis=1)), json.loads(str(archive['options']))
+    warning = ("no review was predicted as class 1, though 20 have this "
+               "label; train with class_weight='balanced'")
+    assert predicted()[0] == {0}
+    assert warning in capsys.readouterr().out
+    classes, options = predicted(class_weight='balanced')
+    assert classes == {0, 1} and warning not in capsys.readouterr().out
+    assert options['class_weights'] == pytest.approx([0.5 / 0.95, 10], 0.1)
+
+
 # ---- Stopping ---------------------------------------------------------------
 
 def test_a_new_best_starts_the_count_again_and_its_parameters_are_kept(
@@ -484,41 +505,6 @@ def test_commands_of_classify_end_with_the_command_to_type(typed, words,
         typed(*words)
 
 
-def test_paths_of_any_kind(dataset, tmp_path, monkeypatch):
-    """A name without .npz gets it, as numpy.savez did; ~ is the home."""
-    monkeypatch.setenv('HOME', str(tmp_path))
-    for saveto, options in ((tmp_path / 'a.npz', {'seed': 7}),
-                            ('~/b', {'reload_model': '~/a.npz'})):
-        lstm.train_lstm(**dict(
-            TINY, dataset=pathlib.Path(dataset), saveto=saveto, max_epochs=0,
-            **options))
-    assert (contents(str(tmp_path / 'a.npz'))['Wemb']
-            == contents(str(tmp_path / 'b.npz'))['Wemb']).all()
-
-
-# ---- Class weights ----------------------------------------------------------
-
-def test_a_rare_class_is_found_with_class_weights(train, capsys):
-    """Word 2 is in nine of ten reviews of class 1, and in half of class 0."""
-    labels = ([0] * 19 + [1]) * 20
-    data = [[2, 4] if y and n % 10 or not y and n % 2 else [3, 4]
-            for n, y in enumerate(labels)], labels
-
-    def predicted(**options):
-        _, archive = train(data, data, optimizer=lstm.adam, lrate=0.02,
-                           max_epochs=10, batch_size=40, patience=100,
-                           use_dropout=False, **options)
-        probs = reference.probabilities(archive, data[0][:20] * 2, 1.)
-        return set(probs.argmax(axis=1)), json.loads(str(archive['options']))
-    warning = ("no review was predicted as class 1, though 20 have this "
-               "label; train with class_weight='balanced'")
-    assert predicted()[0] == {0}
-    assert warning in capsys.readouterr().out
-    classes, options = predicted(class_weight='balanced')
-    assert classes == {0, 1} and warning not in capsys.readouterr().out
-    assert options['class_weights'] == pytest.approx([0.5 / 0.95, 10], 0.1)
-
-
 # ---- Starting from a model, or from word vectors ----------------------------
 
 def corpus(path, words, classes, n=40):
@@ -577,11 +563,18 @@ def test_rows_go_by_word_and_columns_by_class(first_model, tmp_path, capsys):
             'good, bad\n') in capsys.readouterr().out
 
 
-def test_a_model_without_words_is_taken_by_number(train, capsys):
-    """And a training of no epoch saves the initial parameters."""
+def test_a_model_without_words_is_taken_by_number(train, dataset, monkeypatch,
+                                                  capsys):
+    """And a training of no epoch saves the initial parameters.
+
+    A name without .npz gets it, as numpy.savez did; ~ is the home.
+    """
+    monkeypatch.setenv('HOME', os.getcwd())
     params = lstm.init_params(dict(TINY, ydim=2, seed=77))
-    numpy.savez('old.npz', **params)
-    _, archive = train(reload_model='old.npz', max_epochs=0)
+    numpy.savez('old', **params)
+    train(reload_model='~/old.npz', saveto=pathlib.Path('~/new'),
+          dataset=pathlib.Path(dataset), max_epochs=0)
+    archive = contents('new.npz')
     for name in PARAMETERS:
         numpy.testing.assert_array_equal(archive[name], params[name], name)
     assert archive['history_errs'].shape == (0, 2)

@@ -110,8 +110,6 @@ def test_costs_are_those_of_one_process(dataset, tmp_path, dtype, n, names,
             assert_same(other[name], first[name])
 
 
-# ---- Saving, resuming, and ends ---------------------------------------------
-
 def job_of(data, folder, **changes):
     """Arguments of a job that trains one case and saves it."""
     case = dict(TINY, dataset=data, max_epochs=100000, patience=100000,
@@ -230,8 +228,6 @@ def test_a_fault_of_one_process_ends_all(dataset, tmp_path, fault, words):
     if 'best model' in words:
         assert_loads(tmp_path / 'm.npz')
 
-
-# ---- Starting ---------------------------------------------------------------
 
 @pytest.mark.parametrize('hidden, words', [
     (True, 'pip install mpi4py mpich'),
