@@ -1,4 +1,4 @@
-"""Use a saved model: predict, explain, evaluate, plot.
+"""Use a saved model: predict, explain, evaluate, plot, export.
 
 From a shell, where ``--model`` is ``lstm_model.npz`` by default::
 
@@ -329,12 +329,20 @@ def plot(args):
     _write('Wrote %s\n' % terminal.printable(output))
 
 
+def export(args):
+    """Write a model as an ONNX file, for programs without Theano."""
+    explain.export(Classifier(args.model, args.dict), args.output,
+                   imdb.prepare_data)
+    _write('Wrote %s\n' % terminal.printable(args.output))
+
+
 _EXAMPLES = """examples:
   python classify.py predict "A dull, endless film."
   python classify.py predict --file reviews.txt --json
   python classify.py predict --html page.html "..."
   python classify.py evaluate --model lstm_model.npz
   python classify.py plot
+  python classify.py export model.onnx
 
 "python classify.py COMMAND --help" lists the options of a command."""
 
@@ -353,7 +361,7 @@ def _parser():
         command.set_defaults(function=function)
         command.add_argument(
             '--model', metavar='FILE', help='the .npz file of a model '
-            '(default: lstm_model.npz; without it, predict and evaluate take '
+            '(default: lstm_model.npz; without it, all but plot take '
             'data/imdb_lstm.npz)')
         return command.add_argument
 
@@ -367,8 +375,9 @@ def _parser():
     add('--explain', action='store_true',
         help='show the contribution of each word')
     add('--html', metavar='PAGE', help='write the contributions as HTML')
-    add('--dict', metavar='FILE', help='the dictionary of a model that has '
-        'none in its file, such as those of 2014')
+    dictionary = dict(metavar='FILE', help='the dictionary of a model that '
+                      'has none in its file, such as those of 2014')
+    add('--dict', **dictionary)
     add = add_command(evaluate, 'report errors, F1, the area under the ROC '
                       'curve and more, on all test reviews')
     add('--dataset', metavar='DATASET', help='imdb, sample or the path of a '
@@ -377,6 +386,9 @@ def _parser():
                       'a model')
     add('--output', metavar='FILE', help='a .png or .svg file (default: the '
         'name of the model, with .png)')
+    add = add_command(export, 'write a model for programs without Theano')
+    add('output', metavar='OUTPUT.onnx', help='the file to write')
+    add('--dict', **dictionary)
     return parser
 
 
@@ -385,7 +397,7 @@ def _parse(arguments):
     parser, end = _parser(), (arguments + ['--']).index('--')
     args, rest = parser.parse_known_args(arguments[:end])
     if not args.command:
-        parser.error('expected a command: predict, evaluate or plot')
+        parser.error('expected a command: predict, evaluate, plot or export')
     texts = getattr(args, 'texts', []) + rest  # those after an option
     for text in texts:
         if text.endswith('.npz') and os.path.isfile(text):

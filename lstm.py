@@ -803,7 +803,7 @@ def command_line(**changed):
     """Return options: defaults, then `changed`, then the command line."""
     return opt.from_command_line(
         OPTIONS, PRESETS, changed, 'Train an LSTM to classify reviews.',
-        {'python classify.py': ('predict', 'evaluate', 'plot')})
+        {'python classify.py': ('predict', 'evaluate', 'plot', 'export')})
 
 
 if __name__ == '__main__':
