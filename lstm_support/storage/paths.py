@@ -98,7 +98,8 @@ def atomic_write(path):
         with io.open(path, 'wb') as f:
             yield f
         return
-    folder, name = os.path.split(os.path.realpath(path))
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
     partial = os.path.join(folder, '%s%s.partial' % (
         _prefix(name), uuid.uuid4().hex))
     try:
@@ -110,7 +111,6 @@ def atomic_write(path):
             yield f
             f.flush()
             os.fsync(f.fileno())
-        path = os.path.join(folder, name)
         if os.path.exists(path):
             shutil.copymode(path, partial)
         os.rename(partial, path)

@@ -1,4 +1,5 @@
 """Options, state and tools of a training. Only lstm.py enters."""
+from lstm_support import theano_fixes  # noqa: F401  before Theano
 from lstm_support.training import (  # noqa: F401  the door
     metrics, options, parallel)
 from lstm_support.training.average import Average  # noqa: F401

@@ -6,7 +6,6 @@ scaled by the log-count ratios of naive Bayes.
 """
 from __future__ import absolute_import, division, print_function
 
-from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 import theano
 from theano import tensor

@@ -20,7 +20,6 @@ import traceback
 import warnings
 import zlib
 
-from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 import theano
 from theano import tensor
@@ -259,14 +258,13 @@ class Group(Alone):
 
     def _part(self, mask):
         """Return this process's columns of a minibatch, and their share."""
-        # Theano needs at least one review. If there are more processes than
-        # reviews, some compute the first review with a share of 0.
         dealt = deal(mask.sum(axis=0), self.size)
         own = dealt.pop(self.rank)
-        self.order.set_value(numpy.concatenate([own] + dealt) if len(own) else
-                             numpy.arange(mask.shape[1]))
+        self.order.set_value(numpy.concatenate([own] + dealt))
+        # Theano needs at least one review. If there are more processes than
+        # reviews, some compute the first review with a share of 0.
         return (own if len(own) else numpy.zeros(1, 'int64'),
-                len(own) / float(mask.shape[1]))
+                len(own) / mask.shape[1])
 
     def summed(self, inputs, tparams, cost, grads):
         """Return a cost and its gradients, which sum_gradients sets."""

@@ -1,7 +1,6 @@
 """Theano's MRG random numbers, without compiling and for several processes."""
 from __future__ import absolute_import, division, print_function
 
-from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 import theano
 from theano import tensor
@@ -21,10 +20,6 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
     """
 
     order = None  # with several processes: that of a parallel.Group
-
-    def __init__(self, *args, **kwargs):
-        super(MRG_RandomStreams, self).__init__(*args, **kwargs)
-        self.order = MRG_RandomStreams.order
 
     def inc_rstate(self):
         self.rstate = self._ahead(self.rstate[None], rng_mrg.A1p134,

@@ -14,7 +14,6 @@ import shutil
 import tempfile
 import zlib
 
-from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 import theano
 
