@@ -263,11 +263,9 @@ def test_a_signal_that_nohup_ignores_stays_ignored(held):
 def test_a_second_signal_exits_immediately(held, tmp_path):
     # The errors take as long as the standard input is open.
     training = held(
-        12, before='def pred_error(*args):\n'
-                   '    hold()\n'
-                   '    return 0.5\n'
-                   'from lstm_support.training import metrics\n'
-                   'metrics.pred_error = pred_error', validFreq=10 ** 9)
+        12, before='from lstm_support.training import metrics\n'
+                   'metrics.pred_probs = lambda *_: hold()',
+        validFreq=10 ** 9)
     training.process.send_signal(signal.SIGTERM)
     training.go()
     training.until('held')
