@@ -89,9 +89,8 @@ def discard(stream):
     """Discard what a standard stream has buffered, so that no flush fails."""
     try:
         if stream and stream in (sys.__stdout__, sys.__stderr__):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
+            with open(os.devnull, 'w') as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
     except (IOError, OSError, ValueError):
         pass
 

@@ -59,20 +59,17 @@ def shown(text, tokenizer):
 
 # ---- Words in their text ----------------------------------------------------
 
-_MOSES = [('&apos;', "'"), ('&quot;', '"'), ('&#124;', '|'), ('&lt;', '<'),
-          ('&gt;', '>'), ('&#91;', '['), ('&#93;', ']'), ('&amp;', '&')]
+_ESCAPES = str.maketrans({
+    "'": '&apos;', '"': '&quot;', '|': '&#124;', '<': '&lt;', '>': '&gt;',
+    '[': '&#91;', ']': '&#93;', '&': '&amp;'})
 
-
-def unescaped(word):
-    """Return a word of :func:`tokenize` without Moses's escapes."""
-    return html.unescape(word)
+#: Returns a word of :func:`tokenize` without Moses's escapes.
+unescaped = html.unescape
 
 
 def escaped(word):
     """Return a word with Moses's escapes: the inverse of `unescaped`."""
-    for code, sign in reversed(_MOSES):  # & comes first
-        word = word.replace(sign, code)
-    return word
+    return word.translate(_ESCAPES)
 
 
 def as_written(text, words):

@@ -11,9 +11,10 @@ import textwrap
 import pytest
 
 from conftest import ROOT, TINY, run_python
-from lstm_support import terminal
+from lstm_support import storage, terminal
 from lstm_support.terminal import log
-from lstm_support.training import memory, report
+from lstm_support.storage import memory
+from lstm_support.training import report
 from test_corpora_data import write_texts
 
 NEEDS_FULL = pytest.mark.skipif(not os.path.exists('/dev/full'),
@@ -403,26 +404,26 @@ def test_free_memory_is_the_least_of_what_limits_it(monkeypatch):
                         lambda path: files.get(path, ''))
     for text in '', 'nothing', 'MemAvailable: much kB\n', 'a:b:c\n':
         files['/proc/meminfo'] = text
-        assert memory.available() is None
+        assert storage.free_memory() is None
     files['/proc/meminfo'] = 'MemTotal:  900 kB\nMemAvailable:  500 kB\n'
     for limit, used, free in (('max\n', '1000\n', 500 * 1024),
                               ('21000\n', '1000\n', 20000)):
         files['/sys/fs/cgroup/memory.max'] = limit
         files['/sys/fs/cgroup/memory.current'] = used
-        assert memory.available() == free
+        assert storage.free_memory() == free
 
 
 def test_an_update_that_cannot_fit_is_refused_with_its_numbers(monkeypatch):
     sequences = [[1] * 10, [1] * 1000, [1] * 500]
     # 3 for each position of 2 * 1000, and 20 for each word of 1500.
     need = 4 * (3 * 2000 + 20 * 1500)
-    monkeypatch.setattr(memory, 'available', lambda: need)
-    memory.check_update(sequences, 2, 4)
-    monkeypatch.setattr(memory, 'available', lambda: None)
-    memory.check_update(sequences, 2, 4)
-    monkeypatch.setattr(memory, 'available', lambda: need - 1)
+    monkeypatch.setattr(storage, 'free_memory', lambda: need)
+    report.check_update(sequences, 2, 4)
+    monkeypatch.setattr(storage, 'free_memory', lambda: None)
+    report.check_update(sequences, 2, 4)
+    monkeypatch.setattr(storage, 'free_memory', lambda: need - 1)
     with pytest.raises(MemoryError) as caught:
-        memory.check_update(sequences, 2, 4)
+        report.check_update(sequences, 2, 4)
     for words in ('longest reviews (2, of up to 1000 words)',
                   'lower maxlen, batch_size or dim_proj'):
         assert words in str(caught.value)

@@ -9,12 +9,7 @@ from lstm_support.storage import system_file
 
 
 def n_threads():
-    """Return the number of threads that compute a minibatch together.
-
-    It is OMP_NUM_THREADS, or the number of physical cores that the affinity of
-    this process and the CPU quota of its container permit. The processes of
-    an MPI job share the cores of their machine.
-    """
+    """Return OMP_NUM_THREADS, or the physical cores that this process has."""
     wanted = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
     if wanted:
         if wanted.isdigit() and 0 < int(wanted) <= 1024:
@@ -24,6 +19,7 @@ def n_threads():
     every = range(multiprocessing.cpu_count())
     # macOS and Python 2 tell no affinity.
     mine = getattr(os, 'sched_getaffinity', lambda _: every)(0)
+    # The processes of an MPI job share the cores of their machine.
     _, _, processes_here = terminal.mpi_job()
     share = _cores(every) // max(1, processes_here)
     return max(1, min(_cores(mine), share, _quota()))

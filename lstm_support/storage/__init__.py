@@ -6,7 +6,7 @@ from lstm_support.storage.data_file import (  # noqa: F401
     OLD_TOKENIZER, Corpus, read_data_file, read_dictionary,
     write_data_file)
 from lstm_support.storage.memory import (  # noqa: F401
-    bounded_memory, system_file)
+    bounded_memory, free_memory, system_file)
 from lstm_support.storage.model_file import (  # noqa: F401
     load_history, load_options, load_params, load_words,
     read_parameter, save_model, words_array, words_of_model)

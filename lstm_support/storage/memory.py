@@ -1,8 +1,9 @@
-"""A bound on the memory that reading an untrusted file takes."""
+"""Free memory, and a bound on what reading an untrusted file takes."""
 from __future__ import absolute_import, division, print_function
 
 import contextlib
 import io
+import re
 import resource
 import threading
 
@@ -20,6 +21,20 @@ def system_file(path):
             return f.read()
     except (IOError, OSError):
         return u''
+
+
+def free_memory():
+    """Return the free bytes of the machine or container, or None."""
+    found = re.search(r'MemAvailable: *(\d+) kB', system_file('/proc/meminfo'))
+    if not found:
+        return None
+    free = 1024 * int(found.group(1))
+    limit, used = [system_file('/sys/fs/cgroup/memory.' + name)
+                   for name in ('max', 'current')]
+    try:
+        return min(free, int(limit) - int(used))
+    except ValueError:  # 'max': no limit; or no such file
+        return free
 
 
 @contextlib.contextmanager

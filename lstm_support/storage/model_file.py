@@ -140,10 +140,7 @@ def load_words(path):
 
 
 def words_of_model(path, tokenizer):
-    """Return the words of a model, in the order of their ids.
-
-    A ValueError says if it has none, or was not made with this tokenizer.
-    """
+    """Return the words of a model made with a tokenizer, ordered by id."""
     words = load_words(path)
     if words is None:
         raise ValueError('%s holds no words; name another model' % path)

@@ -149,14 +149,7 @@ def _unwritable(folder, error):
 
 @contextlib.contextmanager
 def sole_writer(path):
-    """Hold a lock, so that only one training saves to the file `path`.
-
-    The lock is on ``path + '.lock'``. This file stays after the lock is
-    released: if it were removed, two processes could lock two files of the
-    same name. A ValueError says that `path` cannot be a model; an IOError,
-    that the folder cannot be written or another process has the lock. Without
-    a path there is no lock.
-    """
+    """Hold a lock, so that only one training saves to the file `path`."""
     if not path:
         yield
         return
@@ -168,7 +161,8 @@ def sole_writer(path):
         raise ValueError('saveto=%r is a folder, a device or a FIFO; name a '
                          'file' % path)
     try:
-        # The real path, so that all names of one file share a lock.
+        # The real path, so that all names of one file share a lock. The file
+        # stays: else two processes could lock two files of the same name.
         lock = io.open(os.path.realpath(path) + '.lock', 'wb')
     except (IOError, OSError) as error:
         raise _unwritable(folder, error)

@@ -3,7 +3,6 @@ from lstm_support import theano_fixes  # noqa: F401  before Theano
 from lstm_support.training import (  # noqa: F401  the door
     metrics, options, parallel)
 from lstm_support.training.average import Average  # noqa: F401
-from lstm_support.training.memory import check_update  # noqa: F401
 from lstm_support.training.metrics import (  # noqa: F401
     missing, pred_error, pred_probs)
 from lstm_support.training.ngrams import (  # noqa: F401
@@ -11,7 +10,8 @@ from lstm_support.training.ngrams import (  # noqa: F401
 from lstm_support.training.presets import PRESETS  # noqa: F401
 from lstm_support.training.random_streams import (  # noqa: F401
     MRG_RandomStreams)
-from lstm_support.training.report import Status, failure  # noqa: F401
+from lstm_support.training.report import (  # noqa: F401
+    Status, check_update, failure)
 from lstm_support.training.rows import clipped, rows_of  # noqa: F401
 from lstm_support.training.start import (  # noqa: F401
     initialize, moved_by, width)

@@ -13,16 +13,14 @@ from lstm_support.training.rows import Rows
 
 def moved_rows(f_update, p):
     """Return the shared index of the rows that an update of p moves."""
-    if not hasattr(f_update, 'maker'):  # no function of Theano
-        return None
-    graph = f_update.maker.fgraph
-    shared = [each.variable for each in f_update.maker.expanded_inputs]
-    for output, place in graph.update_mapping.items():
-        node = graph.outputs[output].owner
-        if shared[place] is p and node and isinstance(
-                node.op, subtensor.AdvancedIncSubtensor1) and (
-                    node.inputs[0] is graph.inputs[place]):
-            return dict(zip(graph.inputs, shared)).get(node.inputs[2])
+    maker = getattr(f_update, 'maker', None)  # of a function of Theano
+    for each in maker.expanded_inputs if maker else ():
+        node = getattr(each.update, 'owner', None)
+        if each.variable is p and node and isinstance(
+                node.op, subtensor.AdvancedIncSubtensor1):
+            table, _, index = node.inputs
+            if table is p and hasattr(index, 'get_value'):
+                return index
     return None  # any row may move
 
 

@@ -248,11 +248,9 @@ class Group(Alone):
                 self.sum_gradients(x, mask, y)
                 return f_grad_shared(x[:1, :1], mask[:1, :1], y[:1])
 
-            def get_shared():  # an optimizer of one's own may lack it
-                return list(self.f_part.get_shared()) + list(
-                    getattr(f_grad_shared, 'get_shared', tuple)())
-
-            divided.get_shared = get_shared
+            # An optimizer of one's own may have no shared variables.
+            divided.get_shared = lambda: list(self.f_part.get_shared()) + list(
+                getattr(f_grad_shared, 'get_shared', tuple)())
             return divided, f_update
         return of_all, functools.partial(self.predict, f_pred)
 

@@ -1,10 +1,11 @@
-"""The progress of a training on the terminal, and the signals that end it."""
+"""The progress of a training on the terminal, and what ends it early."""
 from __future__ import absolute_import, division, print_function
 
 import signal
 import sys
 import time
 
+from lstm_support import storage
 from lstm_support.terminal import log
 
 
@@ -95,6 +96,21 @@ class Signals(object):
         for number, handler in self._before.items():
             if handler is not None:  # None: one that C installed stays away
                 signal.signal(number, handler)
+
+
+def check_update(sequences, batch_size, size):
+    """Raise a MemoryError if an update, with `size` per unit, may not fit."""
+    # Measured: it takes 2 to 3 numbers per unit and position of the padded
+    # minibatch, and 20 per unit and word.
+    longest = sorted(map(len, sequences))[-batch_size:]
+    need = size * (3 * longest[-1] * len(longest) + 20 * sum(longest))
+    free = storage.free_memory()
+    if free is not None and need > free:
+        raise MemoryError(
+            'a minibatch of the longest reviews (%d, of up to %d words) needs '
+            'about %.1f GB of memory, and %.1f GB are free; lower maxlen, '
+            'batch_size or dim_proj' % (len(longest), longest[-1], need / 1e9,
+                                        free / 1e9))
 
 
 def failure(fault, options, update, saved):

@@ -220,14 +220,11 @@ class EarlyStopping(object):
         self.patience, self.best_err, self.bad_counter = patience, None, 0
 
     def is_best(self, error):
-        """Count a validation; return whether its parameters are the best.
-
-        Of equal errors, the last one is the best.
-        """
+        """Count a validation; return whether its parameters are the best."""
         self.bad_counter += 1
         if error < (numpy.inf if self.best_err is None else self.best_err):
             self.best_err, self.bad_counter = error, 0
-        return error == self.best_err
+        return error == self.best_err  # of equal ones, the last is the best
 
     @property
     def done(self):
