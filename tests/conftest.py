@@ -1,6 +1,7 @@
 """Fixtures and helpers that several test files share."""
 import functools
 import gc
+import glob
 import json
 import os
 import pickle
@@ -31,6 +32,12 @@ TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
 # Theano's graphs are many small objects, and garbage collection takes a fifth
 # of the time. The tests leave little garbage.
 gc.set_threshold(200000, 20, 20)
+
+
+def files(pattern):
+    """The names of files of the project, in order."""
+    return sorted(os.path.relpath(path, ROOT) for path in glob.glob(
+        os.path.join(ROOT, pattern), recursive=True))
 
 
 def read(name):

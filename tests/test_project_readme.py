@@ -2,7 +2,6 @@
 import ast
 import collections
 import doctest
-import glob
 import io
 import json
 import os
@@ -18,13 +17,9 @@ import theano
 
 import imdb
 import lstm
-from conftest import ROOT, blocks, contents, environment, read
+from conftest import ROOT, blocks, contents, environment, files, read
 from graphs import compiled, readme_momentum, shared_arrays
 from test_corpora_data import write_texts
-
-FILES = [os.path.relpath(path, ROOT) for path in sorted(
-    glob.glob(os.path.join(ROOT, '*.rst'))
-    + glob.glob(os.path.join(ROOT, '*', '*.rst')))]
 
 # Commands that run elsewhere, and the files that run them. There is no GPU.
 ELSEWHERE = {
@@ -59,7 +54,7 @@ def commands():
             for line in read(name).splitlines() if re.match(starts, line)]
 
 
-@pytest.mark.parametrize('name', FILES)
+@pytest.mark.parametrize('name', files('*.rst') + files('*/*.rst'))
 def test_it_renders_without_a_message_and_links_are_well_formed(name):
     core = pytest.importorskip('docutils.core')
     from docutils import nodes
@@ -129,12 +124,12 @@ def test_commands_that_run_elsewhere_are_in_the_pages():
 def test_every_test_in_the_table_of_faults_is_there():
     named = set(re.findall(r'``(test_\w+?)(?:\.py)?``',
                            read('tests/README.rst')))
-    paths = glob.glob(os.path.join(ROOT, 'tests', 'test_*.py'))
-    files = {os.path.basename(path)[:-len('.py')] for path in paths}
-    tests = {name for path in paths for name in re.findall(
-        r'^def (test_\w+)', read(os.path.relpath(path, ROOT)), re.M)}
-    assert len(named) > 100 and files <= named
-    assert sorted(named - files - tests) == []
+    modules = {os.path.basename(path)[:-len('.py')]
+               for path in files('tests/test_*.py')}
+    tests = {name for path in files('tests/test_*.py')
+             for name in re.findall(r'^def (test_\w+)', read(path), re.M)}
+    assert len(named) > 100 and modules <= named
+    assert sorted(named - modules - tests) == []
 
 
 def test_commands_run_in_the_order_of_the_readme(

@@ -1,23 +1,18 @@
 """The shape of the code: six rooms with one door each; packages and pins."""
 import ast
-import glob
-import os
 import re
 import subprocess
 
 import pytest
 
-from conftest import ROOT, read
+from conftest import ROOT, files, read
 
 # Who may enter a room, besides the room itself. Everybody enters the others.
 ENTERS = {'corpora': {'imdb', 'explain'}, 'training': {'lstm'},
           'explain': {'classify'}, 'kernel': {'lstm', 'classify'}}
 LINES = {'lstm.py': 820, 'imdb.py': 500, 'classify.py': 520}
-BENCHMARKS = [os.path.relpath(path, ROOT) for path in sorted(
-    glob.glob(os.path.join(ROOT, 'benchmarks', '*.py')))]
-PRODUCT = [os.path.relpath(path, ROOT) for path in sorted(
-    glob.glob(os.path.join(ROOT, '*.py')) + glob.glob(
-        os.path.join(ROOT, 'lstm_support', '**', '*.py'), recursive=True))]
+BENCHMARKS = files('benchmarks/*.py')
+PRODUCT = files('*.py') + files('lstm_support/**/*.py')
 # Python 2.7 trains, too; it makes no data file and explains nothing, and
 # Theano runs there as it is.
 PYTHON_2 = [name for name in PRODUCT if re.match(
