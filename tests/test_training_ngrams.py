@@ -225,17 +225,6 @@ def test_a_preset_that_is_typed_replaces_the_options_of_the_call(typed):
         77, 0.1, None)
 
 
-def test_help_says_what_presets_set(typed, capsys):
-    with pytest.raises(SystemExit):
-        typed('--help')
-    text = ' '.join(capsys.readouterr().out.split())
-    for name, row in lstm.PRESETS.items():
-        part = text[text.index('preset %s: ' % name):]
-        for each, value in row.items():
-            assert '%s=%s' % (each, value) in part.replace(' ', '') or (
-                each == 'reload_model')
-
-
 # ---- Learned vectors --------------------------------------------------------
 
 def test_vectors_are_learned_once_per_data_file(tmp_path):

@@ -464,6 +464,11 @@ def test_help_has_every_option_with_its_meaning_and_default(typed, capsys):
         default = getattr(defaults[row.name], '__name__', defaults[row.name])
         assert ' --%s VALUE %s; %s (default: %s)' % (
             row.name, row.meaning, row.values.words, default) in text
+    for name, row in lstm.PRESETS.items():
+        said = text.partition('preset %s: ' % name)[2].split('preset ')[0]
+        for each, value in row.items():
+            assert '%s=%s' % (each, value) in said.replace(' ', '') or (
+                each == 'reload_model')
 
 
 # ---- The script -------------------------------------------------------------
