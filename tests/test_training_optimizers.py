@@ -192,20 +192,21 @@ def test_gradients_that_are_sparse():
 def test_clipped_gradients_keep_direction_and_few_rows():
     tparams = lstm.init_tparams(some_params(OPTIONS))
     _, x, mask, y, _, _, cost = lstm.build_model(tparams, OPTIONS)
-    grads = tensor.grad(cost, list(tparams.values()))
-    is_sparse = [sparse.sparse_gradient(g) is not None for g in grads]
-    assert is_sparse == [True] + [False] * 5
-    full = theano.function([x, mask, y], grads)(*BATCH)
-    norm = numpy.sqrt(sum((g.astype('float64') ** 2).sum() for g in full))
-    factors = {norm / 3: 1 / 3., norm * 0.99: 0.99, norm * 1.01: 1.}
-    clipped = [sparse.clip_gradients(grads, max_norm) for max_norm in factors]
-    results = theano.function([x, mask, y], sum(clipped, []))(*BATCH)
-    for k, factor in enumerate(factors.values()):
-        assert is_sparse == [sparse.sparse_gradient(g) is not None
-                             for g in clipped[k]]
-        for g, g_clipped in zip(full, results[6 * k:]):
+    scale = theano.shared(lstm.numpy_floatX(1.))
+    grads = tensor.grad(scale * cost, list(tparams.values()))
+    clipped = sparse.clip_gradients(grads, 1.)
+    for each in grads, clipped:
+        assert [sparse.sparse_gradient(g) is not None for g in each] == [
+            True] + [False] * 5
+    f = theano.function([x, mask, y], grads + clipped)
+    norm = numpy.sqrt(sum((g.astype('float64') ** 2).sum()
+                          for g in f(*BATCH)[:6]))
+    for factor in 1 / 3., 0.99, 1.01:
+        scale.set_value(lstm.numpy_floatX(1 / (factor * norm)))
+        results = f(*BATCH)
+        for g, g_clipped in zip(results, results[6:]):
             assert g_clipped.dtype == theano.config.floatX
-            assert_close(g_clipped, factor * g)
+            assert_close(g_clipped, min(factor, 1.) * g)
 
 
 @pytest.mark.parametrize('start', [2 ** 24, 2 ** 53])
