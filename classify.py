@@ -244,6 +244,14 @@ class Classifier:
             self.classes, towards, note)
 
 
+def __getattr__(name):
+    """Make LSTMClassifier on first use; only it needs scikit-learn."""
+    if name != 'LSTMClassifier':
+        raise AttributeError('module classify has no attribute %r' % name)
+    return globals().setdefault(name, explain.estimator(
+        lstm.train_lstm, Classifier))
+
+
 # ---- Commands ---------------------------------------------------------------
 
 def predict(args):

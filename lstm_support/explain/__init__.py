@@ -1,6 +1,7 @@
 """What people see of a saved model; only classify.py enters."""
 from lstm_support.explain.contributions import (  # noqa: F401
     Explanation, compile_contributions, contributions)
+from lstm_support.explain.estimator import estimator  # noqa: F401
 from lstm_support.explain.inputs import (  # noqa: F401
     check_ids, check_texts, read)
 from lstm_support.explain.names import Names  # noqa: F401

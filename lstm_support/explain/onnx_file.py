@@ -11,12 +11,7 @@ _GRAPH = os.path.join(os.path.dirname(__file__), 'model.onnxtxt')
 
 
 def export(classifier, path, prepare_data):
-    """Write a :class:`classify.Classifier` as an ONNX file, atomically.
-
-    Inputs are ``x`` (T, n), int64, and ``mask`` (T, n), float32: 1 for words,
-    then 0 for padding. The output is ``prob`` (n, C), float32. The metadata
-    have ``words``, a line per word id; ``classes``, a list as JSON; and
-    ``tokenizer``, the rule for text, see :func:`lstm_support.text.name`.
+    """Write a :class:`classify.Classifier` as docs/serving.rst describes it.
 
     An ImportError says that onnx is missing. A ValueError says if the name
     does not end in .onnx, or if lstm.py builds another graph.
@@ -26,13 +21,18 @@ def export(classifier, path, prepare_data):
     except ImportError:
         raise ImportError('exporting needs onnx: pip install onnx, or start '
                           'with "uv run --extra onnx"')
-    path, options = storage.as_path(path), classifier.options
+    path, params = storage.as_path(path), classifier.params
+    options, V = classifier.options, classifier.options['n_words']
     if not path.endswith('.onnx'):
         raise ValueError('%s: the name of an ONNX file ends in .onnx' % path)
-    x, mask, _ = prepare_data(*_some_reviews(
-        options['n_words'], classifier.params.get('ngrams', ())))
+    # Reviews of all kinds of words and, in threes, of n-grams.
+    rng = numpy.random.RandomState(0)
+    reviews = [rng.randint(1, V, n) for n in range(40)] + [
+        [n // V ** 2 % V, n // V % V, n % V]
+        for n in rng.choice(params.get('ngrams', [0]), 200).tolist()]
+    x, mask, _ = prepare_data(reviews, [0] * len(reviews))
     try:
-        model = _model(dict(classifier.params), options)
+        model = _model(dict(params), options)
         probs, = reference.ReferenceEvaluator(model).run(
             None, {'x': x, 'mask': mask.astype('float32')})
         difference = abs(probs - classifier.model.f_pred_prob(x, mask)).max()
@@ -43,24 +43,12 @@ def export(classifier, path, prepare_data):
         raise ValueError('%s is not written, since this model is not one that '
                          'lstm.py builds as it comes, which is all that %s '
                          'knows: %s' % (path, __file__, fault))
+    words = storage.words_array(classifier.dictionary, V).tobytes().decode()
     helper.set_model_props(model, {
-        'words': storage.words_array(classifier.dictionary, options['n_words']
-                                     ).tobytes().decode('utf-8'),
-        'classes': json.dumps(classifier.classes),
-        'tokenizer': classifier.tokenizer})
+        'words': words, 'tokenizer': classifier.tokenizer,
+        'classes': json.dumps(classifier.classes)})
     with storage.atomic_write(path) as f:
         f.write(model.SerializeToString())
-
-
-def _some_reviews(n_words, ngrams):
-    """Return reviews of all kinds of words and n-grams, and labels."""
-    rng = numpy.random.RandomState(0)
-    reviews = [rng.randint(1, n_words, n).tolist() for n in range(40)]
-    for number in rng.choice(ngrams, 200) if len(ngrams) else ():
-        while 0 < number < n_words ** 3:  # unused places have larger numbers
-            number, word = divmod(int(number), n_words)
-            reviews[-1].insert(0, word)
-    return reviews, [0] * len(reviews)
 
 
 def _model(params, options):

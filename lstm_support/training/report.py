@@ -1,6 +1,7 @@
 """The progress of a training on the terminal, and what ends it early."""
 from __future__ import absolute_import, division, print_function
 
+import logging
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ class Status(object):
         self.total, self.every, self.first = total, every, first
         self.start, self.bar = time.time(), None
         try:
-            if sys.stdout.isatty():
+            if sys.stdout.isatty() and log.isEnabledFor(logging.INFO):
                 from tqdm import tqdm
                 # miniters=1: tqdm would redraw too rarely after resuming.
                 self.bar = tqdm(total=total, unit=' updates', leave=False,

@@ -1,0 +1,196 @@
+"""classify.LSTMClassifier in scikit-learn."""
+import copy
+import functools
+import json
+import pickle
+
+import joblib
+import numpy
+import pytest
+
+import classify
+import lstm
+from conftest import run_python
+from graphs import forced_scan
+
+pytest.importorskip('sklearn', reason='scikit-learn is missing')
+from sklearn import (  # noqa: E402
+    base, model_selection, pipeline, preprocessing)
+from sklearn.utils import estimator_checks  # noqa: E402
+
+FAST = dict(preset=None, dim_proj=4, n_words=100, max_epochs=15, lrate=.1,
+            optimizer='adam', valid_portion=.2, maxlen=None, pooling='max',
+            use_dropout=False)
+# A word for each class. As text, the classes would have another order.
+WORDS = {10: 'dull', 2: 'fair', 30: 'great'}
+LABELS = numpy.array([10, 2, 30] * 20)
+TEXTS = ['A %s film, number %d.' % (WORDS[label], n)
+         for n, label in enumerate(LABELS)]
+
+
+@pytest.fixture(autouse=True)
+def without_c():
+    with forced_scan():
+        yield
+
+
+@pytest.fixture(scope='module')
+def fitted():
+    with forced_scan():
+        return classify.LSTMClassifier(**FAST).fit(TEXTS, LABELS)
+
+
+def test_parameters_are_the_options_and_the_preset_decides(monkeypatch):
+    given = []
+
+    def train(**options):
+        given.append(options)
+        raise KeyError
+    LSTMClassifier = classify.LSTMClassifier
+    assert set(LSTMClassifier().get_params()) == {'verbose'} | {
+        row.name for row in lstm.OPTIONS}
+    monkeypatch.setattr(LSTMClassifier, 'scripts', (train, None))
+    for estimator in (LSTMClassifier(), LSTMClassifier().set_params(
+            preset='best', maxlen=None, dim_proj=3, saveto='a.npz')):
+        with pytest.raises(KeyError):
+            estimator.fit(TEXTS, LABELS)
+    few, best = given
+    assert set(few) == {'preset', 'dataset', 'saveto'}
+    assert few['preset'] == 'few' and best.pop('dataset')
+    assert best == {'preset': 'best', 'maxlen': None, 'dim_proj': 3,
+                    'saveto': 'a.npz'}
+
+
+def test_it_learns_and_prints_nothing(fitted, capfd):
+    assert fitted.classes_.tolist() == [2, 10, 30]
+    probs = fitted.predict_proba(TEXTS)
+    assert probs.shape == (60, 3) and fitted.score(TEXTS, LABELS) == 1
+    assert (fitted.classes_[probs.argmax(axis=1)] == LABELS).all()
+    pandas = pytest.importorskip('pandas')
+    table = pandas.DataFrame({'text': TEXTS, 'label': LABELS}, LABELS)
+    again = base.clone(fitted).fit(table['text'], table['label'])
+    assert numpy.array_equal(again.predict_proba(numpy.array(TEXTS)), probs)
+    assert capfd.readouterr() == ('', '')
+
+
+@pytest.mark.parametrize('labels', [
+    numpy.where(LABELS == 2, 'other', 'no'), LABELS == 30])
+def test_labels_of_other_kinds_and_a_saved_model(labels, tmp_path, capfd):
+    fitted = classify.LSTMClassifier(
+        saveto=tmp_path / 'm', verbose=True, **FAST).fit(TEXTS, labels)
+    assert 'Errors of the best parameters' in capfd.readouterr().out
+    assert (fitted.predict(TEXTS) == labels).all()
+    saved = classify.Classifier(tmp_path / 'm.npz')
+    assert saved.classes == [str(each) for each in fitted.classes_]
+    assert numpy.array_equal(saved.probabilities(TEXTS),
+                             fitted.predict_proba(TEXTS))
+
+
+def test_copies_predict_the_same(fitted, tmp_path):
+    expected = fitted.predict_proba(TEXTS)
+    joblib.dump(fitted, str(tmp_path / 'model'))
+    for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted),
+                  joblib.load(str(tmp_path / 'model'))):
+        assert numpy.array_equal(other.predict_proba(TEXTS), expected)
+    code, out, error = run_python('-c', (
+        'import joblib, json; model = joblib.load(%r); '
+        'print(json.dumps(model.predict(%r).tolist()))') % (
+            str(tmp_path / 'model'), TEXTS))
+    assert json.loads(out) == LABELS.tolist(), error
+
+
+def test_selection_of_models():
+    steps = pipeline.make_pipeline(
+        preprocessing.FunctionTransformer(_shouted),
+        classify.LSTMClassifier(**FAST))
+    search = model_selection.GridSearchCV(
+        steps, {'lstmclassifier__max_epochs': [0, 15]}, cv=2)
+    search.fit(TEXTS, LABELS)
+    assert search.best_params_ == {'lstmclassifier__max_epochs': 15}
+    scores = model_selection.cross_val_score(
+        classify.LSTMClassifier(**FAST), TEXTS, LABELS, cv=2, n_jobs=2)
+    assert scores.min() == 1
+
+
+def _shouted(texts):
+    return [text.upper() for text in texts]
+
+
+@pytest.mark.parametrize('options, texts, labels, error, fact', [
+    ({}, 'a text', ['a'], TypeError, 'list'),
+    ({}, ['a', 3], ['a', 'b'], TypeError, 'text 1'),
+    ({}, ['a', 'b'], ['c', 'c'], ValueError, '1 class: c'),
+    ({}, ['a', 'b'], ['c', ' c'], ValueError, 'c, c'),
+    ({}, ['a', 'b', ''], ['x', 'y', 'z'], ValueError, 'x, y'),
+    ({}, ['a', 'b'], ['x'], ValueError, '[2, 1]'),
+    ({'dataset': 'imdb'}, TEXTS, LABELS, ValueError, 'dataset'),
+    ({'lrate': -1}, TEXTS, LABELS, ValueError, 'lrate=-1')])
+def test_what_cannot_be_used_is_one_sentence(options, texts, labels, error,
+                                             fact):
+    with pytest.raises(error) as caught:
+        classify.LSTMClassifier(**options).fit(texts, labels)
+    assert fact in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_nothing_else_needs_scikit_learn():
+    code, _, error = run_python('-c', (
+        'import sys, classify; assert "sklearn" not in sys.modules\n'
+        'sys.modules["sklearn"] = None; classify.LSTMClassifier'))
+    assert code == 1 and error.splitlines()[-1].startswith('ImportError: ')
+    assert '--extra sklearn' in error.splitlines()[-1]
+
+
+# ---- The checks of scikit-learn ---------------------------------------------
+
+class OnNumbers(classify.LSTMClassifier):
+    """Makes texts of the numbers that the checks fit: a word per column."""
+
+    def fit(self, X, y):
+        self.width_ = numpy.shape(X)[1]
+        return super().fit(self.texts(X), y)
+
+    def predict_proba(self, X):
+        return super().predict_proba(self.texts(X))
+
+    def texts(self, X):
+        if numpy.shape(X)[1] != getattr(self, 'width_', numpy.shape(X)[1]):
+            raise ValueError('another number of columns')
+        return [' '.join('w%dx%d' % (n, min(7, max(0, 2 * value + 4)))
+                         for n, value in enumerate(row))
+                for row in numpy.asarray(X)]
+
+    def _more_tags(self):
+        return {'X_types': ['2darray']}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        return tags
+
+
+NUMBERS = 'it is about matrices of numbers, which texts are not'
+LEFT_OUT = dict.fromkeys(
+    'estimators_dtypes complex_data dtype_object fit1d fit2d_predict1d '
+    'fit2d_1feature estimators_nan_inf estimators_empty_data_messages '
+    'estimator_sparse_data estimator_sparse_array estimator_sparse_matrix '
+    'estimator_sparse_tag classifier_data_not_an_array n_features_in '
+    'n_features_in_after_fitting f_contiguous_array_estimator '
+    'readonly_memmap_input positive_only_tag_during_fit'.split(), NUMBERS)
+LEFT_OUT['class_weight_classifiers'] = (
+    "train_lstm's class_weight is 'balanced' or None")
+
+
+def checks():
+    generate = getattr(estimator_checks, 'estimator_checks_generator', None)
+    found = (generate or functools.partial(
+        estimator_checks.check_estimator, generate_only=True))(
+            OnNumbers(**FAST))
+    return {check.func.__name__[len('check_'):]: check for _, check in found}
+
+
+@pytest.mark.parametrize('name', sorted(checks()))
+def test_the_checks_of_scikit_learn(name):
+    if name in LEFT_OUT:
+        pytest.skip(LEFT_OUT[name])
+    learns = name in ('classifiers_classes', 'classifiers_train')
+    checks()[name](OnNumbers(**dict(FAST, max_epochs=15 if learns else 1)))
