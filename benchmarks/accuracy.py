@@ -10,11 +10,12 @@
 
 ``labelled`` learns from the labelled training reviews alone. ``unlabelled``
 also uses the unlabelled reviews of the archive: for word vectors, and with the
-labels that a first model gives them. ``model`` makes ``data/imdb_lstm.npz``:
-the first model of ``unlabelled``, in float16. ``few`` trains on the sample,
-from that model and from scratch. ``batches`` trains ``labelled`` with larger
-minibatches. ``search.py`` found the settings. Models and vectors go to the
-folder that ``--folder`` names. Unfinished trainings there are continued.
+labels that a first model and then a second one give them. ``model`` makes
+``data/imdb_lstm.npz``: the first model of ``unlabelled``, in float16 and with
+fewer n-grams. ``few`` trains on the sample, from that model and from scratch.
+``batches`` trains ``labelled`` with larger minibatches. ``search.py`` found
+the settings. Models and vectors go to the folder that ``--folder`` names.
+Unfinished trainings there are continued.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -37,8 +38,10 @@ BEST = lstm.PRESETS['best']
 TEACHER = dict(preset='best', word_dropout=0.3, lrate=0.002)
 UNLABELLED = dict(TEACHER, max_epochs=3)
 CERTAIN = 0.8  # minimum probability of a label from the teacher
+SHORT, LONG = 5, 30  # words of a last sentence
 DEFAULTS = dict(split='random', max_epochs=100, dispFreq=100)
 FEW = dict(preset='few', dataset='sample')
+OWN_NGRAMS = 60000  # of the model that comes with the scripts: it stays small
 
 
 def train(path, **options):
@@ -117,8 +120,8 @@ def vectors(folder, archive):
 def label_more(path, teacher, archive, train, valid, test):
     """Write a data set that also has unlabelled reviews, with pseudo-labels.
 
-    A first model, the teacher, labels the reviews of ``train/unsup``. Reviews
-    with a probability above ``CERTAIN`` become training reviews. D.-H. Lee,
+    A model, the teacher, labels the reviews of ``train/unsup``. Reviews with a
+    probability above ``CERTAIN`` become training reviews. D.-H. Lee,
     "Pseudo-Label", ICML 2013 workshop on challenges in representation
     learning.
     """
@@ -136,18 +139,43 @@ def label_more(path, teacher, archive, train, valid, test):
 
 
 def more_reviews(folder, archive):
-    """Return the path of a data set with pseudo-labels of a teacher.
+    """Return the path of a data set with pseudo-labels of a second teacher.
 
-    Its validation reviews are the teacher's.
+    The second teacher learns from the labels of the first. The last sentence
+    of each review is a review of its own, since people also type short texts.
+    Validation reviews are the same in all of these sets.
     """
-    path = os.path.join(folder, 'more.pkl')
-    if not os.path.exists(path):
-        teacher = os.path.join(folder, 'teacher.npz')
-        train(teacher, seed=SEEDS[0], vectors=vectors(folder, archive),
-              **TEACHER)
-        label_more(path, teacher, archive, *imdb.load_data(
-            'imdb.pkl', valid_portion=0.05, seed=SEEDS[0], n_words=10 ** 9))
-    return path
+    path = None
+    for n, options in ('', TEACHER), ('2', UNLABELLED):
+        if path:
+            options = dict(options, dataset=path)
+        path = os.path.join(folder, 'more%s.pkl' % n)
+        teacher = os.path.join(folder, 'teacher%s.npz' % n)
+        if not os.path.exists(path):
+            train(teacher, seed=SEEDS[0], vectors=vectors(folder, archive),
+                  **options)
+            label_more(path, teacher, archive, *imdb.load_data(
+                'imdb.pkl', valid_portion=0.05, seed=SEEDS[0],
+                n_words=10 ** 9))
+    with_sentences = os.path.join(folder, 'sentences.pkl')
+    if not os.path.exists(with_sentences):
+        add_last_sentences(path, with_sentences)
+    return with_sentences
+
+
+def add_last_sentences(path, output):
+    """Write a data set that also has the last sentence of each review."""
+    corpus = storage.read_data_file(path)
+    reviews, labels = corpus.train
+    ends = [corpus.dictionary[sign] for sign in '.!?']
+    for review, label in list(zip(reviews, labels)):
+        starts = [n for n in range(len(review) - LONG + 1,
+                                   len(review) - SHORT + 1)
+                  if n > 0 and review[n - 1] in ends]
+        if starts:
+            reviews.append(review[starts[-1]:])
+            labels.append(label)
+    storage.write_data_file(output, corpus)
 
 
 def unlabelled(folder, archive):
@@ -163,10 +191,15 @@ def model(folder, archive):
     with numpy.load(path, allow_pickle=False) as saved:
         arrays = dict((name, array.astype('float16') if array.dtype.name ==
                        'float32' else array) for name, array in saved.items())
+    largest = numpy.sort(numpy.argsort(
+        -abs(arrays['ngram_weights']).max(axis=1))[:OWN_NGRAMS])
+    for name in 'ngrams', 'ngram_weights':
+        arrays[name] = arrays[name][largest]
     options = lstm.load_options(path)
     arrays['options'] = storage.text_array(dict(
-        options, dataset='imdb', **dict((name, os.path.basename(options[name]))
-                                        for name in ('saveto', 'vectors'))))
+        options, dataset='imdb', ngrams=OWN_NGRAMS, **dict(
+            (name, os.path.basename(options[name]))
+            for name in ('saveto', 'vectors'))))
     storage.write_npz(classify.OWN_MODEL, arrays)
     classifier = classify.Classifier(classify.OWN_MODEL)
     _, valid, test = imdb.load_data(
