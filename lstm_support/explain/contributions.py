@@ -41,11 +41,7 @@ class Explanation(collections.namedtuple(
 
 
 def compile_contributions(model, n_classes, mode):
-    """Compile the log-odds, the same at 0, and what they are linear in.
-
-    That is h and, if there is one, the linear model's scores: first their
-    values, then the gradients there.
-    """
+    """Compile the log-odds, the same at 0, their sources and gradients."""
     h, prob = model.h, model.prob
     if h is None or prob is None or h.ndim != 3:
         raise ValueError('this model cannot be explained: build_model in '
@@ -56,6 +52,7 @@ def compile_contributions(model, n_classes, mode):
     scores = (prob.owner.inputs[0] if prob.owner and isinstance(
         prob.owner.op, tensor.nnet.Softmax) else tensor.log(prob))[0]
     log_odds = (scores[towards] * n_classes - scores.sum()) / (n_classes - 1)
+    # What the log-odds are linear in.
     sources = [each for each in (h, model.ngrams) if each is not None]
     bias = theano.clone(log_odds, replace={
         each: tensor.zeros_like(each) for each in sources})

@@ -23,10 +23,10 @@ def scores(labels, probs):
     middle = (error + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * numpy.sqrt(
         error * (1 - error) / n + z * z / (4 * n * n))
-    f1, auc = [], []
+    total = confusion.sum(axis=0) + confusion.sum(axis=1)
+    f1 = (2. * confusion.diagonal() / numpy.maximum(total, 1)).tolist()
+    auc = []
     for k in range(n_classes):
-        total = confusion[k].sum() + confusion[:, k].sum()
-        f1.append(2. * confusion[k, k] / total if total else 0.)
         of_class, of_others = [numpy.sort(probs[chosen, k])
                                for chosen in (labels == k, labels != k)]
         pairs = 2. * len(of_class) * len(of_others)

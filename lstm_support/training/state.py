@@ -28,8 +28,9 @@ def path_of(saveto):
 
 def keep_previous(saveto):
     """Keep the files of an earlier training, under names with .bak."""
-    kept = saveto[:-len('.npz')] + '.bak.npz'
-    for path, copy in (saveto, kept), (path_of(saveto), path_of(kept)):
+    name = saveto[:-len('.npz')]
+    for ending in '.npz', '.resume.npz':
+        path, copy = name + ending, name + '.bak' + ending
         if os.path.exists(copy):
             os.remove(copy)
         if os.path.exists(path):
@@ -56,29 +57,23 @@ def run_configuration(options, sets, dictionary):
                 words=words & 0xffffffff)
 
 
-def _parse_progress(text):
-    """Parse and check the counters of a state."""
-    progress = json.loads(text)
-    place, has_gauss, gauss = progress['shuffle']
-    cost, n_costs = progress['costs']
-    best_err, counters = progress['best_err'], progress['counters']
-    counts = counters + [place, has_gauss, n_costs]
-    if not (len(counters) == 4
-            and all(type(count) is int and count >= 0 for count in counts)
-            and all(type(each) in (int, float) for each in (gauss, cost))
-            and place <= 624 and (best_err is None or 0 <= best_err <= 1)
-            and isinstance(progress['options'], dict)):
-        raise ValueError('impossible counters')
-    return progress
-
-
 def read_progress(path, config):
     """Read the counters of a state, if this run configuration can go on."""
     with storage.open_npz(path, 'checkpoint') as archive:
         text = storage.read_text(archive, 'progress')
     with storage.one_error('%s is not a checkpoint of a training, or is '
                            'damaged' % path):
-        progress = _parse_progress(text)
+        progress = json.loads(text)
+        place, has_gauss, gauss = progress['shuffle']
+        cost, n_costs = progress['costs']
+        best_err, counters = progress['best_err'], progress['counters']
+        counts = counters + [place, has_gauss, n_costs]
+        if not (len(counters) == 4
+                and all(type(count) is int and count >= 0 for count in counts)
+                and all(type(each) in (int, float) for each in (gauss, cost))
+                and place <= 624 and (best_err is None or 0 <= best_err <= 1)
+                and isinstance(progress['options'], dict)):
+            raise ValueError('impossible counters')
     saved = progress['options']
     changed = [name for name, value in config.items()
                if name != 'resume' and name in saved and saved[name] != value]

@@ -10,13 +10,10 @@ _LONGEST = 2 ** 16  # bytes per line
 
 
 def load(path, table, dictionary):
-    """Put the vectors of known words into a table (V, D).
-
-    Each line of the file, perhaps gzipped, has a word and its numbers. Of
-    several spellings of a word, the one in lower case counts.
-    """
+    """Put the vectors of known words into a table (V, D)."""
     from lstm_support.text import escaped  # which Python 2.7 cannot import
-    filled = {}  # rows, and whether it was by the spelling in lower case
+    # Rows, and whether from the spelling in lower case, which counts most.
+    filled = {}
     for number, line in _lines(path):
         if len(line) == _LONGEST:
             raise _no_vector(number, path)
@@ -67,9 +64,7 @@ def _vector(path, number, numbers, table):
 def _lines(path):
     """Yield the number and the bytes of each line."""
     with storage.open_gzipped_or_not(path, 'file of vectors') as f:
-        lines = enumerate(iter(lambda: f.readline(_LONGEST), b''), 1)
-        try:
-            for number, line in lines:
+        with storage.one_error('%s cannot be read to its end' % path):
+            lines = iter(lambda: f.readline(_LONGEST), b'')
+            for number, line in enumerate(lines, 1):
                 yield number, line
-        except Exception as error:  # a damaged gzip can raise anything
-            raise IOError('%s cannot be read to its end (%s)' % (path, error))
