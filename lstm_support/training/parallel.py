@@ -95,8 +95,7 @@ def deal(lengths, n_processes):
 class Alone(object):
     """The only process of a training: it computes complete minibatches."""
 
-    # Number of processes, and of this one; whether it prints and saves.
-    size, rank, first = 1, 0, True
+    first = True  # it prints and saves
 
     def __enter__(self):
         return self

@@ -21,11 +21,6 @@ from lstm_support import storage
 from lstm_support.terminal import log
 
 
-def path_of(saveto):
-    """Return the path of the state that belongs to a model."""
-    return saveto[:-len('.npz')] + '.resume.npz'
-
-
 def keep_previous(saveto):
     """Keep the files of an earlier training, under names with .bak."""
     name = saveto[:-len('.npz')]
@@ -238,7 +233,7 @@ class Saver(object):
         else:
             self.words['words'] = storage.words_array(dictionary,
                                                       options['n_words'])
-        self.path = saveto and path_of(saveto)
+        self.path = saveto and saveto[:-len('.npz')] + '.resume.npz'
         self.resumed = bool(options['resume'] and saveto) and (
             os.path.isfile(self.path))
         self.kept_previous = self.resumed
