@@ -13,7 +13,8 @@ import numpy
 from lstm_support import storage, text
 from lstm_support.corpora import skipgram, sources
 from lstm_support.corpora.reviews import (
-    as_source, check_classes, number_groups, read_reviews, read_texts)
+    as_source, check_classes, note_classes, number_groups, read_reviews,
+    read_texts)
 from lstm_support.splits import SPLIT_NAMES, SPLITS
 from lstm_support.terminal import ArgumentParser, log
 
@@ -76,6 +77,7 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
                 [first_seen.setdefault(word, len(first_seen))
                  for word in words], dtype='int32'))
     check_classes(path, kept)
+    note_classes(kept, notes)
     _note_copies(kept, numbered, notes)
     train = [n for n, review in enumerate(kept) if review.split == 'train']
     counts = numpy.bincount(numpy.concatenate([numbered[n] for n in train]),
@@ -201,14 +203,24 @@ def main():
                     'on. With --vectors, write word vectors instead.')
     add = parser.add_argument
     add('source', help='aclImdb_v1.tar.gz; a folder or an archive that holds '
-        'texts as {train,test}/CLASS/*.txt; or a table: .csv, .tsv or .jsonl')
+        'texts as {train,test}/CLASS/*.txt; or a table: CSV, JSON, Parquet, '
+        'Excel and more, see docs/data.rst')
     add('path', nargs='?',
         help='the data file to write (default: data/imdb.pkl)')
     add('--lang', default='en', metavar='CODE',
         help='language of the texts: %s (default: en)' % ' '.join(
             text.LANGUAGES))
-    add('--text', metavar='COLUMN', help='column of the texts in a table')
+    add('--text', metavar='COLUMN', help='column of the texts in a table; '
+        'its number, if the first row has no names')
     add('--label', metavar='COLUMN', help='column of the labels in a table')
+    add('--sep', metavar='SIGN', help='what separates the columns of a table, '
+        'such as "|" or tab (default: as the first line has it)')
+    add('--encoding', metavar='NAME', help='encoding of the texts, such as '
+        'latin-1 or gbk (default: UTF-8, or as their byte order mark says)')
+    add('--strict', action='store_true',
+        help='end with an error if a row of a table has to be left out')
+    add('--max_memory', type=int, metavar='MB', help='memory that reading may '
+        'take (default: %d)' % (storage.memory.BOUND >> 20))
     add('--test_portion', type=float, metavar='SHARE',
         help='share of each class to set apart for the test, if there is no '
              'test part (default: 0.1)')
@@ -222,14 +234,17 @@ def main():
              'without a label, by the package gensim')
     add('--dim', type=int, metavar='N', default=64,
         help='with --vectors: numbers per vector (default: 64)')
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if args.vectors is not None and args.path is not None:
         parser.error('--vectors writes no data file, so do not name one')
     if args.vectors is not None and args.model is not None:
         parser.error('--vectors takes no --model')
     path = args.vectors or args.path or os.path.join('data', 'imdb.pkl')
-    source = sources.Source(args.source, args.text, args.label, args.group,
-                            args.test_portion)
+    source = sources.Source(
+        args.source, args.text, args.label, args.group, args.test_portion,
+        args.encoding, args.sep, args.strict)
+    if args.max_memory:
+        storage.memory.BOUND = args.max_memory << 20
     try:
         if args.vectors is None:
             preprocess(source, path, args.lang, args.model)

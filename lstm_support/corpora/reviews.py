@@ -20,12 +20,13 @@ _Place = collections.namedtuple('_Place', 'split folder label one_text')
 
 _SPLITS = {'train': 'train', 'training': 'train', 'test': 'test',
            'testing': 'test', 'valid': 'valid', 'validation': 'valid',
-           'val': 'valid', 'dev': 'valid'}
+           'val': 'valid', 'dev': 'valid', 'testdata': 'test'}
 _NO_CLASS = re.compile(
     r'(readme|licen[cs]e|changes|notes?|citation|authors)$', re.I)
 _GROUPS = 'urls_'      # before the name of a class: the file of its groups
 _UNLABELLED = 'unsup'  # the folder of texts without a class
 _NUMBER = re.compile('[0-9]{1,9}(?![0-9])')
+_ABOUT = re.compile('(dataset_(dict|infos?)|state).json$')  # Hugging Face's
 
 
 def as_source(source):
@@ -47,14 +48,25 @@ def read_reviews(source, notes=None, unlabelled=None):
     if share is not None and not 0 < share < 1:
         raise ValueError('test_portion=%r: it must be a number between 0 and '
                          '1, or None' % (share,))
-    is_folder = os.path.isdir(path)
-    if not is_folder:
+    is_table = False
+    if not os.path.isdir(path):
         storage.check_readable(path, 'table or archive')
+        is_table = tables.is_table(path) or not sources.is_archive(path)
+    if is_table:
+        tables.import_pandas()  # its size does not count
     with storage.bounded_memory(path):
-        if tables.is_table(path) and not is_folder:
-            reviews = _of_table(path, sources.read_file(path), source, notes)
+        if is_table:
+            reviews = _of_table(path, path, source, notes)
         else:
             reviews = _read_files(source, notes, unlabelled)
+    # Test parts without labels often have one that is none, such as -1.
+    labels = {split: set(review.label for review in reviews
+                         if review.split == split) for split in SPLITS}
+    for split in SPLITS[1:]:
+        if len(labels[split]) == 1 and not labels[split] & labels['train']:
+            notes.add('Left out: parts with a single label, which no training '
+                      'review has', '%s: %s' % (split, *labels[split]))
+            reviews = [each for each in reviews if each.split != split]
     check_classes(path, reviews)
     if all(review.split != 'test' for review in reviews):
         reviews = _set_apart(reviews, share or 0.1)
@@ -107,28 +119,57 @@ def check_classes(path, reviews):
     trained = sorted(labels['train'])
     if len(trained) < 2:
         raise ValueError(
-            '%s needs training reviews of two or more classes, and has %s; '
-            'put them into train/CLASS/*.txt, for example train/pos/1.txt'
-            % (path, '1: ' + trained[0] if trained else 'none'))
-    for part, other in (('valid', 'train'), ('train', 'valid'),
-                        ('test', 'train'), ('train', 'test')):
-        for label in sorted(labels[part] - labels[other]):
-            if labels[other]:
-                raise ValueError(
-                    '%s has no %s reviews of class %r, which it has %s '
-                    'reviews of; add some' % (
-                        path, SPLIT_NAMES[other], label, SPLIT_NAMES[part]))
+            '%s needs training reviews of two or more classes, and has %s; %s'
+            % (path, '1: ' + trained[0] if trained else 'none',
+               'name another column with --label COLUMN'
+               if trained and tables.is_table(path) else
+               'put them into train/CLASS/*.txt, for example train/pos/1.txt, '
+               'or name a table of them'))
+    for split in SPLITS[1:]:
+        for label in sorted(labels[split] - labels['train']):
+            raise ValueError(
+                '%s has no training reviews of class %r, which it has %s '
+                'reviews of; add some' % (path, label, SPLIT_NAMES[split]))
+
+
+def note_classes(reviews, notes):
+    """Warn of classes that are small, or that a part lacks."""
+    counts = collections.Counter(review[:2] for review in reviews)
+    for label in sorted(set(label for _, label in counts)):
+        if counts['train', label] < 3:
+            notes.add('Warning: classes of one or two training texts', label)
+        for split in sorted(set(split for split, _ in counts)):
+            if not counts[split, label]:
+                notes.add('Warning: classes without a %s text'
+                          % SPLIT_NAMES[split], label)
 
 
 # ---- Files by class ---------------------------------------------------------
 
 def _read_files(source, notes, unlabelled):
     """Read a folder or an archive that holds texts by class, or tables."""
-    texts, lines, groups, found_tables, folders = [], [], {}, {}, {}
+    for place_of in _place, _place_by_folder, _place_by_file:
+        own = sources.Notes()
+        reviews = _read_by_place(source, own, unlabelled, place_of)
+        n_classes = len(set(review.label for review in reviews))
+        if reviews and (place_of == _place or 1 < n_classes <= 20):
+            break
+    else:
+        reviews = []
+    notes.kinds.update(own.kinds)
+    return reviews
+
+
+def _read_by_place(source, notes, unlabelled, place_of):
+    """Read files, the part and class of which `place_of` tells."""
+    texts, lines, groups, found_tables, folders = [], [], {}, [], {}
     for name, read_bytes in sources.walk(source.path, notes):
-        place = _place(name)
-        if place is None and tables.is_table(name):
-            found_tables[name] = read_bytes()
+        place, split = place_of(name), _split_of(name.rpartition('/')[2])
+        data = read_bytes() if split and not place else b''
+        if not (place and place.one_text or _ABOUT.search(name)) and (
+                tables.is_table(name, data)):
+            found_tables.append((name, place.split if place else split,
+                                 data or read_bytes()))
             continue
         fault = _fault(name, place, unlabelled)
         if fault:
@@ -142,7 +183,8 @@ def _read_files(source, notes, unlabelled):
                     source.path, SPLIT_NAMES[place.split], one_line(folder),
                     one_line(place.folder)))
         content = sources.decode_text(
-            read_bytes(), '%s: %s' % (source.path, one_line(name)))
+            read_bytes(), '%s: %s' % (source.path, one_line(name)),
+            encoding=source.encoding)
         if place.one_text:
             texts.append((name, Review(place.split, place.label, content)))
         elif place.label.startswith(_GROUPS):
@@ -169,23 +211,47 @@ def _read_files(source, notes, unlabelled):
     texts = [(name, review) for name, review in texts
              if review.label != _UNLABELLED]
     if found_tables and not texts:
-        return _of_tables(source, found_tables, notes)
-    for name in found_tables:
+        return _of_tables(source, sorted(found_tables), notes, unlabelled)
+    for name, _, _ in found_tables:
         notes.add('Left out: tables among other files', name)
     return _with_groups(texts, groups, notes)
+
+
+def _split_of(name):
+    """Return the only split that a name has among its words, or None."""
+    words = re.findall('[A-Z]?[a-z]+|[A-Z]+', name)
+    splits = set(_SPLITS.get(word.lower()) for word in words) - {None}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _place(name):
     """Return the place of .../train/pos/0_9.txt or .../train/pos.txt."""
     *folders, last = name.split('/')
-    for n, folder in enumerate(folders, 1):
-        split = _SPLITS.get(folder.lower())
-        if split:
-            one_text = n < len(folders)
-            label = folders[n] if one_text else os.path.splitext(last)[0]
-            return _Place(split, '/'.join(folders[:n]), _class_name(label),
-                          one_text)
+    for split_of in (lambda folder: _SPLITS.get(folder.lower())), _split_of:
+        for n, folder in enumerate(folders, 1):
+            split = split_of(folder)
+            if split:
+                one_text = n < len(folders)
+                label = folders[n] if one_text else os.path.splitext(last)[0]
+                return _Place(split, '/'.join(folders[:n]),
+                              _class_name(label), one_text)
     return None
+
+
+def _place_by_folder(name):
+    """Return the place of .../pos/cv0.txt, without a part."""
+    *folders, label, _ = ['', *name.split('/')][-len(name.split('/')) - 1:]
+    return _Place('train', '/'.join(folders), _class_name(label),
+                  True) if label else None
+
+
+def _place_by_file(name):
+    """Return the place of .../pos.txt or .../polarity.pos, without a part."""
+    folder, _, last = name.rpartition('/')
+    label, end = os.path.splitext(last)
+    if end in ('.pos', '.neg'):
+        label = end[1:]
+    return _Place('train', folder, _class_name(label), False)
 
 
 def _class_name(label):
@@ -197,7 +263,7 @@ def _fault(name, place, unlabelled):
     """Return why a file has neither texts nor groups, or None if it does."""
     if place is None:
         return 'files outside of train, valid and test'
-    if not name.lower().endswith('.txt'):
+    if os.path.splitext(name)[1].lower() not in ('.txt', '.pos', '.neg', ''):
         return 'files not named .txt'
     if place.label == _UNLABELLED and (unlabelled is None
                                        or place.split != 'train'):
@@ -233,40 +299,57 @@ def _with_groups(texts, groups, notes):
 
 # ---- Tables -----------------------------------------------------------------
 
-def _of_tables(source, found_tables, notes):
+def _of_tables(source, found_tables, notes, unlabelled):
     """Return the reviews of one table, or of several named by their split."""
-    reviews, several = [], len(found_tables) > 1
-    for name, data in sorted(found_tables.items()):
-        split = several and _SPLITS.get(
-            name.rpartition('/')[2].partition('.')[0].lower())
-        if split is None:
-            notes.add('Left out: tables not named train, valid or test', name)
-            continue
-        columns = source
-        if split in ('valid', 'test'):
-            columns = source._replace(group=None)  # training alone needs them
-        found = _of_table('%s: %s' % (source.path, one_line(name)), data,
-                          columns, notes)
-        reviews.extend(review._replace(split=split) if split else review
-                       for review in found)
+    if len(found_tables) > 1 and not any(split for _, split, _ in found_tables):
+        raise ValueError(
+            '%s holds %d tables, and no name has the word train: %s; name one '
+            'of them, unpacked' % (source.path, len(found_tables), ', '.join(
+                one_line(name, 40) for name, _, _ in found_tables[:9])))
+    reviews = []
+    for needs_labels in len(found_tables) == 1, True:
+        for name, split, data in () if reviews else found_tables:
+            if split is None and len(found_tables) > 1:
+                notes.add('Left out: tables not named train, valid or test',
+                          name)
+                continue
+            columns = source
+            if split in ('valid', 'test'):  # training alone needs groups
+                columns = source._replace(group=None)
+            found = _of_table('%s: %s' % (source.path, one_line(name)), data,
+                              columns, notes, needs_labels)
+            if found[0].label is None:
+                notes.add('Left out: tables without labels', name)
+                if unlabelled is not None and split == 'train':
+                    unlabelled.extend(review.text for review in found)
+            elif len(found_tables) > 1:
+                reviews.extend(each._replace(split=split) for each in found)
+            else:
+                reviews = found
     return reviews
 
 
-def _of_table(name, data, source, notes):
-    """Return the reviews of a table; splits count if all are known."""
-    rows = tables.read(name, data, source, notes)
+def _of_table(name, data, source, notes, needs_labels=True):
+    """Return the reviews of a table; splits count if most are known."""
+    rows = tables.read(name, data, source, notes, needs_labels)
     splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
+    counts = 'train' in splits and 2 * splits.count(None) < len(rows)
+    reviews = []
     for row, split in zip(rows, splits):
-        if row.split and not split:
-            notes.add('Rows of another split than train, valid and test, so '
-                      'that the splits do not count', row.split)
-    if not all(splits):
-        splits = ['train'] * len(rows)
+        if not split and any(splits):
+            notes.add('Left out: rows of no split such as train or test'
+                      if counts else 'Rows of another split than train, valid '
+                      'and test, so that the splits do not count',
+                      '%s: %s' % (name, row.split or row.text))
+        if split or not counts:
+            reviews.append(row._replace(
+                split=split if counts else 'train',
+                label=row.label and _class_name(row.label)))
     labels = set(row.label for row in rows)
-    if len(labels) > max(20, len(rows) // 5):
+    if len(labels) > (len(rows) // 2 if source.label else
+                      max(20, len(rows) // 5)):
         raise ValueError(
             '%s: the column of labels has %d different values in %d rows, for '
             'example %r; name another with --label COLUMN'
             % (name, len(labels), len(rows), one_line(min(labels), 40)))
-    return [row._replace(split=split, label=_class_name(row.label))
-            for split, row in zip(splits, rows)]
+    return reviews

@@ -1,9 +1,14 @@
 """Go through the files of folders, and of tar and zip archives in place."""
+import bz2
 import codecs
 import collections
 import contextlib
 import errno
 import functools
+import gzip
+import io
+import itertools
+import lzma
 import os
 import stat
 import tarfile
@@ -12,10 +17,13 @@ import zipfile
 from lstm_support.terminal import log, one_line
 
 # Where texts come from: the path of a folder, an archive or a table. Columns
-# of texts, labels and groups of a table; by default those with usual names.
-# The share of each class to set apart for the test if there is no test part.
-Source = collections.namedtuple('Source', 'path text label group test_portion',
-                                defaults=(None,) * 4)
+# of texts, labels and groups of a table, by name or number; by default those
+# with usual names. The share of each class to set apart for the test if there
+# is no test part. The encoding, if it is not UTF-8; what separates the columns
+# of a table; whether no row of a table may be left out.
+Source = collections.namedtuple(
+    'Source', 'path text label group test_portion encoding sep strict',
+    defaults=(None,) * 7)
 
 # A labelled text. `group` names a group of reviews, such as those of one
 # film; None if it is unknown.
@@ -30,8 +38,10 @@ class Notes:
         self.kinds = {}
 
     def add(self, kind, example):
-        """Count an example; `kind` is the phrase to print before the count."""
-        count, first = self.kinds.get(kind, (0, example))
+        """Count an example, which may be a function; `kind` is a phrase."""
+        if kind not in self.kinds:
+            self.kinds[kind] = 0, example() if callable(example) else example
+        count, first = self.kinds[kind]
         self.kinds[kind] = count + 1, first
 
     def lines(self):
@@ -54,42 +64,88 @@ def noted(path):
 
 # ---- Encodings --------------------------------------------------------------
 
-_MARKS = [(codecs.BOM_UTF8, 'utf-8'), (codecs.BOM_UTF32_LE, 'utf-32-le'),
-          (codecs.BOM_UTF32_BE, 'utf-32-be'),
-          (codecs.BOM_UTF16_LE, 'utf-16-le'),
-          (codecs.BOM_UTF16_BE, 'utf-16-be')]
+_MARKS = [(codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
+          (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
+          (codecs.BOM_UTF16_BE, 'utf-16')]
+_LIKELY = ('gb18030', 'shift_jis', 'euc_kr', 'cp1251', 'cp1252', 'latin-1')
 
 # How zip, gzip, bzip2 and xz files begin, and PDF files.
-_NO_TEXT = (b'PK\x03\x04', b'\x1f\x8b', b'BZh', b'\xfd7zXZ', b'%PDF-')
+_PACKED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
+_NO_TEXT = (b'PK\3\4', b'%PDF-', b'PAR1', *_PACKED)
+
+
+def encoding_of(data):
+    """Return the encoding of a byte order mark, or UTF-8."""
+    return next((encoding for mark, encoding in _MARKS
+                 if data.startswith(mark)), 'utf-8')
 
 
 def check_text(data, name):
     """Raise a ValueError if data begins like a file that is not text."""
     if data.startswith(_NO_TEXT):
-        raise ValueError('%s is compressed, or a PDF file; unpack it, or save '
-                         'its text, first' % name)
+        raise ValueError('%s is compressed, or no text file; unpack it, or '
+                         'save its text, first' % name)
+    if encoding_of(data) in ('utf-8', 'utf-8-sig') and (
+            4 * data.count(b'\0') > len(data)):
+        raise ValueError('%s is not UTF-8 text; if it is UTF-16, name its '
+                         'encoding: --encoding utf-16-le' % name)
 
 
-def decode_text(data, name, marked=True):
+def decode_text(data, name, marked=True, encoding=None):
     """Decode UTF-8, or the encoding of the text's byte order mark.
 
     `name` says in errors where the text is from. Not `marked` are lines after
     the first, which have no mark of UTF-16 or UTF-32.
     """
-    mark, encoding = next((each for each in _MARKS[:None if marked else 1]
-                           if data.startswith(each[0])), (b'', 'utf-8'))
+    own = encoding or (encoding_of(data) if marked else 'utf-8-sig')
     try:
-        text = data[len(mark):].decode(encoding)
+        return data.decode(own)
     except UnicodeDecodeError as error:
+        likely = []
+        for each in _LIKELY:
+            with contextlib.suppress(UnicodeDecodeError):
+                data.decode(each)
+                likely.append(each)
+        line = data.count(b'\n', 0, error.start)
         raise ValueError(
-            '%s is not %s text (byte %d); convert it first: iconv -f '
-            'WINDOWS-1252 -t UTF-8 FILE > NEW, with its actual encoding'
-            % (name, encoding.upper(), error.start + len(mark)))
-    if not mark and 4 * data.count(b'\0') > len(data):
-        raise ValueError('%s is not UTF-8 text but UTF-16, it seems; convert '
-                         'it first: iconv -f UTF-16LE -t UTF-8 FILE > NEW'
-                         % name)
-    return text
+            '%s is not %s text (byte %d%s); name the encoding with --encoding:'
+            ' %s would do, of the usual ones' % (
+                name, own.upper().replace('-SIG', ''), error.start,
+                line and ', in line %d' % (line + 1) or '', ', '.join(likely)))
+
+
+def unpacked(data):
+    """Open a path or bytes, decompressed; a zip archive must hold one file."""
+    f = open(data, 'rb') if isinstance(data, str) else io.BytesIO(data)
+    head = f.read(6)
+    f.seek(0)
+    if head.startswith(b'PK\3\4'):
+        archive = zipfile.ZipFile(f)
+        names = [name for name in archive.namelist()
+                 if name[-1:] != '/' and not name.startswith('__MACOSX')]
+        if any(name.startswith('xl/') for name in names):  # Excel
+            f.seek(0)
+            return f
+        if len(names) != 1:
+            raise ValueError('it holds %d files, not one' % len(names))
+        return unpacked(archive.read(names[0]))
+    return next((opened for mark, opened in _PACKED.items()
+                 if head.startswith(mark)), lambda f: f)(f)
+
+
+def lines(name, data, encoding, start=0):
+    """Yield the lines of a path or bytes, without NUL characters."""
+    with readable(name), unpacked(data) as f:
+        text = io.TextIOWrapper(f, encoding, newline='')
+        try:
+            for line in itertools.islice(text, start, None):
+                yield line.replace('\0', '')  # pandas would end a field there
+        except UnicodeDecodeError:
+            with unpacked(data) as again:
+                for number, line in enumerate(again, 1):
+                    decode_text(line, '%s: line %d' % (name, number),
+                                encoding=encoding)
+            raise
 
 
 # ---- Errors -----------------------------------------------------------------
@@ -102,6 +158,8 @@ def readable(path):
     except MemoryError:
         raise
     except Exception as error:  # a damaged archive can raise anything
+        if isinstance(error, ValueError) and path in str(error):
+            raise  # it is a sentence about this file
         path = getattr(error, 'filename', None) or path
         number = getattr(error, 'errno', None)
         if number in (errno.EACCES, errno.EPERM):
@@ -117,13 +175,18 @@ def readable(path):
 
 # ---- Folders ----------------------------------------------------------------
 
+def is_archive(path):
+    """Return whether a file is a zip or tar archive."""
+    with contextlib.suppress(Exception):  # a damaged one can raise anything
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    return False
+
+
 def walk(path, notes):
     """Yield names of files, and readers to call before the next comes."""
     if os.path.isdir(path):
         return _walk_folder(path, notes)
-    with readable(path), open(path, 'rb') as f:
-        is_zip = f.read(2) == b'PK'
-    members = (_walk_zip if is_zip else _walk_tar)(path)
+    members = (_walk_zip if zipfile.is_zipfile(path) else _walk_tar)(path)
     return _files(path, members, notes)
 
 
@@ -210,12 +273,8 @@ class _Member(tarfile.TarInfo):
 
 
 def _walk_tar(path):
-    archive = None
-    with readable(path), contextlib.suppress(tarfile.ReadError):
+    with readable(path):
         archive = tarfile.open(path, tarinfo=_Member)
-    if archive is None:
-        raise IOError('%s is neither a folder nor a tar or zip archive, nor a '
-                      'table named .csv, .tsv or .jsonl' % path)
     with archive:
         while True:
             with readable(path):

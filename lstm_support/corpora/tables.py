@@ -1,216 +1,481 @@
-"""Read tables of texts: CSV, TSV and JSON Lines, which may be gzipped."""
-import contextlib
+"""Read tables of texts by pandas: CSV, JSON, Parquet, Arrow and Excel files.
+
+What pandas cannot decide is decided here: separators and quotation marks,
+whether the first row has names, and which columns are wanted.
+"""
+import collections
 import csv
-import gzip
+import functools
+import importlib
 import io
+import itertools
 import json
+import numbers
+import os
 import re
 
 from lstm_support import storage
 from lstm_support.corpora import sources
-from lstm_support.terminal import one_line
+from lstm_support.terminal import log, one_line
 
-_NAME = re.compile(r'\.(csv|tsv|tab|jsonl|ndjson|json)(\.gz)?$', re.I)
+_NAME = re.compile(r'\.(csv|tsv|tab|jsonl?|ndjson|parquet|arrow|xlsx?)'
+                   r'(\.(gz|bz2|xz|zip))?$', re.I)
 
-# Usual names of the columns, in lower case without blanks and signs.
+# Usual names of the columns, in lower case without blanks and signs. The first
+# one decides; of the others, only one may be there.
 _USUAL = {
     'text': ('text', 'review', 'sentence', 'comment', 'content', 'body',
              'tweet', 'message', 'reviewtext', 'document', 'phrase'),
     'label': ('label', 'sentiment', 'class', 'category', 'target', 'polarity',
-              'rating', 'stars', 'score', 'labels'),
+              'rating', 'stars', 'score', 'labels', 'overall', 'cats'),
     'group': ('group',),
     'split': ('split', 'set', 'partition', 'subset')}
 
+# A pandas.DataFrame with a column per kind; its index has the numbers of the
+# rows. The name of each column in the file. The line of a row, as a function;
+# whether the lines of a text in quotation marks could be rows themselves.
+_Table = collections.namedtuple('_Table', 'frame names unit line could_be_rows',
+                                defaults=('row', int, lambda text: False))
 
-def is_table(path):
-    """Return whether a file has the extension of a table."""
-    return bool(_NAME.search(path))
+# A line that has its label in itself: fastText's, or a tree of phrases.
+_LABELLED = re.compile(r'((?:__label__\S+\s+)+)(.*)|\(([0-9]) (\(.*)\)\s*$')
+_EXCEL, _PARQUET = b'PK\3\4', b'PAR1'
+_ARROW = b'ARROW1', b'\xff\xff\xff\xff'  # a file, a stream
+_CHUNK = 2 ** 15  # rows that are read together
 
 
-def read_texts(path, column=None):
+def is_table(path, data=None):
+    """Return whether a file, or its bytes, is a table: by name or content."""
+    if _NAME.search(path) or data is None and not os.path.isfile(path):
+        return bool(_NAME.search(path))
+    try:
+        with sources.unpacked(path if data is None else data) as f:
+            head = f.read(2 ** 14)
+    except Exception:  # a damaged file can raise anything
+        return False
+    line = head.decode(sources.encoding_of(head), 'ignore').lstrip()
+    line = line.partition('\n')[0]
+    return bool(head.startswith((_EXCEL, _PARQUET) + _ARROW)
+                or _LABELLED.match(line)) or any(
+        _usual(line.split(sep), 'text') for sep in '\t,;|' if sep in line)
+
+
+def read_texts(path, column=None, encoding=None):
     """Return the texts of a column; by default its name is a usual one."""
     storage.check_readable(path, 'table')
+    import_pandas()
+    source = sources.Source(path, column, encoding=encoding)
     with storage.bounded_memory(path):
-        columns, rows = _rows(path, sources.read_file(path))
-        column = _find(path, columns, 'text', column)
-        _check_found(path, columns, {'text': column})
-        return [_text('%s: line %d' % (path, number), row.get(column)) or ''
-                for number, row in rows]
+        return [_text(value) or '' for value in
+                _open(path, path, source, ['text']).frame['text']]
 
 
-def read(name, data, source, notes):
-    """Return rows with a text and a label; `source` names the columns."""
-    columns, rows = _rows(name, data)
-    text, label, group = [
-        _find(name, columns, kind, getattr(source, kind))
-        for kind in ('text', 'label', 'group')]
-    _check_found(name, columns, {'text': text, 'label': label})
-    split = _find(name, columns, 'split')
-    table = []
-    for number, values in rows:
-        place = '%s: line %d' % (name, number)
-        row = sources.Review(_value(place, values.get(split), 'split'),
-                             _value(place, values.get(label), 'label'),
-                             _text(place, values.get(text)),
-                             _value(place, values.get(group), 'group'))
-        if row.text is None:
-            notes.add('Left out: rows without a text', place)
-        elif row.label is None:
-            notes.add('Left out: rows without a label', place)
-        else:
-            table.append(row)
-    if not table:
-        raise ValueError('%s has no row with a text and a label' % name)
-    return table
+def read(name, data, source, notes, needs_labels=True):
+    """Return a :class:`Review` per row that has a text and a label.
+
+    `data` is the path of a table, or its bytes; `source` names the columns.
+    Without a column of labels, which may be missing unless `needs_labels`,
+    the labels are None.
+    """
+    import_pandas()
+    table = _open(name, data, source, _USUAL, needs_labels)
+    reviews, cached = [], functools.lru_cache(2 ** 16)(_value)
+
+    def place(end=''):
+        return '%s: %s %d%s' % (name, table.unit, table.line(number), end)
+
+    for number, text, *values in zip(table.frame.index, *[
+            table.frame.get(kind, itertools.repeat(None)) for kind in _USUAL]):
+        label, group, split = [
+            cached(value) if type(value) is str else _value(value)
+            for value in values]
+        if list in (type(label), type(group)):
+            raise ValueError(
+                '%s has the labels or groups %s, and here a text has one of '
+                'each; make a column with one value per row'
+                % (place(), one_line(str(values[:2]))))
+        if _text(text) and (label or 'label' not in table.names) and (
+                len(label or '') <= 200):
+            if type(text) is not str:
+                notes.add('Texts that are numbers', place)
+            elif '\n' in text and table.could_be_rows(text):
+                notes.add('Texts in quotation marks with lines that could be '
+                          'rows', lambda: place(
+                              ' to %d' % (table.line(number + 1) - 1)))
+            reviews.append(sources.Review(split, label, _text(text), group))
+            continue
+        fault = ('without a label' if _text(text) and not label else
+                 'with a label of more than 200 characters' if label and
+                 len(label) > 200 else 'without a text' if label else
+                 'that are damaged, or have more values than names')
+        if source.strict:
+            raise ValueError('%s: this is one of the rows %s, and --strict '
+                             'permits none' % (place(), fault))
+        notes.add('Left out: rows ' + fault, place)
+    if not reviews:
+        raise ValueError('%s has no row with a text and a label; the columns '
+                         'are %s' % (name, _listed(table.names.values())))
+    log.info('%s: %d rows; %s' % (name, len(reviews), ', '.join(
+        '%ss from %s' % (kind, one_line(column, 40))
+        for kind, column in table.names.items())))
+    return _with_line_breaks(reviews, name, notes)
+
+
+def _with_line_breaks(reviews, name, notes):
+    r"""Replace each ``\n`` if these two characters are the line breaks."""
+    if not any('\n' in review.text for review in reviews):
+        for n, review in enumerate(reviews):
+            if '\\n' in review.text:
+                notes.add(r'Texts with \n, which is read as a line break',
+                          '%s: %s' % (name, review.text))
+                for sign, meant in (r'\r\n', '\n'), (r'\n', '\n'), (r'\"', '"'):
+                    review = review._replace(
+                        text=review.text.replace(sign, meant))
+                reviews[n] = review
+    return reviews
 
 
 # ---- Columns ----------------------------------------------------------------
 
-def _find(name, columns, kind, wanted=None):
-    """Return the wanted column, else the first with a usual name, or None."""
-    if wanted is None:
-        names = {re.sub(r'[\W_]', '', column.lower()): column
-                 for column in reversed(columns)}
-        wanted = next((names[each] for each in _USUAL[kind]
-                       if each in names), None)
-    elif wanted not in columns:
-        raise ValueError('%s has no column %s; it has %s'
-                         % (name, wanted, _listed(columns)))
-    if columns.count(wanted) > 1:
-        raise ValueError('%s has several columns %s; rename all but one'
-                         % (name, one_line(wanted, 40)))
-    return wanted
+def _usual(columns, kind):
+    """Return the columns that have usual names, the most usual first."""
+    names = {re.sub(r'[\W_]', '', column.lower()): column
+             for column in reversed(columns)}
+    return [names[each] for each in _USUAL[kind] if each in names]
 
 
-def _check_found(name, columns, found):
-    """Raise a ValueError unless there are the columns {kind: column}."""
-    missing = ['--%s COLUMN' % kind for kind, column in found.items()
-               if column is None]
+def _choose(name, columns, source, kinds, needs_labels=True):
+    """Return the name of the column for each kind that is there, or raise."""
+    found, missing = {}, []
+    for kind in kinds:
+        needed = kind == 'text' or kind == 'label' and needs_labels
+        wanted, usual = getattr(source, kind, None), _usual(columns, kind)
+        if wanted is None or not needed and kind == 'label' and (
+                wanted not in columns):
+            if needed and len(usual) > 1 and usual[0].lower() != kind:
+                raise ValueError(
+                    '%s has several columns that may have the %ss: %s; name '
+                    'one with --%s' % (name, kind, _listed(usual), kind))
+            wanted = usual[0] if usual else None
+        elif wanted not in columns:
+            raise ValueError('%s has no column %s; it has %s'
+                             % (name, wanted, _listed(columns)))
+        if columns.count(wanted) > 1:
+            raise ValueError('%s has several columns %s; rename all but one'
+                             % (name, one_line(wanted, 40)))
+        if wanted is not None:
+            found[kind] = wanted
+        elif needed:
+            missing.append('--%s COLUMN' % kind)
     if missing:
-        raise ValueError(
-            '%s has the columns %s; name those to use with %s (a table needs '
-            'a first row with names)'
-            % (name, _listed(columns), ' and '.join(missing)))
+        raise ValueError('%s has the columns %s; name those to use with %s%s'
+                         % (name, _listed(columns), ' and '.join(missing),
+                            _advice(columns)))
+    return found
+
+
+def _advice(columns):
+    """Return how to name columns, if their names look like a row of data."""
+    if len(columns) < 2 or not any(
+            re.fullmatch(r'-?[\d.]+', column) or len(column.split()) > 4
+            for column in columns):
+        return ''
+    sizes = sorted(range(len(columns)), key=lambda n: len(columns[n]))
+    return ('; if this is a row of data, name columns by number: --text %d '
+            '--label %d' % (sizes[-1] + 1, sizes[0] + 1))
 
 
 def _listed(columns):
-    return ', '.join(one_line(column, 40) for column in columns[:20])
+    return ', '.join(one_line(column, 40) for column in list(columns)[:20])
+
+
+def _named(row, source):
+    """Return the names of columns, and whether they are in the first row."""
+    names = [str(cell).strip() for cell in row]
+    wanted = {source.text, source.label, source.group} - {None}
+    n_columns = [str(n) for n in range(1, len(row) + 1)]
+    if wanted <= set(names) or not wanted <= set(n_columns):
+        return names, True
+    return n_columns, bool(_usual(names, 'text') or _usual(names, 'label'))
 
 
 # ---- Formats ----------------------------------------------------------------
 
-def _rows(name, data):
-    """Return the columns of a table, and pairs (line, {column: value})."""
-    form, gzipped = _NAME.search(name).groups()
-    if gzipped:
-        with sources.readable(name):
-            data = gzip.decompress(data)
-    sources.check_text(data, name)
-    content = sources.decode_text(data, name)
-    if 'js' in form.lower():
-        return _json_rows(name, content)
-    rows = _csv_rows(name, content, form.lower() in ('tsv', 'tab'))
-    return next(rows), rows
+def import_pandas():
+    """Import pandas, which takes a second and much memory."""
+    global pandas
+    pandas = _imported('pandas', 'pip install -r requirements.txt, or start '
+                       'with "uv run"')
 
 
-def _csv_rows(name, content, has_tabs):
-    """Yield the names of the columns, then (line, {column: field})."""
-    csv.field_size_limit(2 ** 31 - 1)
-    start = content.lstrip('\r\n').split('\n', 1)[0]
-    delimiter = '\t' if has_tabs else max(',;\t|', key=start.count)
-    reader = _csv_reader(content, delimiter, **_quoting(content, delimiter))
-    columns = None
+def _imported(package, remedy='pip install pyarrow openpyxl, or start with '
+                              '"uv run --extra tables"'):
     try:
-        for fields in reader:
-            if columns and len(fields) == len(columns):
-                yield reader.line_num, dict(zip(columns, fields))
-            elif any(fields) and columns:
-                raise ValueError('it has %d fields, and the first row has %d'
-                                 % (len(fields), len(columns)))
-            elif any(fields):  # else it is a blank line
-                columns = [field.strip() for field in fields]
-                yield columns
-    except (csv.Error, ValueError) as error:
-        raise ValueError('%s: the row that ends at line %d is damaged: %s'
-                         % (name, reader.line_num, error))
-    if columns is None:
-        raise ValueError('%s is empty' % name)
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError('reading this table needs the package %s, which '
+                          'cannot be imported (%s): %s'
+                          % (package.split('.')[0], error, remedy))
 
 
-def _csv_reader(content, delimiter, **form):
-    return csv.reader(io.StringIO(content, newline=''), delimiter=delimiter,
-                      strict=True, **form)
+def _open(name, data, source, *kinds):
+    """Return the :class:`_Table` of a file, which its first bytes tell."""
+    with sources.readable(name), sources.unpacked(data) as f:
+        head = f.read(2 ** 20)
+    choose = functools.partial(_choose, name, source=source, kinds=kinds[0],
+                               needs_labels=kinds[-1] is True)
+    if head.startswith((_EXCEL, _PARQUET) + _ARROW):
+        read_frame = _excel if head.startswith(_EXCEL) else _arrow
+        with sources.readable(name), sources.unpacked(data) as f:
+            frame = read_frame(name, f, head, source)
+        names = choose(list(frame.columns))
+        frame = frame[list(names.values())].astype(object)
+        return _Table(frame.set_axis(list(names), axis=1), names)
+    sources.check_text(head, name)
+    encoding = source.encoding or sources.encoding_of(head)
+    lines = functools.partial(sources.lines, name, data, encoding)
+    head = head.decode(encoding, 'ignore').lstrip()
+    if _LABELLED.match(head):
+        return _labelled(lines, kinds[0])
+    if re.search(r'\.(nd)?json', name, re.I) or not _NAME.search(name) and (
+            head[:1] in ('{', '[')):
+        return _json(name, lines, choose)
+    return _csv(name, lines, head, source, choose)
 
 
-def _quoting(content, delimiter):
-    """Return the csv module's options for the quotation marks of a table."""
-    usual = {}
-    if content.count('\\"') > content.count('""'):  # not doubled
-        usual = {'doublequote': False, 'escapechar': '\\'}
-    # In files with tabs, quotation marks are often ordinary characters. The
-    # right form gives all rows the same number of fields.
-    forms = [usual, {'quoting': csv.QUOTE_NONE}] if delimiter == '\t' else []
-    for form in forms:
-        with contextlib.suppress(csv.Error):
-            rows = _csv_reader(content, delimiter, **form)
-            if len(set(map(len, rows)) - {0}) < 2:
-                return form
-    return usual
+def _excel(name, f, head, source):
+    _imported('openpyxl')
+    book = pandas.ExcelFile(f, engine='openpyxl')
+    if len(book.sheet_names) > 1:
+        log.info('%s: only the first of %d sheets is read: %s' % (
+            name, len(book.sheet_names), book.sheet_names[0]))
+    frame = book.parse(header=None, dtype=str).dropna(how='all')
+    columns, has_names = _named([*frame[:1].fillna('').values, []][0], source)
+    frame.index += 1  # as Excel counts rows
+    return frame[int(has_names):].set_axis(columns, axis=1)
 
 
-def _json_rows(name, content):
-    """Return the names of the columns, and (line or item, {key: value})."""
-    if content.lstrip()[:1] == '[':
-        rows = list(enumerate(_parse(name, 1, content), 1))
+def _arrow(name, f, head, source):
+    """Read a file of Parquet or Arrow, as Hugging Face writes them."""
+    ipc, parquet = map(_imported, ('pyarrow.ipc', 'pyarrow.parquet'))
+    if head.startswith(_PARQUET):
+        table = parquet.read_table(f, use_threads=False)
+    elif head.startswith(_ARROW[0]):
+        table = ipc.open_file(f).read_all()
     else:
-        rows = [(n, _parse(name, n, line))
-                for n, line in enumerate(content.split('\n'), 1)
-                if line.strip()]
-    columns = {}
-    for number, row in rows:
-        if not isinstance(row, dict):
-            raise ValueError('%s: item %d is no JSON object' % (name, number))
-        columns.update(row)  # a row may lack some columns
-    if not columns:
-        raise ValueError('%s is empty' % name)
-    return list(columns), rows
+        table = ipc.open_stream(f).read_all()
+    return table.to_pandas(use_threads=False)
 
 
-def _parse(name, number, content):
+def _labelled(lines, kinds):
+    """Read lines that match ``_LABELLED``."""
+    rows = {}
+    for number, line in enumerate(lines(), 1):
+        match = _LABELLED.match(line)
+        if match and match[1]:
+            labels = match[1].replace('__label__', ' ').split()
+            rows[number] = match[2], labels
+        elif match:
+            words = ' '.join(re.findall(r' ([^\s()]+)\)', match[4]))
+            rows[number] = words.replace('-LRB-', '(').replace(
+                '-RRB-', ')'), match[3]
+        elif line.strip():
+            rows[number] = None, None
+    names = {'text': 'the lines', 'label': 'their labels'}
+    frame = pandas.DataFrame(list(rows.values()), list(rows), list(names))
+    return _Table(frame, names, 'line')
+
+
+# int() would take too long for a long number.
+_DECODER = json.JSONDecoder(parse_int=lambda digits: (
+    int if len(digits) < 20 else float)(digits))
+
+
+def _json(name, lines, choose):
+    """Read JSON: an object per line, or what pandas makes of a document."""
+    rows = ((n, line) for n, line in enumerate(lines(), 1) if line.strip())
+    start, unit, frames, names = list(itertools.islice(rows, 2)), 'line', [], {}
+    if len(start) > 1 and isinstance(_parsed(start[0][1]), dict):
+        rows = ((n, _parsed(line)) for n, line in itertools.chain(start, rows))
+    else:
+        unit, rows = 'item', enumerate(_records(name, ''.join(lines())), 1)
+    for chunk in iter(lambda: list(itertools.islice(rows, _CHUNK)), []):
+        frame = pandas.DataFrame(
+            [row if isinstance(row, dict) else {} for _, row in chunk],
+            [number for number, _ in chunk], dtype=object)
+        if not frames and not len(frame.columns):
+            break
+        names = names or choose(list(frame.columns))
+        frames.append(frame.reindex(columns=list(names.values())))
+    if not frames:
+        raise ValueError('%s is empty: it has no JSON object' % name)
+    return _Table(pandas.concat(frames).set_axis(list(names), axis=1), names,
+                  unit)
+
+
+def _parsed(line):
+    """Return what a line of JSON holds, or None if it is damaged."""
     try:
-        # int() would take too long for a long number.
-        return json.loads(content, parse_int=lambda digits: (
-            int if len(digits) < 20 else float)(digits))
+        return _DECODER.decode(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _records(name, content):
+    """Return the objects of a JSON document, one per row of the table."""
+    try:
+        value = _DECODER.decode(content)
     except (ValueError, RecursionError) as error:
         raise ValueError('%s: line %d is not JSON (%s); write one object per '
-                         'line, or one array' % (name, number, error))
+                         'line, or one array'
+                         % (name, getattr(error, 'lineno', 1), error))
+    if isinstance(value, dict):
+        lists = [each for each in value.values() if isinstance(each, list)
+                 and each and isinstance(each[0], dict)]
+        if len(lists) == 1:
+            return lists[0]
+        try:
+            shape = {'data', 'columns'} & set(value)  # as orient='split'
+            return pandas.DataFrame(**{key: value[key] for key in shape} if (
+                len(shape) == 2) else {'data': value}).to_dict('records')
+        except (TypeError, ValueError):
+            pass  # it has no lists
+    return value if isinstance(value, list) else [value]
+
+
+# ---- CSV --------------------------------------------------------------------
+
+def _csv(name, lines, head, source, choose):
+    """Read a table whose fields are separated by a character."""
+    csv.field_size_limit(2 ** 31 - 1)
+    own = re.match('sep=(.)\r?\n', head)  # Excel's first line
+    start, head = (1, head[own.end():]) if own else (0, head)
+    form = _form(name, lines, head, source.sep or own and own[1])
+    reader = csv.reader(lines(start), **form)
+    first = next(filter(any, reader), None)
+    if first is None:
+        raise ValueError('%s is empty' % name)
+    if len(first) == 1 and not _NAME.search(name):
+        raise IOError('%s is neither a folder nor a tar or zip archive, nor a '
+                      'table' % name)
+    columns, has_names = _named(first, source)
+    start += has_names and reader.line_num
+    names = choose(columns)
+    places = [columns.index(column) for column in names.values()]
+
+    def line(number):
+        rows, after = csv.reader(lines(start), **form), 1
+        for row in rows:
+            # pandas skips blank lines.
+            number -= len(row) > 1 or bool(''.join(row).strip())
+            if number < 0:
+                break
+            after = rows.line_num + 1
+        return start + after
+
+    def could_be_rows(text):
+        before, *inner, after = [each.count(form['delimiter'])
+                                 for each in text.split('\n')]
+        others = len(columns) - 1
+        return (before + places[0], after) == (others, places[0]) and (
+            set(inner) <= {others})
+
+    for engine in 'c', 'python':
+        try:
+            frame = _csv_frame(lines(start), len(columns), places, form,
+                               engine)
+            break
+        except pandas.errors.ParserError as error:
+            if 'memory' in str(error):
+                raise MemoryError()
+            # Python's engine accepts a quotation mark that nothing closes.
+            if 'EOF' not in str(error) or engine == 'python':
+                raise ValueError('%s is damaged: %s' % (name, error))
+    return _Table(frame.set_axis(list(names), axis=1), names, 'line', line,
+                  could_be_rows)
+
+
+def _csv_frame(lines, n_columns, places, form, engine):
+    """Read columns by their places; rows with too many fields have none."""
+    # pandas counts the fields of the first line. In this one there is a
+    # column more, to find rows that have too many.
+    names = form['delimiter'].join(map(str, range(n_columns + 1))) + '\n'
+    wanted = [str(n) for n in places]
+    frames = []
+    with pandas.read_csv(
+            _File(itertools.chain([names], lines)), dtype=str,
+            usecols=[*set(wanted), str(n_columns)], index_col=False,
+            chunksize=_CHUNK, engine=engine, **form) as chunks:
+        for frame in chunks:
+            frame[frame[str(n_columns)].notna()] = None
+            frames.append(frame[wanted])
+    return pandas.concat(frames)
+
+
+class _File:
+    """Lines as a file that pandas can read."""
+
+    def __init__(self, lines):
+        self.lines = lines
+
+    def __iter__(self):
+        return self.lines
+
+    def read(self, _=-1):
+        return ''.join(itertools.islice(self.lines, 1000))
+
+
+def _form(name, lines, head, separator):
+    """Return the csv module's words for separators and quotation marks."""
+    first = head.partition('\n')[0]
+    if not separator:
+        separator = '\t' if re.search(r'\.(tsv|tab)\b', name, re.I) else max(
+            ',;\t|', key=first.count)
+    form = {'delimiter': {'tab': '\t', '\\t': '\t'}.get(separator, separator),
+            'quotechar': '"', 'doublequote': True, 'escapechar': None,
+            'quoting': csv.QUOTE_MINIMAL}
+    if head.count('\\"') > head.count('""'):  # not doubled
+        form.update(doublequote=False, escapechar='\\')
+    single = re.findall("(?:^|{0})'[^'\n]*'(?={0}|\r?$)".format(
+        re.escape(form['delimiter'])), head, re.M)
+    if 2 * len(single) > head.count('\n'):
+        form['quotechar'] = "'"
+    if form['delimiter'] == '\t':
+        # If all lines have the same number of tabs, none is a part of a
+        # quoted text: then a single quotation mark is an ordinary character.
+        n_tabs, is_odd = set(), False
+        for line in filter(str.strip, lines()):
+            n_tabs.add(line.count('\t'))
+            is_odd |= (line.count('"') - line.count('\\"')) % 2
+        if is_odd and len(n_tabs) == 1:
+            form.update(quoting=csv.QUOTE_NONE, doublequote=True,
+                        escapechar=None)
+    return form
 
 
 # ---- Values -----------------------------------------------------------------
 
-def _text(place, value):
-    """Return a text, or None if the row has none."""
-    if value is not None and not isinstance(value, str):
-        raise ValueError('%s: the text must be a string, not %s'
-                         % (place, type(value).__name__))
-    return value if value and value.strip() else None
+def _text(value):
+    """Return a text or a number as a str; None if it is missing."""
+    if isinstance(value, numbers.Real) and value == value:  # not NaN
+        value = str(value)
+    return value if isinstance(value, str) and value.strip() else None
 
 
-def _value(place, value, kind):
-    """Return a value as text, or None; 1, 1.0 and '1.0' are the same."""
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
+def _value(value):
+    """Return a value as text, or None; 1, 1.0 and '1.0' are the same.
+
+    Several values, or scores of several, are a list.
+    """
+    value = getattr(value, 'tolist', lambda: value)()
+    if isinstance(value, list) and len(value) < 2:
+        value = value[0] if value else None
     if isinstance(value, (list, dict)):
-        raise ValueError('%s: the %s must be a string or a number, not %s'
-                         % (place, kind, type(value).__name__))
+        return list(value)
     # Only NaN differs from itself; pandas writes it for a missing value.
     if value is None or value != value:
         return None
     if isinstance(value, bool):
         value = str(value).lower()
     value = one_line(str(value), None)
-    if kind == 'label' and len(value) > 200:
-        raise ValueError('%s: the label has %d characters, %s; name the '
-                         'column of the labels with --label COLUMN'
-                         % (place, len(value), one_line(value, 40)))
     return re.sub(r'^(-?\d+)\.0+$', r'\1', value) or None
