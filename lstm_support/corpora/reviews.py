@@ -334,9 +334,9 @@ def _of_table(name, data, source, notes, needs_labels=True):
     rows = tables.read(name, data, source, notes, needs_labels)
     splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
     counts = 'train' in splits and 2 * splits.count(None) < len(rows)
-    reviews = []
+    reviews, is_split = [], any(splits)
     for row, split in zip(rows, splits):
-        if not split and any(splits):
+        if is_split and not split:
             notes.add('Left out: rows of no split such as train or test'
                       if counts else 'Rows of another split than train, valid '
                       'and test, so that the splits do not count',

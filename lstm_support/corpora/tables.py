@@ -38,7 +38,7 @@ _Table = collections.namedtuple('_Table', 'frame names unit line could_be_rows',
                                 defaults=('row', int, lambda text: False))
 
 # A line that has its label in itself: fastText's, or a tree of phrases.
-_LABELLED = re.compile(r'((?:__label__\S+\s+)+)(.*)|\(([0-9]) (\(.*)\)\s*$')
+_LABELLED = re.compile(r'((?:__label__\S+\s+)+)(.*)|\(([0-9]) (\(.*)\)\s*$', re.M)
 _EXCEL, _PARQUET = b'PK\3\4', b'PAR1'
 _ARROW = b'ARROW1', b'\xff\xff\xff\xff'  # a file, a stream
 _CHUNK = 2 ** 15  # rows that are read together
