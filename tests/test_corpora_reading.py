@@ -42,13 +42,14 @@ def test_damaged_sources_are_named(tmp_path):
     small_corpus(tmp_path / 'c')
     complete = write_tar(tmp_path / 'a.tar.gz', tmp_path / 'c').read_bytes()
     write_texts(tmp_path, {'cut.tar.gz': complete[:len(complete) // 2],
-                           'text': 'hello'})
+                           'text': 'hello', 'pk.csv': b'PK\3\4' + b'\0' * 30})
     for link in 'link', 'c/train/good/1.txt':
         (tmp_path / link).exists() and (tmp_path / link).unlink()
         os.symlink('nothing', str(tmp_path / link))
     for source, words in (
             ('cut.tar.gz', 'cut.tar.gz .*damaged or incomplete'),
             ('text', 'neither a folder nor a tar or zip archive'),
+            ('pk.csv', 'pk.csv cannot be read to its end'),
             ('nowhere', 'there is no table or archive .*nowhere'),
             ('r.csv', 'there is no table or archive .*r.csv'),
             ('link', 'there is no table or archive .*link'),
@@ -62,10 +63,11 @@ def test_a_corpus_without_two_classes_is_refused(tmp_path):
             (None, 'has none; put them into train/CLASS/'),
             ('train/pos.txt', 'two or more classes, and has 1: pos; put them'),
             ('train/neg.txt', None),
-            ('test/pos.txt', "has no test reviews of class 'neg', which it"),
+            ('test/pos.txt', None),
             ('test/meh.txt', "no training reviews of class 'meh', which it"),
-            ('train/meh.txt', "has no test reviews of class 'neg', which it"),
-            ('dev/pos.txt', "no validation reviews of class 'meh', which it")):
+            ('train/meh.txt', None),
+            ('dev/odd.txt', None),
+            ('dev/pos.txt', "no training reviews of class 'odd', which it")):
         if name:
             write_texts(tmp_path, {name: 'so so\nso'})
         if words:
@@ -75,12 +77,12 @@ def test_a_corpus_without_two_classes_is_refused(tmp_path):
 
 @pytest.mark.parametrize('data, encoding', [
     ('great film\n'.encode('utf-16-le'), 'not UTF-8 text but UTF-16'),
-    (b'caf\xe9', r'not UTF-8 text \(byte 3\)'),
-    (b'\xff\xfea', r'not UTF-16-LE text \(byte 2\)')])
+    (b'\nb caf\xe9', r'not UTF-8 text \(byte 6, in line 2\)'),
+    (b'\xff\xfea', r'not UTF-16 text \(byte 2\)')])
 def test_another_encoding_is_named_with_the_way_to_convert(tmp_path, data,
                                                            encoding):
     small_corpus(tmp_path, **{'train/bad/1.txt': data})
-    with pytest.raises(ValueError, match='train/bad/1.txt is %s.*iconv -f'
+    with pytest.raises(ValueError, match='train/bad/1.txt is %s.*--enc'
                                          % encoding):
         read(tmp_path)
 
@@ -290,18 +292,17 @@ def test_columns_that_are_missing_or_odd_are_named(tmp_path, columns, options,
 
 
 @pytest.mark.parametrize('name, data, words', [
-    ('r.csv', 'text,label\na,b,c\n', 'line 2 is damaged: it has 3 fields, and '
-     'the first row has 2'),
-    ('r.csv', 'text,label\n"a,b\n', 'line 2 is damaged'),
+    ('r.csv', 'text,label\na,b,c\n', 'no row with a text and a label'),
+    ('r.csv', 'text,label\n"a,b\n', 'no row with a text and a label'),
     ('r.csv', '', 'is empty'), ('r.jsonl', '\n', 'is empty'),
     ('r.jsonl', '{}\n{}', 'is empty'), ('r.csv', 'text,label\n', 'no row'),
-    ('r.jsonl', '{"text": "a"}\n{"text"', 'line 2 is not JSON'),
-    ('r.json', '[1]', 'item 1 is no JSON object'),
-    ('r.jsonl', '{"id": 7}\n\n{"text": 5, "label": 1}',
-     'line 3: the text must be a string, not int'),
+    ('r.jsonl', '{"text": "a"}\n{"text"', 'has the columns text; name'),
+    ('r.json', '[1]', 'no JSON object'),
+    ('r.json', '{"text": ["a", "b"], "label": [1]}', 'is not JSON'),
+    ('r.jsonl', '{"id": 7}\n\n{"text": {}, "label": 1}', 'no row with a text'),
     ('r.jsonl', '{"text": "a", "label": 1, "group": ["x", "y"]}',
-     'line 1: the group must be a string or a number, not list'),
-    ('r.csv', b'PK\x03\x04' + b'\0' * 30, 'is compressed, or a PDF file; '),
+     "item 1 has the labels or groups .*'x', 'y'"),
+        ('r.csv', b'%PDF-1.7\n', 'is compressed, or no text file; '),
     ('r.csv', 'text,label\ncaf\xe9,a\n'.encode('latin1'), 'is not UTF-8')])
 def test_damaged_tables_are_refused(tmp_path, name, data, words):
     write_texts(tmp_path, {name: data})
@@ -336,9 +337,16 @@ def test_a_column_of_splits_counts(tmp_path, capsys):
         for text, label, split in rows], [])
     with open(str(path), 'a') as f:
         f.write('x,good,other\n')
-    assert read(path)[1] == [
-        'Rows of another split than train, valid and test, so that the splits '
-        'do not count: 1, for example other']
+        f.write('y,good,\n')
+    reviews, lines = read(path)
+    assert len(reviews) == 30
+    assert lines == ['Left out: rows of no split such as train or test: 2, '
+                     'for example %s: other' % path]
+    write_table(path, [row[:2] + (row[2] if n < 2 else 'x',)
+                       for n, row in enumerate(rows)],
+                ('text', 'label', 'Split'))
+    capsys.readouterr()
+    assert 'the splits do not count: 28, for example' in read(path)[1][0]
     assert 'There is no test part: 0.1 of' in capsys.readouterr().out
 
 
@@ -469,9 +477,10 @@ def test_a_table_has_a_column_of_groups(tmp_path, column, option):
 def test_a_part_that_is_set_apart_has_whole_groups(tmp_path, capsys):
     path = write_films(tmp_path / 'r.csv')
     reviews = read_grouped(path, test_portion=0.25)[0]
-    assert capsys.readouterr().out == (
-        'There is no test part: 0.25 of the texts of each class are set apart '
-        'for it, in whole groups\n')
+    assert capsys.readouterr().out.splitlines() == [
+        '%s: 28 rows; texts from text, labels from label, groups from group'
+        % path, 'There is no test part: 0.25 of the texts of each class are '
+        'set apart for it, in whole groups']
     groups = dict((split, set(review.group for review in reviews
                               if review.split == split))
                   for split in ('train', 'test'))

@@ -335,6 +335,8 @@ def _of_table(name, data, source, notes, needs_labels=True):
     splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
     counts = 'train' in splits and 2 * splits.count(None) < len(rows)
     reviews, is_split = [], any(splits)
+    labels = set(row.label for row in rows)
+    names = {label: label and _class_name(label) for label in labels}
     for row, split in zip(rows, splits):
         if is_split and not split:
             notes.add('Left out: rows of no split such as train or test'
@@ -342,10 +344,8 @@ def _of_table(name, data, source, notes, needs_labels=True):
                       'and test, so that the splits do not count',
                       '%s: %s' % (name, row.split or row.text))
         if split or not counts:
-            reviews.append(row._replace(
-                split=split if counts else 'train',
-                label=row.label and _class_name(row.label)))
-    labels = set(row.label for row in rows)
+            reviews.append(Review(split if counts else 'train',
+                                  names[row.label], row.text, row.group))
     if len(labels) > (len(rows) // 2 if source.label else
                       max(20, len(rows) // 5)):
         raise ValueError(

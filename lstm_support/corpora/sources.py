@@ -80,15 +80,18 @@ def encoding_of(data):
                  if data.startswith(mark)), 'utf-8')
 
 
-def check_text(data, name):
+def check_text(data, name, encoding='utf-8'):
     """Raise a ValueError if data begins like a file that is not text."""
     if data.startswith(_NO_TEXT):
         raise ValueError('%s is compressed, or no text file; unpack it, or '
                          'save its text, first' % name)
-    if encoding_of(data) in ('utf-8', 'utf-8-sig') and (
-            4 * data.count(b'\0') > len(data)):
-        raise ValueError('%s is not UTF-8 text; if it is UTF-16, name its '
-                         'encoding: --encoding utf-16-le' % name)
+    _check_width(data, name, encoding)
+
+
+def _check_width(data, name, encoding):
+    if encoding[:5] == 'utf-8' and 4 * data.count(b'\0') > len(data):
+        raise ValueError('%s is not UTF-8 text but UTF-16, it seems; then name '
+                         'the encoding: --encoding utf-16-le' % name)
 
 
 def decode_text(data, name, marked=True, encoding=None):
@@ -98,6 +101,7 @@ def decode_text(data, name, marked=True, encoding=None):
     the first, which have no mark of UTF-16 or UTF-32.
     """
     own = encoding or (encoding_of(data) if marked else 'utf-8-sig')
+    _check_width(data, name, own)
     try:
         return data.decode(own)
     except UnicodeDecodeError as error:
@@ -178,15 +182,20 @@ def readable(path):
 def is_archive(path):
     """Return whether a file is a zip or tar archive."""
     with contextlib.suppress(Exception):  # a damaged one can raise anything
-        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+        return _is_zip(path) or tarfile.is_tarfile(path)
     return False
+
+
+def _is_zip(path):
+    with readable(path), open(path, 'rb') as f:
+        return f.read(2) == b'PK'
 
 
 def walk(path, notes):
     """Yield names of files, and readers to call before the next comes."""
     if os.path.isdir(path):
         return _walk_folder(path, notes)
-    members = (_walk_zip if zipfile.is_zipfile(path) else _walk_tar)(path)
+    members = (_walk_zip if _is_zip(path) else _walk_tar)(path)
     return _files(path, members, notes)
 
 

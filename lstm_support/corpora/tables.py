@@ -94,17 +94,18 @@ def read(name, data, source, notes, needs_labels=True):
                 '%s has the labels or groups %s, and here a text has one of '
                 'each; make a column with one value per row'
                 % (place(), one_line(str(values[:2]))))
-        if _text(text) and (label or 'label' not in table.names) and (
+        given, text = text, _text(text)
+        if text and (label or 'label' not in table.names) and (
                 len(label or '') <= 200):
-            if type(text) is not str:
+            if type(given) is not str:
                 notes.add('Texts that are numbers', place)
             elif '\n' in text and table.could_be_rows(text):
                 notes.add('Texts in quotation marks with lines that could be '
                           'rows', lambda: place(
                               ' to %d' % (table.line(number + 1) - 1)))
-            reviews.append(sources.Review(split, label, _text(text), group))
+            reviews.append(sources.Review(split, label, text, group))
             continue
-        fault = ('without a label' if _text(text) and not label else
+        fault = ('without a label' if text and not label else
                  'with a label of more than 200 characters' if label and
                  len(label) > 200 else 'without a text' if label else
                  'that are damaged, or have more values than names')
@@ -231,8 +232,8 @@ def _open(name, data, source, *kinds):
         names = choose(list(frame.columns))
         frame = frame[list(names.values())].astype(object)
         return _Table(frame.set_axis(list(names), axis=1), names)
-    sources.check_text(head, name)
     encoding = source.encoding or sources.encoding_of(head)
+    sources.check_text(head, name, encoding)
     lines = functools.partial(sources.lines, name, data, encoding)
     head = head.decode(encoding, 'ignore').lstrip()
     if _LABELLED.match(head):
@@ -295,6 +296,8 @@ def _json(name, lines, choose):
     """Read JSON: an object per line, or what pandas makes of a document."""
     rows = ((n, line) for n, line in enumerate(lines(), 1) if line.strip())
     start, unit, frames, names = list(itertools.islice(rows, 2)), 'line', [], {}
+    if not start:
+        raise ValueError('%s is empty' % name)
     if len(start) > 1 and isinstance(_parsed(start[0][1]), dict):
         rows = ((n, _parsed(line)) for n, line in itertools.chain(start, rows))
     else:
@@ -323,24 +326,20 @@ def _parsed(line):
 
 def _records(name, content):
     """Return the objects of a JSON document, one per row of the table."""
-    try:
+    with storage.one_error('%s is not JSON; write one object per line, or one '
+                           'array' % name):
         value = _DECODER.decode(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError('%s: line %d is not JSON (%s); write one object per '
-                         'line, or one array'
-                         % (name, getattr(error, 'lineno', 1), error))
-    if isinstance(value, dict):
+        if not isinstance(value, dict):
+            return value if isinstance(value, list) else []
         lists = [each for each in value.values() if isinstance(each, list)
                  and each and isinstance(each[0], dict)]
         if len(lists) == 1:
             return lists[0]
-        try:
-            shape = {'data', 'columns'} & set(value)  # as orient='split'
-            return pandas.DataFrame(**{key: value[key] for key in shape} if (
-                len(shape) == 2) else {'data': value}).to_dict('records')
-        except (TypeError, ValueError):
-            pass  # it has no lists
-    return value if isinstance(value, list) else [value]
+        if not all(isinstance(each, (dict, list)) for each in value.values()):
+            return [value]
+        if {'data', 'columns'} <= set(value):  # pandas' orient='split'
+            value = pandas.DataFrame(value['data'], columns=value['columns'])
+        return pandas.DataFrame(value).to_dict('records')
 
 
 # ---- CSV --------------------------------------------------------------------
@@ -380,22 +379,23 @@ def _csv(name, lines, head, source, choose):
         return (before + places[0], after) == (others, places[0]) and (
             set(inner) <= {others})
 
-    for engine in 'c', 'python':
+    # If nothing closes a quotation mark, the end of the table does so, in a row
+    # with too many fields.
+    for end in '', form['quotechar'] + form['delimiter'] * len(columns) + '1':
         try:
-            frame = _csv_frame(lines(start), len(columns), places, form,
-                               engine)
+            frame = _csv_frame(itertools.chain(lines(start), [end]),
+                               len(columns), places, form)
             break
         except pandas.errors.ParserError as error:
             if 'memory' in str(error):
                 raise MemoryError()
-            # Python's engine accepts a quotation mark that nothing closes.
-            if 'EOF' not in str(error) or engine == 'python':
+            if end or 'EOF' not in str(error):
                 raise ValueError('%s is damaged: %s' % (name, error))
     return _Table(frame.set_axis(list(names), axis=1), names, 'line', line,
                   could_be_rows)
 
 
-def _csv_frame(lines, n_columns, places, form, engine):
+def _csv_frame(lines, n_columns, places, form):
     """Read columns by their places; rows with too many fields have none."""
     # pandas counts the fields of the first line. In this one there is a
     # column more, to find rows that have too many.
@@ -405,7 +405,7 @@ def _csv_frame(lines, n_columns, places, form, engine):
     with pandas.read_csv(
             _File(itertools.chain([names], lines)), dtype=str,
             usecols=[*set(wanted), str(n_columns)], index_col=False,
-            chunksize=_CHUNK, engine=engine, **form) as chunks:
+            chunksize=_CHUNK, **form) as chunks:
         for frame in chunks:
             frame[frame[str(n_columns)].notna()] = None
             frames.append(frame[wanted])
@@ -457,9 +457,10 @@ def _form(name, lines, head, separator):
 
 def _text(value):
     """Return a text or a number as a str; None if it is missing."""
-    if isinstance(value, numbers.Real) and value == value:  # not NaN
-        value = str(value)
-    return value if isinstance(value, str) and value.strip() else None
+    if type(value) is not str:
+        is_number = isinstance(value, numbers.Real) and value == value  # no NaN
+        value = str(value) if is_number else ''
+    return value if value.strip() else None
 
 
 def _value(value):
@@ -467,6 +468,8 @@ def _value(value):
 
     Several values, or scores of several, are a list.
     """
+    if value is None:
+        return None
     value = getattr(value, 'tolist', lambda: value)()
     if isinstance(value, list) and len(value) < 2:
         value = value[0] if value else None
