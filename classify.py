@@ -41,10 +41,6 @@ from lstm_support.terminal import log, one_line
 # The model that comes with the scripts: the default before any training.
 OWN_MODEL = os.path.join(imdb.HERE, 'data', 'imdb_lstm.npz')
 
-# The arrays of a model file that are not parameters.
-_RESULTS = ('history', 'history_errs', 'train_err', 'valid_err', 'test_err',
-            'options', 'words')
-
 
 def load_model(path):
     """Return the parameters and the options of a model, two dicts.
@@ -52,35 +48,8 @@ def load_model(path):
     `path` is a ``.npz`` file of :func:`lstm.train_lstm`, or of 2014. The
     latter has no options; its arrays give the sizes.
     """
-    path = storage.as_path(path)
-    with storage.open_npz(path, 'model file') as archive:
-        parameters = {name: what for name, what in
-                      storage.member_shapes(archive).items()
-                      if name not in _RESULTS}
-        shapes = {name: shape for name, (shape, _) in parameters.items()}
-        for name in ('Wemb', 'U'):
-            if len(shapes.get(name, ())) != 2 or 0 in shapes[name]:
-                raise ValueError('%s lacks the parameter %s, a matrix; %s' % (
-                    path, name, 'name the model of this training, %snpz'
-                    % path[:-len('resume.npz')] if path.endswith('.resume.npz')
-                    else 'it is not a model that this script saved'))
-        floats = theano.config.floatX
-        params = {name: storage.read_parameter(
-            archive, name, floats if kind.kind == 'f' else kind)
-            for name, (shape, kind) in parameters.items()}
-        options = {'use_dropout': True, 'encoder': 'lstm', 'pooling': 'mean'}
-        if storage.has_array(archive, 'options'):
-            options.update(lstm.load_options(path))
-    # The layer of an edited lstm.py may be wider than its embedding.
-    lengths = sum(shapes.values(), ())
-    for name, sizes in (('n_words', shapes['Wemb'][:1]),
-                        ('dim_proj', shapes['Wemb'][1:] + lengths),
-                        ('ydim', shapes['U'][1:])):
-        value = options.setdefault(name, sizes[0])
-        if type(value) is not int or value not in sizes:
-            raise ValueError('%s has the option %s=%r, but its parameters '
-                             'make it %d; name another model'
-                             % (path, name, value, sizes[0]))
+    params, options = storage.read_model(path, theano.config.floatX)
+    options.setdefault('use_dropout', True)
     options.pop('seed', None)  # nothing is random in a prediction
     for name, here in (('encoder', 'layers'), ('pooling', 'poolings')):
         if options[name] not in list(getattr(lstm, here)):
@@ -122,7 +91,7 @@ def build(path):
             model = lstm.Model(*model)
         # A prediction, of a word and of padding, shows that all shapes fit.
         x, mask, _ = imdb.prepare_data([[options['n_words'] - 1], []], [0, 0])
-        shape = model.f_pred_prob(x, mask).shape
+        model.f_pred_prob(x, mask)
     except theano_fixes.CompilerError:
         raise  # the model is not the cause
     except KeyError as error:
@@ -130,18 +99,12 @@ def build(path):
                          'lstm.py uses' % (path, error))
     except Exception as error:  # Theano raises many kinds
         raise ValueError(
-            '%s does not fit the model that lstm.py builds: %s'
-            % (path, (str(error).strip() or repr(error)).splitlines()[0]))
-    if shape != (2, options['ydim']):
-        raise ValueError('%s has %d classes, but the model that lstm.py '
-                         'builds has %d' % (path, options['ydim'], shape[-1]))
-    used = set(theano.gof.graph.inputs([
-        each for each in (model.cost, model.prob) if each is not None]))
-    unused = [name for name, shared in tparams.items() if shared not in used]
-    if unused:
-        raise ValueError('%s has parameters which build_model in lstm.py does '
-                         'not use: %s; they belong to another model'
-                         % (path, ', '.join(unused)))
+            '%s does not fit the model that lstm.py builds: %s; it has %s'
+            % (path, (str(error).strip() or repr(error)).splitlines()[0],
+               storage.shapes_of(params)))
+    storage.compare_graph(path, model.graph)
+    for value in params.values():  # the model has copies of its own
+        value.flags.writeable = False
     return params, options, model
 
 

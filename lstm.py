@@ -97,16 +97,18 @@ def ortho_weight(ndim, rng=numpy.random):
     return numpy_floatX(numpy.linalg.svd(rng.randn(ndim, ndim))[0])
 
 
-def param_init_lstm(options, params, prefix='lstm', rng=numpy.random):
+def param_init_lstm(options, params, prefix='lstm', rng=numpy.random,
+                    n_inputs=None):
     """Add the parameters of an LSTM layer to a dict and return the dict.
 
-    Weights ``prefix_W`` and ``prefix_U`` (D, 4D) have four orthogonal blocks
-    side by side: i, f, o and the candidate. ``prefix_b`` (4D,) is 0.
+    Weights ``prefix_W`` (K, 4D) and ``prefix_U`` (D, 4D) have four orthogonal
+    blocks side by side: i, f, o and the candidate. ``prefix_b`` (4D,) is 0.
+    K, `n_inputs`, is the width of the layer's inputs; by default, D.
     """
     dim = options['dim_proj']
-    for name in 'WU':
+    for name, n in ('W', n_inputs or dim), ('U', dim):
         params[_p(prefix, name)] = numpy.concatenate(
-            [ortho_weight(dim, rng) for _ in range(4)], axis=1)
+            [ortho_weight(max(n, dim), rng)[:n, :dim] for _ in range(4)], 1)
     params[_p(prefix, 'b')] = numpy_floatX(numpy.zeros(4 * dim))
     return params
 
@@ -119,21 +121,17 @@ def param_init_bilstm(options, params, prefix='bilstm', rng=numpy.random):
 
 
 def n_features(params, options):
-    """Return the number of inputs of the classifier, F.
-
-    Theano infers it from the graph, so outputs may have any width.
-    """
+    """Infer the number of inputs of the classifier, F, from the graph."""
     return training.width(encode, init_tparams(params), options)
 
 
 def init_params(options):
     """Draw initial parameters, as an OrderedDict of str to ndarray.
 
-    ``Wemb`` (V, D) is uniform in [0, 0.01). The layer has its own, see
-    :func:`param_init_lstm`, and so may the pooling. The classifier has ``U``
-    (F, C), 0.01 N(0, 1), and ``b`` (C,), 0. For ``ngrams`` and
-    ``ngram_weights``, see :func:`training.ngram_scores`. Of the options,
-    ``encoder``, ``pooling``, ``ngrams`` and ``seed`` may be missing.
+    ``Wemb`` (V, D) is uniform in [0, 0.01). The layer adds its own, and so
+    may the pooling and :func:`training.ngram_scores`. The classifier has ``U``
+    (F, C), 0.01 N(0, 1), and ``b`` (C,), 0. Of the options, ``encoder``,
+    ``pooling``, ``ngrams`` and ``seed`` may be missing.
     """
     rng = numpy.random.RandomState(options.get('seed', SEED))
     dim, encoder = options['dim_proj'], options.get('encoder', 'lstm')
@@ -150,7 +148,7 @@ def init_params(options):
         0.01 * rng.randn(n_features(params, options), options['ydim']))
     params['b'] = numpy_floatX(numpy.zeros(options['ydim']))
     if options.get('ngrams'):
-        params.update(training.no_ngrams(options['ngrams'], options['ydim']))
+        params.update(training.no_ngrams(options))
     return params
 
 
@@ -248,22 +246,22 @@ def get_layer(name):
     return layers[name]
 
 
-def dropout_layer(state_before, use_noise, trng):
-    """Set half of the units to zero at random, or halve all of them.
+def dropout_layer(state_before, use_noise, trng, rate=0.5):
+    """Set units to zero at random, at a rate, or scale all by 1 - rate.
 
-    N. Srivastava et al., "Dropout", JMLR 15, 2014. Halving keeps the expected
+    N. Srivastava et al., "Dropout", JMLR 15, 2014. Scaling keeps the expected
     input of the classifier. `use_noise`, a shared floatX scalar, is 1 in
     training and 0 otherwise; `trng` is an MRG_RandomStreams.
     """
-    kept = trng.binomial(state_before.shape, p=0.5, n=1,
+    share = numpy_floatX(1 - rate)
+    kept = trng.binomial(state_before.shape, p=share, n=1,
                          dtype=state_before.dtype)
-    half = tensor.constant(0.5, dtype=state_before.dtype)
-    return tensor.switch(use_noise, state_before * kept, state_before * half)
+    return tensor.switch(use_noise, state_before * kept, state_before * share)
 
 
 class Model(collections.namedtuple(
         'Model', 'use_noise x mask y f_pred_prob f_pred cost')):
-    """What :func:`build_model` returns: seven values and three attributes.
+    """What :func:`build_model` returns: seven values and five attributes.
 
     use_noise : shared floatX scalar, 1 for dropout in the cost, else 0
     x, mask, y : word ids (T, n); 1 for words, else 0 (T, n); labels (n,)
@@ -271,12 +269,12 @@ class Model(collections.namedtuple(
         Probabilities (n, C), and the most probable labels (n,).
     cost : floatX scalar
         Mean of -log p[y], in nats; with class weights, of ``-w[y] log p[y]``.
-    h, prob, weights, ngrams : floatX tensors
+    h, prob, weights, ngrams, graph : floatX tensors, and a hash of prob
         Outputs of the layer (T, n, D); probabilities; what decay_c shrinks;
-        :func:`training.ngram_scores` or None.
+        :func:`training.ngram_scores` or None; :func:`kernel.digest`.
     """
 
-    h = prob = weights = ngrams = None
+    h = prob = weights = ngrams = graph = None
 
 
 def encode(tparams, options, x, mask):
@@ -304,10 +302,11 @@ def build_model(tparams, options, mode=None):
     x = tensor.matrix('x', dtype='int64')
     mask = tensor.matrix('mask')
     y = tensor.vector('y', dtype='int64')
+    training.set_test_values(x, mask, y)  # for the flag compute_test_value
 
     h, proj = encode(tparams, options, x, mask)             # (n, F)
     if options.get('use_dropout', True):
-        proj = dropout_layer(proj, use_noise, trng)
+        proj = dropout_layer(proj, use_noise, trng, options.get('dropout', .5))
     scores = tensor.dot(proj, tparams['U']) + tparams['b']  # (n, C)
     prob = tensor.nnet.softmax(scores)
     # Theano fuses the logarithm with the softmax: no log of 0 can occur.
@@ -321,10 +320,11 @@ def build_model(tparams, options, mode=None):
     if options.get('ngrams'):
         ngrams = training.ngram_scores(tparams, options, x, mask)  # (T, n, C)
         scores += ngrams.sum(axis=0)
-    # For the temperature, see metrics.temperature.
-    prob = tensor.nnet.softmax(
-        scores / numpy_floatX(options.get('temperature', 1.)))
-
+    temperature = tensor.TensorConstant(use_noise.type, numpy_floatX(
+        options.get('temperature', 1.)), 'temperature')
+    prob = tensor.nnet.softmax(scores / temperature)
+    training.check_graph(tparams, options['ydim'], x, mask, prob, cost,
+                         use_noise)
     # Without dropout and random numbers: it changes nothing in a training.
     f_pred_prob = theano.function(
         [x, mask], prob, name='f_pred_prob', mode=mode,
@@ -336,7 +336,7 @@ def build_model(tparams, options, mode=None):
 
     model = Model(use_noise, x, mask, y, f_pred_prob, f_pred, cost)
     model.h, model.prob, model.weights = h, prob, tparams['U']
-    model.ngrams = ngrams
+    model.ngrams, model.graph = ngrams, kernel.digest(prob, use_noise)
     return model
 
 
@@ -513,7 +513,7 @@ OPTIONS = [opt.Option(*row) for row in (
     ('dataset', 'imdb', opt.path("'imdb', 'sample', a data file or a key of "
      'lstm.datasets', none=False), 'data set to train on'),
     ('noise_std', 0., opt.number(0), 'no effect, as in 2014'),
-    ('use_dropout', True, opt.boolean, "drop half of the classifier's inputs"),
+    ('use_dropout', True, opt.boolean, "drop some of the classifier's inputs"),
     ('reload_model', None, opt.path('.npz file'), 'model whose parameters '
      'initialize this run; Wemb by word if both have a dictionary'),
     ('test_size', -1, opt.integer(0, also=(-1, 'all')),
@@ -546,13 +546,14 @@ OPTIONS = [opt.Option(*row) for row in (
      'whose scores are added to those of the LSTM; 0: no such model'),
     ('calibrate', False, opt.boolean, 'fit the temperature of the '
      'probabilities to the validation reviews'),
+    ('dropout', 0.5, opt.number(0, below=1), 'rate at which they are dropped'),
     ('preset', None, opt.choice(*(sorted(PRESETS) + [None])), 'named row of '
      'settings, see lstm.PRESETS; other options that are given count more'))]
 
 # What a training adds to its options, and train_lstm ignores: so
 # train_lstm(**load_options('lstm_model.npz')) trains in the same way again.
 FACTS = ('ydim n_train classes class_weights tokenizer fingerprint '
-         'temperature').split()
+         'temperature graph').split()
 
 
 @opt.takes(OPTIONS, PRESETS, FACTS)
@@ -604,9 +605,7 @@ class Training(object):
         # The other processes get the parameters of the first.
         if group.first and not self.saver.resumed:
             training.initialize(params, options, self.dictionary, self.train,
-                                imdb.learned_vectors)
-        training.check_update(self.train[0], options['batch_size'],
-                              params['U'].shape[0] * params['U'].itemsize)
+                                init_params, imdb.learned_vectors)
         self.tparams = init_tparams(params)
 
     def load_data(self):
@@ -615,13 +614,13 @@ class Training(object):
         options, name = self.options, self.options['dataset']
         load, self.prepare_data = get_dataset(name)
         # Your own loader gets those of these options that it takes.
-        self.train, self.valid, self.test = sets = opt.call(
-            load, n_words=options['n_words'], maxlen=options['maxlen'],
-            valid_portion=options['valid_portion'], split=options['split'],
-            seed=options['seed'], verbose=True)
+        sets = opt.call(load, verbose=True, **dict(
+            (each, options[each]) for each in (
+                'n_words', 'maxlen', 'valid_portion', 'split', 'seed')))
         corpus = dataset_words(name)
         options['ydim'] = imdb.check_sets(sets, name, options['maxlen'],
-                                          corpus.classes)
+                                          corpus.classes, options['n_words'])
+        self.train, self.valid, self.test = sets
         options['classes'] = imdb.class_names(corpus.classes, options['ydim'],
                                               name)
         options['n_train'] = len(self.train[0])
@@ -642,28 +641,29 @@ class Training(object):
         log.info('Building and compiling the model')
         start = time.time()
         options, tparams = self.options, self.tparams
-        optimizer = self.optimizer
         model = build_model(tparams, options)
+        if not isinstance(model, Model):  # a tuple, as in 2014
+            model = Model(*model)
+        self.saver.note_graph(model.graph)
+        training.check_update(self.train[0], options['batch_size'],
+                              model.weights)
         self.use_noise, x, mask, y, self.f_pred_prob, f_pred, cost = model
+        training.check_prediction(self.f_pred_prob, *self.prepare_data(
+            self.train[0][:2], self.train[1][:2]))
         if options['decay_c'] > 0.:
-            cost += numpy_floatX(options['decay_c']) * (
-                model.weights ** 2).sum()
-        # The cost does not depend on the linear model, which stays as it is.
-        moved = training.moved_by(model, tparams)
-        grads = tensor.grad(cost, wrt=list(moved.values()))
-        if options['clip_c'] > 0.:
-            optimizer = training.clipped(optimizer, options['clip_c'])
+            cost += options['decay_c'] * (model.weights ** 2).sum()
+        moved, grads = training.gradients(cost, tparams)
         # Several processes sum their gradients first, then clip and update.
-        optimizer, self.f_pred = self.group.divided(optimizer, f_pred)
-        self.f_grad_shared, self.f_update = optimizer(
-            tensor.scalar('lr'), moved, grads, x, mask, y, cost)
+        optimizer, self.f_pred = self.group.divided(
+            training.clipped(self.optimizer, options['clip_c']), f_pred)
+        self.f_grad_shared, self.f_update = training.compiled(
+            optimizer, tensor.scalar('lr'), moved, grads, x, mask, y, cost)
         self.average = options['average'] and training.Average(
             moved, options['average'], self.f_update)
         self.stopping = EarlyStopping(options['patience'])
-        self.state = training.Progress(
-            tparams, [self.f_grad_shared, self.f_update] + (
-                [self.average.add] if self.average else []),
-            self.rng, self.stopping)
+        functions = self.f_grad_shared, self.f_update, self.average
+        self.state = training.Progress(tparams, filter(None, functions),
+                                       self.rng, self.stopping)
         self.epoch_size = -(-len(self.train[0]) // options['batch_size'])
         log.info('Compiled in %.1f s; threads per minibatch: %d' % (
             time.time() - start, kernel.n_threads()))

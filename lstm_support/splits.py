@@ -2,6 +2,7 @@
 from __future__ import absolute_import, division, print_function
 
 import collections
+import itertools
 
 import numpy
 
@@ -176,17 +177,36 @@ class _Part(object):
 
 # ---- Checks -----------------------------------------------------------------
 
-def check_sets(sets, name, maxlen, classes=None):
+def check_sets(sets, name, maxlen, classes=None, n_words=None):
     """Return the number of classes, or raise an error for unusable sets."""
-    n_classes = int(max(sets[0][1])) + 1 if len(sets[0][1]) else 0
+    if not isinstance(sets, (list, tuple)) or len(sets) != 3 or not all(
+            isinstance(part, (list, tuple)) and len(part) == 2
+            and all(hasattr(each, '__len__') for each in part)
+            for part in sets):
+        raise ValueError(
+            'the data set %s must be three sets, for training, validation and '
+            'test, each a pair of lists: reviews and labels' % name)
+    n_classes = 0
     remedy = 'add reviews to %s' % name
     if maxlen is not None:
         remedy = 'raise maxlen, which is %s, or %s' % (maxlen, remedy)
     for split, (reviews, labels) in zip(SPLITS, sets):
+        which = '%s reviews of %s' % (SPLIT_NAMES[split], name)
         if not len(reviews):
             raise ValueError('no %s review is left: %s has too few reviews; %s'
                              % (SPLIT_NAMES[split], name, remedy))
-        label = int(max(labels))
+        if len(labels) != len(reviews):
+            raise ValueError('the %s have %d labels and %d texts'
+                             % (which, len(labels), len(reviews)))
+        label = _largest(labels, 'labels of the ' + which,
+                         'one integer from 0 per review, such as 0 and 1')
+        _largest(itertools.chain.from_iterable(reviews), 'words of the '
+                 + which, 'integers below n_words=%s' % n_words, n_words)
+        if split == SPLITS[0]:
+            n_classes = label + 1
+            if n_classes > max(len(labels), len(classes or ())):
+                raise ValueError('the %s have the label %d; labels count the '
+                                 'classes from 0' % (which, label))
         if label >= n_classes:
             if classes and label < len(classes):
                 label = classes[label]
@@ -194,3 +214,20 @@ def check_sets(sets, name, maxlen, classes=None):
                 'a %s review is of class %s, which no training review has; %s'
                 % (SPLIT_NAMES[split], label, remedy))
     return n_classes
+
+
+def _largest(numbers, what, wanted, limit=None):
+    """Return the largest of some numbers, which must be ids."""
+    numbers, largest = iter(numbers), 0
+    for chunk in iter(lambda: list(itertools.islice(numbers, 10 ** 6)), []):
+        try:
+            array = numpy.array(chunk)
+            if array.ndim != 1 or array.dtype.kind not in 'iub' or (
+                    array.min() < 0):
+                raise ValueError(array)
+            largest = max(largest, int(array.max()))
+            if limit is not None and largest >= limit:
+                raise ValueError(largest)
+        except (TypeError, ValueError):
+            raise ValueError('the %s must be %s' % (what, wanted))
+    return largest

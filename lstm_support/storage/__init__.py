@@ -8,8 +8,9 @@ from lstm_support.storage.data_file import (  # noqa: F401
 from lstm_support.storage.memory import (  # noqa: F401
     bounded_memory, free_memory, system_file)
 from lstm_support.storage.model_file import (  # noqa: F401
-    load_history, load_options, load_params, load_words,
-    read_parameter, save_model, words_array, words_of_model)
+    RESULTS, compare_graph, load_history, load_options, load_params,
+    load_words, read_model, read_parameter, save_model, shapes_of, words_array,
+    words_of_model)
 from lstm_support.storage.paths import (  # noqa: F401
     as_path, atomic_write, check_readable, one_error, open_gzipped_or_not,
     sole_writer)

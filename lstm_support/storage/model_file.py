@@ -7,7 +7,13 @@ import numpy
 
 from lstm_support.storage import arrays
 from lstm_support.storage.data_file import OLD_TOKENIZER
-from lstm_support.storage.paths import one_error
+from lstm_support.storage.paths import as_path, one_error
+from lstm_support.terminal import log
+
+
+# The arrays of a model file that are not parameters.
+RESULTS = ('history', 'history_errs', 'train_err', 'valid_err', 'test_err',
+           'options', 'words')
 
 
 def save_model(path, params, history_errs, options, **others):
@@ -21,6 +27,58 @@ def save_model(path, params, history_errs, options, **others):
     arrays.write_npz(path, dict(
         params, history_errs=numpy.array(history_errs).reshape(-1, 2),
         options=arrays.text_array(options), **others))
+
+
+def read_model(path, floats):
+    """Return the parameters of a model file, and its options, two dicts.
+
+    Its numbers are cast to the type `floats`. A file of 2014 has no options;
+    its arrays give the sizes.
+    """
+    path, words = as_path(path), None
+    with arrays.open_npz(path) as archive:
+        kinds = dict((name, what) for name, what in
+                     arrays.member_shapes(archive).items()
+                     if name not in RESULTS)
+        shapes = dict((name, shape) for name, (shape, _) in kinds.items())
+        if arrays.has_array(archive, 'options'):
+            options = load_options(path)
+        else:
+            options = _options_of_2014(path, shapes)
+        params = dict((name, read_parameter(
+            archive, name, floats if kind.kind == 'f' else kind))
+            for name, (_, kind) in kinds.items())
+        if arrays.has_array(archive, 'words'):
+            words = arrays.read_lines(archive, 'words')
+    for name in 'n_words', 'dim_proj', 'ydim':
+        value = options.get(name)
+        if type(value) is not int or not 0 < value < 2 ** 31:
+            raise ValueError(
+                '%s has the option %s=%r, which is no size; its parameters: %s'
+                % (path, name, value, shapes_of(params)))
+    if words and len(words) != options['n_words']:
+        raise ValueError('%s has the option n_words=%d, but %d words'
+                         % (path, options['n_words'], len(words)))
+    return params, options
+
+
+def shapes_of(params):
+    """Return the names and shapes of parameters, for an error."""
+    return ', '.join('%s %s' % (name, numpy.shape(value))
+                     for name, value in sorted(params.items()))
+
+
+def _options_of_2014(path, shapes):
+    """Return the options of a model that has the parameters of 2014."""
+    for name in 'Wemb', 'U':
+        if len(shapes.get(name, ())) != 2 or 0 in shapes[name]:
+            raise ValueError('%s lacks the parameter %s, a matrix; %s' % (
+                path, name, 'name the model of this training, %snpz'
+                % path[:-len('resume.npz')] if path.endswith('.resume.npz')
+                else 'it is not a model that this script saved'))
+    (n_words, dim_proj), ydim = shapes['Wemb'], shapes['U'][1]
+    return {'encoder': 'lstm', 'pooling': 'mean', 'n_words': n_words,
+            'dim_proj': dim_proj, 'ydim': ydim}
 
 
 def load_params(path, params):
@@ -93,6 +151,19 @@ def load_options(path):
             options = {'encoder': 'lstm', 'pooling': 'mean'}
             options.update(json.loads(arrays.read_text(archive, 'options')))
             return options
+
+
+def compare_graph(path, graph):
+    """Say in one line if another graph made the parameters of a model file.
+
+    `graph` is a hash of the graph that is to use them, or None.
+    """
+    with arrays.open_npz(path) as archive:
+        saved = graph and arrays.has_array(archive, 'options') and (
+            load_options(path).get('graph'))
+    if saved and saved != graph:
+        log.warning('%s was trained with another graph than that of lstm.py '
+                    'here, so its predictions may differ' % path)
 
 
 def load_history(path):

@@ -3,17 +3,19 @@ from lstm_support import theano_fixes  # noqa: F401  before Theano
 from lstm_support.training import (  # noqa: F401  the door
     metrics, options, parallel)
 from lstm_support.training.average import Average  # noqa: F401
+from lstm_support.training.graph import (  # noqa: F401
+    check_graph, check_prediction, compiled, explained, gradients,
+    set_test_values, width)
 from lstm_support.training.metrics import (  # noqa: F401
     missing, pred_error, pred_probs)
 from lstm_support.training.ngrams import (  # noqa: F401
-    ngram_scores, no_ngrams)
+    ngram_scores, none as no_ngrams)
 from lstm_support.training.presets import PRESETS  # noqa: F401
 from lstm_support.training.random_streams import (  # noqa: F401
     MRG_RandomStreams)
 from lstm_support.training.report import (  # noqa: F401
     Status, check_update, failure)
 from lstm_support.training.rows import clipped, rows_of  # noqa: F401
-from lstm_support.training.start import (  # noqa: F401
-    initialize, moved_by, width)
+from lstm_support.training.start import initialize  # noqa: F401
 from lstm_support.training.state import (  # noqa: F401
     EarlyStopping, Progress, Saver, run_configuration)

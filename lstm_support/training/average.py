@@ -6,6 +6,7 @@ import collections
 import numpy
 import theano
 from theano import tensor
+from theano.configparser import change_flags
 from theano.tensor import subtensor
 
 from lstm_support.training.rows import Rows
@@ -37,6 +38,7 @@ class Average(object):
     equal terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
     """
 
+    @change_flags(compute_test_value='off')
     def __init__(self, tparams, decay, f_update):
         # decay is near 1, where float32 is too coarse for high powers.
         self.log_decay = numpy.log(numpy.float64(decay))
@@ -59,6 +61,7 @@ class Average(object):
         #: updates so far. f_grad_shared must have stored their index.
         self.add = theano.function([n], [], updates=updates, name='f_average',
                                    on_unused_input='ignore')
+        self.get_shared = self.add.get_shared
         self._sums = theano.function([n], sums, on_unused_input='ignore')
 
     def values(self, n_updates):

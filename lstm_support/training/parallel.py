@@ -26,7 +26,7 @@ from theano import tensor
 
 from lstm_support import storage, terminal
 from lstm_support.terminal import log
-from lstm_support.training import report
+from lstm_support.training import graph, report
 from lstm_support.training.random_streams import MRG_RandomStreams
 from lstm_support.training.rows import sparse_gradient
 
@@ -39,11 +39,11 @@ def run(make, options):
     """Train in all processes of the job; `make` is :class:`lstm.Training`."""
     with processes() as group, storage.sole_writer(
             group.first and options['saveto']):
-        with group.agreed():
+        with group.agreed(), graph.explained():
             training = make(options, group)
         group.check_equal(data=[training.config['data']],
                           options=sorted(training.config.items()))
-        with group.first_compiles():
+        with group.first_compiles(), graph.explained():
             training.compile()
         with group.agreed():
             training.saver.restore(training.state)

@@ -99,12 +99,15 @@ class Signals(object):
                 signal.signal(number, handler)
 
 
-def check_update(sequences, batch_size, size):
-    """Raise a MemoryError if an update, with `size` per unit, may not fit."""
+def check_update(sequences, batch_size, weights):
+    """Raise a MemoryError if an update may not fit; None: unknown weights."""
+    if weights is None:
+        return
+    units = weights.get_value(borrow=True)[:, 0]
     # Measured: it takes 2 to 3 numbers per unit and position of the padded
     # minibatch, and 20 per unit and word.
     longest = sorted(map(len, sequences))[-batch_size:]
-    need = size * (3 * longest[-1] * len(longest) + 20 * sum(longest))
+    need = units.size * units.itemsize * (3 * longest[-1] * len(longest) + 20 * sum(longest))
     free = storage.free_memory()
     if free is not None and need > free:
         raise MemoryError(

@@ -61,6 +61,9 @@ def clip_gradients(grads, max_norm):
 
 def clipped(optimizer, max_norm):
     """Return an optimizer whose gradients are clipped together."""
+    if not max_norm:
+        return optimizer
+
     def of_clipped(lr, tparams, grads, *more):
         return optimizer(lr, tparams, clip_gradients(grads, max_norm), *more)
     return of_clipped

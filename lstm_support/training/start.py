@@ -5,70 +5,54 @@ import collections
 
 from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
-import theano
-from theano import tensor
-from theano.configparser import change_flags
 
 from lstm_support import storage
 from lstm_support.terminal import log
 from lstm_support.training import ngrams, vectors
 
 
-def width(encode, tparams, options):
-    """Infer the number F of pooled outputs of a function, lstm.encode."""
-    x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
-    with change_flags(fused_lstm=False):  # it may print a warning
-        _, outputs = encode(tparams, options, x, mask)
-    # Shapes are inferred; what makes the rest fast would only take time.
-    mode = theano.Mode('py', 'fast_run').excluding(
-        'scan', 'inplace', 'fusion', 'specialize', 'stabilize')
-    f_width = theano.function([x, mask], outputs.shape[-1], mode=mode,
-                              on_unused_input='ignore')
-    return int(f_width([[0]], numpy.ones((1, 1), mask.dtype)))
-
-
-def moved_by(model, tparams):
-    """Return the parameters that the cost of a model depends on.
-
-    Its probabilities may depend on others, which no update moves.
-    """
-    cost, prob = model[-1], getattr(model, 'prob', None)
-    in_cost, in_either = [
-        set(theano.gof.graph.inputs(outputs))
-        for outputs in ([cost], [cost] if prob is None else [cost, prob])]
-    for name, shared in tparams.items():
-        if shared not in in_either:
-            raise ValueError('init_params makes the parameter %s, which '
-                             'build_model in lstm.py does not use' % name)
-    return collections.OrderedDict(
-        (name, shared) for name, shared in tparams.items()
-        if shared in in_cost)
-
-
-def initialize(params, options, dictionary, train, learned_vectors):
+def initialize(params, options, dictionary, train, init_params,
+               learned_vectors):
     """Replace random parameters by word vectors, then by a saved model.
 
     Those of the linear model are fitted to the training set, always.
     """
+    fitted = ngrams.none(options) if options['ngrams'] else {}
+    given = collections.OrderedDict(
+        (name, value) for name, value in params.items() if name not in fitted)
     if options['vectors']:
         path = options['vectors']
         if path == 'learn':
             path = learned_vectors(options['dataset'], options['dim_proj'])
-        vectors.load(path, params['Wemb'], dictionary or {})
+        tables = [given[name] for name, axis in _axes(
+            given, options, 'n_words', init_params).items()
+            if axis == 0 and given[name].ndim == 2]
+        if not tables:
+            raise ValueError('vectors=%r: init_params makes no parameter with '
+                             'a row per word' % options['vectors'])
+        vectors.load(path, tables[0], dictionary or {})
     if options['reload_model']:
-        start_from(options['reload_model'], params, dictionary, options)
-    if options['ngrams']:
-        params['ngrams'], weights = ngrams.fit(
-            train[0], train[1], options['n_words'], options['ydim'],
-            options['ngrams'])
-        params['ngram_weights'] = weights.astype(theano.config.floatX)
+        start_from(options['reload_model'], given, dictionary, options,
+                   init_params)
+    params.update(given)
+    if fitted:
+        params.update(ngrams.fit(train[0], train[1], options))
 
 
-def start_from(path, params, dictionary, options):
+def _axes(params, options, name, init_params):
+    """Return the axis of each parameter that grows with an option."""
+    larger = init_params(dict(options, **{name: options[name] + 1}))
+    return collections.OrderedDict(
+        (each, axis) for each, value in params.items()
+        for axis, length in enumerate(value.shape)
+        if larger[each].shape[axis] != length)
+
+
+def start_from(path, params, dictionary, options, init_params):
     """Start from a saved model, even one with other words or classes.
 
-    Rows of ``Wemb`` are matched by word; columns of ``U`` and elements of
-    ``b`` by class name. Without names, all are matched by index.
+    What is made for each word is matched by word, what is made for each class
+    by its name. Without names, all are matched by index.
     """
     with storage.open_npz(path, 'model file') as archive:
         shapes = dict((name, shape) for name, (shape, _) in
@@ -80,18 +64,17 @@ def start_from(path, params, dictionary, options):
     if changes:
         raise ValueError('%s holds another kind of model; to start from it, '
                          'set %s' % (path, ' and '.join(changes)))
-    rows, words = _matched_words(path, shapes, dictionary, len(params['Wemb']))
-    columns, classes = _matched_classes(shapes, saved.get('classes'),
+    rows, words = _matched_words(path, dictionary, options['n_words'])
+    columns, classes = _matched_classes(saved.get('classes'),
                                         options['classes'])
-    matched = dict((name, (axis, pairs)) for name, axis, pairs in (
-        ('Wemb', 0, rows), ('U', 1, columns), ('b', 0, columns))
-        if pairs is not None)
-    # The linear model is not of the saved one: it is fitted to these reviews.
+    matched = [(name, axis, pairs) for option, pairs in (
+        ('n_words', rows), ('ydim', columns)) if pairs is not None
+        for name, axis in _axes(params, options, option, init_params).items()]
     loaded = storage.load_params(path, dict(
         (name, value) for name, value in params.items()
-        if name not in matched and not name.startswith('ngram')))
+        if name not in [each for each, _, _ in matched]))
     with storage.open_npz(path, 'model file') as archive:
-        for name, (axis, pairs) in matched.items():
+        for name, axis, pairs in matched:
             loaded[name] = _copied(
                 path, name, params[name], axis, pairs,
                 storage.read_parameter(archive, name, params[name].dtype))
@@ -100,23 +83,22 @@ def start_from(path, params, dictionary, options):
              % (path, words, classes))
 
 
-def _matched_words(path, shapes, dictionary, n_words):
+def _matched_words(path, dictionary, n_words):
     """Return pairs of ids of the same word, or None; and a text about it."""
-    words, n_saved = storage.load_words(path), shapes.get('Wemb', (0,))[0]
-    if words is None or dictionary is None or n_saved < 2:
+    words = storage.load_words(path)
+    if words is None or dictionary is None:
         return None, 'words by id, since %s has no dictionary' % (
             'the model' if words is None else 'the data set')
     pairs = [(n, words[word]) for word, n in dictionary.items()
-             if n < n_words and words.get(word, n_saved) < n_saved]
+             if n < n_words and word in words]
     # Padding and the unknown word have the ids 0 and 1 in every model.
     return [(0, 0), (1, 1)] + pairs, '%d of the %d words of the data set' % (
         len(pairs), sum(n < n_words for n in dictionary.values()))
 
 
-def _matched_classes(shapes, saved, names):
+def _matched_classes(saved, names):
     """Return pairs of numbers of the same class, as :func:`_matched_words`."""
-    if not isinstance(saved, list) or saved == list(names) or not (
-            shapes.get('U', ())[1:] == shapes.get('b') == (len(saved),)):
+    if not isinstance(saved, list) or saved == list(names):
         return None, ''
     pairs = [(n, saved.index(name)) for n, name in enumerate(names)
              if name in saved]
@@ -129,7 +111,8 @@ def _copied(path, name, value, axis, pairs, saved):
     """Return a parameter, with what `pairs` match copied from a saved one."""
     value, saved = numpy.moveaxis(numpy.array(value), axis, 0), (
         numpy.moveaxis(saved, axis, 0))
-    if value.shape[1:] != saved.shape[1:]:
+    if value.shape[1:] != saved.shape[1:] or len(saved) <= max(
+            [n_saved for _, n_saved in pairs] or [-1]):
         raise ValueError('%s holds %s of other sizes; it was made for other '
                          'data or by another script' % (path, name))
     for n, n_saved in pairs:

@@ -85,6 +85,21 @@ def read_progress(path, config):
     return progress
 
 
+_RandomState = numpy.random.RandomState
+
+
+def _value(variable):
+    """Return the value of a shared variable as an array.
+
+    Theano's RandomStreams keep a generator of NumPy: its state is one array.
+    """
+    value = variable.get_value()
+    if isinstance(value, _RandomState):
+        value = numpy.concatenate([value.get_state()[1],
+                                   value.get_state()[2:]])
+    return value
+
+
 class Progress(object):
     """The state of a training run: all that an exact continuation needs."""
 
@@ -101,11 +116,15 @@ class Progress(object):
         for f in functions:
             if hasattr(f, 'get_shared'):  # one that Theano compiled
                 variables.extend(f.get_shared())
+            else:
+                log.info('The state of %s cannot be saved, since it is no '
+                         'function of Theano: a resumed training takes '
+                         'another course' % getattr(f, '__name__', f))
         self.shared = collections.OrderedDict()
         for variable in variables:
             # Empty variables only carry gradients within an update.
-            if variable not in self.shared.values() and variable.get_value(
-                    borrow=True).size:
+            if variable not in self.shared.values() and numpy.size(
+                    variable.get_value(borrow=True)):
                 name = 'state/%s' % variable.name
                 while name in self.shared:
                     name += '+'
@@ -154,7 +173,7 @@ class Progress(object):
     @property
     def contents(self):
         """The arrays and the numbers of the state. Set it to copy a state."""
-        arrays = dict((name, variable.get_value())
+        arrays = dict((name, _value(variable))
                       for name, variable in self.shared.items())
         for name, value in (self.best_params or {}).items():
             arrays['best/' + name] = value
@@ -180,7 +199,13 @@ class Progress(object):
         self.epoch_rng = ('MT19937', arrays['shuffle']) + tuple(
             progress['shuffle'])
         for name, variable in self.shared.items():
-            variable.set_value(arrays[name])
+            value = arrays[name]
+            if isinstance(variable.get_value(borrow=True), _RandomState):
+                state, value = value, _RandomState()
+                value.set_state(('MT19937', state[:-3].astype('uint32'))
+                                + tuple(state[-3:-1].astype(int))
+                                + (state[-1],))
+            variable.set_value(value)
         self.rng.set_state(self.epoch_rng)
 
 
@@ -242,6 +267,14 @@ class Saver(object):
         elif options['resume']:
             log.info('There is no %s to continue from: training starts from '
                      'the beginning' % self.path)
+
+    def note_graph(self, graph):
+        """Say if another graph made the parameters that this run starts from.
+        """
+        self.options['graph'] = graph
+        source = self.saveto if self.resumed else self.options['reload_model']
+        if source and os.path.exists(source):
+            storage.compare_graph(source, graph)
 
     def restore(self, state):
         """Load the state to continue from, if there is one."""
