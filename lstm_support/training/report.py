@@ -107,7 +107,8 @@ def check_update(sequences, batch_size, weights):
     # Measured: it takes 2 to 3 numbers per unit and position of the padded
     # minibatch, and 20 per unit and word.
     longest = sorted(map(len, sequences))[-batch_size:]
-    need = units.size * units.itemsize * (3 * longest[-1] * len(longest) + 20 * sum(longest))
+    need = units.size * units.itemsize * (
+        3 * longest[-1] * len(longest) + 20 * sum(longest))
     free = storage.free_memory()
     if free is not None and need > free:
         raise MemoryError(
