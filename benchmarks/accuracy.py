@@ -41,7 +41,7 @@ CERTAIN = 0.8  # minimum probability of a label from the teacher
 SHORT, LONG = 5, 30  # words of a last sentence
 DEFAULTS = dict(split='random', max_epochs=100, dispFreq=100)
 FEW = dict(preset='few', dataset='sample')
-OWN_NGRAMS = 60000  # of the model that comes with the scripts: it stays small
+OWN_NGRAMS = 200000  # of the model that comes with the scripts: under 5 MB
 
 
 def train(path, **options):
@@ -200,7 +200,7 @@ def model(folder, archive):
         options, dataset='imdb', ngrams=OWN_NGRAMS, **dict(
             (name, os.path.basename(options[name]))
             for name in ('saveto', 'vectors'))))
-    storage.write_npz(classify.OWN_MODEL, arrays)
+    numpy.savez_compressed(classify.OWN_MODEL, **arrays)
     classifier = classify.Classifier(classify.OWN_MODEL)
     _, valid, test = imdb.load_data(
         'imdb.pkl', classifier.options['n_words'], 0.05, seed=SEEDS[0])
