@@ -17,9 +17,7 @@ def balanced(labels):
 def temperature(f_pred_prob, prepare_data, data, iterator):
     """Return the T that makes labels most probable if p ** (1 / T) counts.
 
-    It is from 0.2 to 5, since few labels say little. Parameters are as for
-    :func:`pred_probs`. C. Guo et al., "On Calibration of Modern Neural
-    Networks", ICML 2017.
+    C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
     from scipy import optimize  # other starts need not wait for it
     probs = pred_probs(f_pred_prob, prepare_data, data, iterator)
@@ -30,7 +28,7 @@ def temperature(f_pred_prob, prepare_data, data, iterator):
         z -= numpy.log(numpy.exp(z).sum(axis=1, keepdims=True))
         return -z[numpy.arange(len(z)), data[1]].mean()
 
-    best = float(numpy.exp(optimize.minimize_scalar(
+    best = float(numpy.exp(optimize.minimize_scalar(  # few labels say little
         cost, bounds=numpy.log([0.2, 5.]), method='bounded').x))
     log.info('Temperature of the probabilities: %.3f' % best)
     return best
