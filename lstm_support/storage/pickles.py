@@ -69,11 +69,12 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         name = '%s.%s' % (module, name)
-        if name not in _STAND_INS:
+        found = _STAND_INS.get(name.replace('numpy._core.', 'numpy.core.'))
+        if found is None:
             raise pickle.UnpicklingError(
                 'it names %s, which has no place in a data file and could run '
                 'code; do not trust this file' % name)
-        return _STAND_INS[name]
+        return found
 
 
 # ---- Stand-ins --------------------------------------------------------------
@@ -128,10 +129,8 @@ def _encode(text, encoding):  # Python 3 pickles bytes as this call
 
 _STAND_INS = {
     'numpy.ndarray': _Array, 'numpy.dtype': _Dtype, '_codecs.encode': _encode,
-    '__builtin__.bytes': lambda: b''}  # how Python 3 pickles b''
-for _package in ('numpy.core.', 'numpy._core.'):
-    _STAND_INS.update({
-        _package + 'multiarray._reconstruct': _Array,
-        _package + 'multiarray.scalar':
-            lambda dtype, data: _from_buffer(data, dtype, (1,))[0],
-        _package + 'numeric._frombuffer': _from_buffer})
+    '__builtin__.bytes': lambda: b'',  # how Python 3 pickles b''
+    'numpy.core.multiarray._reconstruct': _Array,
+    'numpy.core.multiarray.scalar':
+        lambda dtype, data: _from_buffer(data, dtype, (1,))[0],
+    'numpy.core.numeric._frombuffer': _from_buffer}
