@@ -112,31 +112,22 @@ def test_all_functions_of_a_training_run_layers_in_c(dataset, monkeypatch,
     assert capsys.readouterr().err == ''
 
 
-def drawn(options):
-    """Initial parameters by the recipe of init_params' documentation."""
-    rng = numpy.random.RandomState(options['seed'])
-    n_words, dim = options['n_words'], options['dim_proj']
-    params = {'Wemb': 0.01 * rng.rand(n_words, dim)}
-    encoder = options.get('encoder', 'lstm')
-    for prefix in (['lstm'] if encoder == 'lstm' else
-                   ['bilstm_forward', 'bilstm_backward']):
-        for name in 'WU':
-            blocks = [numpy.linalg.svd(rng.randn(dim, dim))[0]
-                      for _ in range(4)]
-            params['%s_%s' % (prefix, name)] = numpy.concatenate(blocks, 1)
-        params[prefix + '_b'] = numpy.zeros(4 * dim)
-    n_inputs = dim * (1 if encoder == 'lstm' else 2) * (
-        2 if options.get('pooling') == 'both' else 1)
-    params['U'] = 0.01 * rng.randn(n_inputs, options['ydim'])
-    params['b'] = numpy.zeros(options['ydim'])
-    return params
-
-
 @pytest.mark.parametrize('kind', [{}] + MODELS, ids=['defaults'] + NAMES)
 def test_parameters_are_drawn_by_the_recipe(kind):
-    options = dict(SIZES, dim_proj=5, **kind)
-    params = lstm.init_params(options)
-    expected = drawn(options)
+    """That of init_params' documentation."""
+    rng = numpy.random.RandomState(SIZES['seed'])
+    expected = {'Wemb': 0.01 * rng.rand(SIZES['n_words'], 5)}
+    prefixes = ['bilstm_forward', 'bilstm_backward'] if kind.get(
+        'encoder') == 'bilstm' else ['lstm']
+    for prefix in prefixes:
+        for name in 'WU':
+            blocks = [numpy.linalg.svd(rng.randn(5, 5))[0] for _ in range(4)]
+            expected['%s_%s' % (prefix, name)] = numpy.concatenate(blocks, 1)
+        expected[prefix + '_b'] = numpy.zeros(20)
+    n_inputs = 5 * len(prefixes) * (1 + (kind.get('pooling') == 'both'))
+    expected['U'] = 0.01 * rng.randn(n_inputs, SIZES['ydim'])
+    expected['b'] = numpy.zeros(SIZES['ydim'])
+    params = lstm.init_params(dict(SIZES, dim_proj=5, **kind))
     assert list(params) == list(expected)
     for name, value in params.items():
         assert value.dtype == theano.config.floatX
@@ -144,18 +135,17 @@ def test_parameters_are_drawn_by_the_recipe(kind):
             value, lstm.numpy_floatX(expected[name]), name)
 
 
-@pytest.fixture(scope='module')
-def pool():
-    """max_over_words and the gradient of (result * weights).sum()."""
+def test_padding_is_never_the_maximum_and_the_first_of_equals_is():
+    """The maximum over the words, and the gradient of (it * weights).sum()."""
     h, mask, weights = tensor.tensor3(), tensor.matrix(), tensor.matrix()
     pooled = lstm.max_over_words(h, mask)
     f = theano.function([h, mask, weights], [
         pooled, tensor.grad((pooled * weights).sum(), h)])
-    return lambda *arrays: f(*map(lstm.numpy_floatX, arrays))
 
+    def pool(*arrays):
+        return f(*map(lstm.numpy_floatX, arrays))
 
-def test_padding_is_never_the_maximum(pool):
-    """Outputs of words are negative, and those at padding larger."""
+    # Outputs of words are negative, and those at padding larger.
     rng = numpy.random.RandomState(1)
     mask = numpy.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 0],
                         [1, 0, 0, 0]])
@@ -168,9 +158,7 @@ def test_padding_is_never_the_maximum(pool):
                      numpy.zeros(3))
         assert not gradient[~words, n].any()
         assert_close(gradient[:, n].sum(axis=0), weights[n] * words.any())
-
-
-def test_of_equal_outputs_the_first_word_has_the_whole_gradient(pool):
+    # Of equal outputs, the first word has the whole gradient.
     h = numpy.array([[3., 1], [5, 1], [5, -2], [5, 1], [9, 9]])[:, None]
     mask = [[1], [1], [1], [1], [0]]
     value, gradient = pool(h, mask, [[10, 20]])
