@@ -1,5 +1,6 @@
 """The moving average of the parameters, the falling learning rate."""
 import functools
+import types
 
 import numpy
 import pytest
@@ -184,37 +185,31 @@ def test_an_average_touches_the_rows_of_the_minibatch_alone():
             assert getattr(node.op, 'inplace', True)
 
 
-class Course(object):
-    """What a training does: costs, parameters after each update, and those
-    that are evaluated."""
-
-    def __init__(self, monkeypatch):
-        self.costs, self.params, self.evaluated = [], [], []
-        update, errors = lstm.Training.rate, lstm.Training.errors
-
-        def evaluating(training, train):
-            self.evaluated.append(lstm.unzip(training.tparams))
-            return errors(training, train)
-
-        def rate(training):
-            self.training = training
-            return update(training)
-
-        def show(status, epoch, done, update, cost, best_err):
-            self.costs.append(float(cost))
-            self.params.append(lstm.unzip(self.training.tparams))
-
-        monkeypatch.setattr(lstm.Training, 'rate', rate)
-        monkeypatch.setattr(lstm.Training, 'errors', evaluating)
-        monkeypatch.setattr(report.Status, 'show', show)
-
-
 @pytest.fixture
 def train(train, monkeypatch):
-    """train_lstm in an empty folder; returns its course and its result."""
+    """train_lstm; returns its costs, the parameters after each update, those
+    that are evaluated, and its errors."""
+    real_rate, real_errors = lstm.Training.rate, lstm.Training.errors
+
     def run(**options):
+        course = types.SimpleNamespace(costs=[], params=[], evaluated=[])
+
+        def errors(training, train):
+            course.evaluated.append(lstm.unzip(training.tparams))
+            return real_errors(training, train)
+
+        def rate(training):
+            course.tparams = training.tparams
+            return real_rate(training)
+
+        def show(status, epoch, done, update, cost, best_err):
+            course.costs.append(float(cost))
+            course.params.append(lstm.unzip(course.tparams))
+
         with monkeypatch.context() as patch:
-            course = Course(patch)
+            patch.setattr(lstm.Training, 'rate', rate)
+            patch.setattr(lstm.Training, 'errors', errors)
+            patch.setattr(report.Status, 'show', show)
             course.errors = train(patience=100, **options)
         return course
     return run
