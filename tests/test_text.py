@@ -31,24 +31,21 @@ SAME = {
         'DR. WHO ETC. NO. IT WAS BAD. NO. 5 WAS.'],
     'Good.Bad. \xc9cole. \xc9T\xc9.': ['good.bad. \xe9cole. \xe9t\xe9.'],
     '\u0130stanbul': ['i\u0307stanbul'],
-    "I don't": [
-        'I don\u2018t', 'I don\xb4t', 'I don`t', 'I don\u02bct',
-        'I don\u2032t', 'I don\uff07t', 'I don\x92t', 'I don&#39;t',
-        'I don&apos;t', 'I don&#x27;t', 'I don&#8217;t', 'I don&rsquo;t',
-        'I don\u200b\u2019t', 'I don\u201bt'],
+    "I don't": ['I don%st' % sign for sign in (
+        '\u2018 \xb4 ` \u02bc \u2032 \uff07 \x92 &#39; &apos; &#x27; &#8217; '
+        '&rsquo; \u200b\u2019 \u201b').split()],
     '"Superb", she said': [
-        '\u201cSuperb\u201d, she said', '\u201eSuperb\u201c, she said',
-        '\xabSuperb\xbb, she said', '\xab\xa0Superb\xa0\xbb, she said',
-        '\x93Superb\x94, she said', '&quot;Superb&quot;, she said',
-        '&ldquo;Superb&rdquo;, she said', '\uff02Superb\uff02, she said',
-        "''Superb'', she said", "``Superb'', she said"],
+        each.replace('_', 'Superb') + ', she said' for each in (
+            '\u201c_\u201d', '\u201e_\u201c', '\xab_\xbb', '\xab\xa0_\xa0\xbb',
+            '\x93_\x94', '&quot;_&quot;', '&ldquo;_&rdquo;', '\uff02_\uff02',
+            "''_''", "``_''")],
     "'Superb', she said": [
-        '\u2018Superb\u2019, she said', '\u201aSuperb\u2018, she said',
-        '\u2039Superb\u203a, she said', '\x91Superb\x92, she said'],
-    'so - so': [
-        'so \u2014 so', 'so -- so', 'so --- so', 'so\u2014so', 'so--so',
-        'so \x96 so', 'so \x97 so', 'so\x97so', 'so \u2013 so',
-        'so \u2212 so', 'so \u2015 so', 'so &mdash; so', 'so &ndash;&nbsp;so'],
+        each.replace('_', 'Superb') + ', she said' for each in (
+            '\u2018_\u2019', '\u201a_\u2018', '\u2039_\u203a', '\x91_\x92')],
+    'so - so': ['so%sso' % dash for dash in (
+        ' \u2014 ', ' -- ', ' --- ', '\u2014', '--', ' \x96 ', ' \x97 ',
+        '\x97', ' \u2013 ', ' \u2212 ', ' \u2015 ', ' &mdash; ',
+        ' &ndash;&nbsp;')],
     'well-made': ['well\u2010made', 'well\u2011made', 'well\ufe63made'],
     'wait...': ['wait\u2026', 'wait\x85', 'wait....', 'wait' + '.' * 99,
                 'wait&hellip;'],

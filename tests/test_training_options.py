@@ -282,12 +282,6 @@ BAD = [
     ('preset', ['good', 3], "'best', 'few', or None")]
 
 
-@pytest.fixture
-def no_data(monkeypatch):
-    """Fail if data is loaded."""
-    monkeypatch.setattr(lstm, 'get_dataset', None)
-
-
 def test_every_option_has_a_row_in_the_table_and_an_example_of_a_bad_value():
     parameters = inspect.signature(lstm.train_lstm).parameters
     assert [(row.name, row.default) for row in lstm.OPTIONS] == [
@@ -299,8 +293,9 @@ def test_every_option_has_a_row_in_the_table_and_an_example_of_a_bad_value():
 
 @pytest.mark.parametrize('name, value, words', [
     (name, value, words) for name, values, words in BAD for value in values])
-def test_a_bad_value_is_named_before_data_is_loaded(no_data, name, value,
+def test_a_bad_value_is_named_before_data_is_loaded(monkeypatch, name, value,
                                                     words):
+    monkeypatch.setattr(lstm, 'get_dataset', None)
     with pytest.raises(ValueError, match='^%s=%s: it must be %s' % (
             name, re.escape(repr(value)), words)):
         lstm.train_lstm(**dict(TINY, **{name: value}))
@@ -309,7 +304,9 @@ def test_a_bad_value_is_named_before_data_is_loaded(no_data, name, value,
 @pytest.mark.parametrize('name, nearest', [
     ('max_epoch', 'max_epochs'), ('learning_rate', 'lrate'),
     ('dimproj', 'dim_proj'), ('unknown', '')])
-def test_an_unknown_option_is_told_the_nearest_name(no_data, name, nearest):
+def test_an_unknown_option_is_told_the_nearest_name(monkeypatch, name,
+                                                    nearest):
+    monkeypatch.setattr(lstm, 'get_dataset', None)
     with pytest.raises(TypeError, match='train_lstm has no option %s; the '
                        'nearest name is %s' % (name, nearest)):
         lstm.train_lstm(**dict(TINY, **{name: 3}))
