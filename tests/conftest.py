@@ -18,12 +18,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 from lstm_support import storage, theano_fixes  # noqa: E402,F401
 
-# Where download.sh leaves the real archive, or beside the checkout.
-ARCHIVE = os.path.join(ROOT, 'data', 'aclImdb_v1.tar.gz')
-if not os.path.exists(ARCHIVE):
-    ARCHIVE = os.path.join(os.path.dirname(ROOT), 'shared', 'data',
-                           'aclImdb_v1.tar.gz')
-
 # Options of train_lstm for a small model of the fixture `dataset`.
 TINY = dict(dim_proj=8, n_words=30, dispFreq=5, validFreq=10, saveFreq=1000,
             max_epochs=3, batch_size=4, valid_batch_size=7, patience=10)
@@ -88,19 +82,15 @@ def environment(flags='', **more):
 
 
 def heed_signals():
-    """Restore the default signals in a new process, for runs that ignore some.
-
-    A shell's background jobs ignore Ctrl-C; jobs of nohup ignore a hang-up.
-    """
+    """Restore the default signals, some of which a shell or nohup ignores."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
 def run_python(*arguments, env={}, **kwargs):
-    """Run Python; return its exit code, output and errors.
+    """Run Python in the folder of the scripts, without THEANO_FLAGS.
 
-    It runs without THEANO_FLAGS, in the folder of the scripts unless `kwargs`,
-    which are those of ``subprocess.run``, name another.
+    Returns its exit code, output and errors; `kwargs` are subprocess.run's.
     """
     inherited = {name: value for name, value in os.environ.items()
                  if name != 'THEANO_FLAGS'}
@@ -112,11 +102,13 @@ def run_python(*arguments, env={}, **kwargs):
 
 @pytest.fixture(scope='session')
 def archive():
-    """Path of the real data set's archive."""
-    if not os.path.exists(ARCHIVE):
-        pytest.skip('the real archive is not there; ./download.sh gets '
-                    'data/aclImdb_v1.tar.gz')
-    return ARCHIVE
+    """Path of the real archive, which may lie beside the checkout, too."""
+    for folder in ROOT, os.path.join(os.path.dirname(ROOT), 'shared'):
+        path = os.path.join(folder, 'data', 'aclImdb_v1.tar.gz')
+        if os.path.exists(path):
+            return path
+    pytest.skip('the real archive is not there; ./download.sh gets '
+                'data/aclImdb_v1.tar.gz')
 
 
 @pytest.fixture(scope='session')

@@ -32,10 +32,7 @@ WORDS = ['', ''] + 'a b c dull film good great it the was'.split()
 
 
 def edited(*changes):
-    """Return lstm.py as a module, with texts (old, new) replaced.
-
-    Each old text must occur once.
-    """
+    """Return lstm.py as a module, with texts (old, new) replaced."""
     path = os.path.abspath(lstm.__file__)
     text = read('lstm.py')
     for old, new in changes:

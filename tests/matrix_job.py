@@ -62,15 +62,6 @@ def train(name):
     assert lstm.load_history(name + '.npz')[-1, 0] == 30  # updates
 
 
-def resume(name):
-    """Train a copy for a third epoch, perhaps after another Python."""
-    for ending in '.npz', '.resume.npz':
-        shutil.copy(name + ending, 'copy' + ending)
-    lstm.train_lstm(max_epochs=3, dataset=name + '.pkl', saveto='copy.npz',
-                    resume=True, **OPTIONS)
-    assert lstm.load_history('copy.npz')[-1, 0] == 40  # updates
-
-
 def load(names):
     """Read the files of each name; predict, and where possible explain."""
     for name in names:
@@ -82,7 +73,12 @@ def load(names):
         if name == names[0]:
             numpy.testing.assert_allclose(predict(name + '.npz'),
                                           probabilities, 1e-5)
-            resume(name)
+            # A copy is trained for a third epoch, perhaps after another Python.
+            for ending in '.npz', '.resume.npz':
+                shutil.copy(name + ending, 'copy' + ending)
+            lstm.train_lstm(max_epochs=3, dataset=name + '.pkl',
+                            saveto='copy.npz', resume=True, **OPTIONS)
+            assert lstm.load_history('copy.npz')[-1, 0] == 40  # updates
         if sys.version_info[0] > 2:
             model = classify.Classifier(name + '.npz')
             assert model.dictionary == WORDS

@@ -40,8 +40,6 @@ def script(*words, flags):
     return out, error
 
 
-# ---- Compiling --------------------------------------------------------------
-
 def modules(folder):
     """Paths of the modules in a compile folder, but for Theano's own."""
     paths = glob.glob(str(folder / '*' / '*' / '*.so'))
@@ -87,14 +85,9 @@ def test_other_settings_of_theano_predict_the_same(tmp_path, flags):
                      classifier.explain(text).parts, 1e-5)
 
 
-# ---- Which model answers ----------------------------------------------------
-
 @pytest.fixture
 def run(tmp_path, monkeypatch, capfdbinary):
-    """A command in an empty folder, where `own.npz` is the scripts' model.
-
-    Returns its exit code, its output and its standard error.
-    """
+    """A command where own.npz is the scripts' model; its code and output."""
     monkeypatch.chdir(tmp_path)
     assert classify.OWN_MODEL == os.path.join(ROOT, 'data', 'imdb_lstm.npz')
     monkeypatch.setattr(classify, 'OWN_MODEL', 'own.npz')

@@ -29,8 +29,6 @@ def model():
     return params, tparams, lstm.build_model(tparams, OPTIONS)
 
 
-# ---- Forward ----------------------------------------------------------------
-
 def test_layers_against_numpy():
     """Padding, and a mask of 0 in the middle, keep the state they find."""
     params, rng = some_params(OPTIONS), numpy.random.RandomState(1)
@@ -267,10 +265,7 @@ NAMES = ['Wemb'] + [name + '_' + kind for name in ('lstm', 'lstm2')
 
 
 class Compiled(object):
-    """Outputs of a model, and gradients of (outputs * weights).sum().
-
-    Every position has a weight, and so do the positions of padding.
-    """
+    """Outputs of a model, and gradients of (outputs * weights).sum()."""
 
     def __init__(self, name, options=OPTIONS, scale=1.):
         self.params = some_params(options, scale, ('lstm', 'lstm2'))

@@ -268,10 +268,7 @@ def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
 
 
 def assert_row(label, *cells):
-    """Assert that the benchmarks have a table with a row of these cells.
-
-    Numbers have one decimal place there.
-    """
+    """Assert that a table of the benchmarks has these texts and numbers."""
     rows = re.findall('^%s +([0-9].*)$' % re.escape(label),
                       read('benchmarks/README.rst'), re.M)
     cells = [cell if isinstance(cell, str) else '%.1f' % cell

@@ -185,8 +185,6 @@ def test_a_folder_that_may_not_be_written_is_called_that(folder, function):
     assert 'permission denied' in said
 
 
-# ---- One writer -------------------------------------------------------------
-
 def test_only_one_process_writes_a_model(tmp_path):
     """By any name of it, and the lock file that stays is no lock."""
     path, link = str(tmp_path / 'm.npz'), str(tmp_path / 'link.npz')

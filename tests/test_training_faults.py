@@ -63,10 +63,7 @@ def train(train):
 
 @pytest.fixture(scope='module')
 def complete(dataset, tmp_path_factory):
-    """Train without a break, once with the same options.
-
-    Returns the path of the files, without their endings, and the errors.
-    """
+    """Train without a break; returns the path, less its ending, and errors."""
     @functools.lru_cache(maxsize=None)
     def trained(**options):
         path = str(tmp_path_factory.mktemp('complete') / 'm')
@@ -483,8 +480,6 @@ def test_the_files_of_the_last_training_are_kept(train, capsys):
     # They can be continued.
     train(max_epochs=2, seed=2, saveto='lstm_model.bak.npz', resume=True)
 
-
-# ---- The lock ---------------------------------------------------------------
 
 def test_two_trainings_cannot_save_to_one_file(train, held):
     first = held(1)

@@ -30,8 +30,6 @@ def ngrams_of(review):
     return dict(reversed(every)).items()
 
 
-# ---- The model --------------------------------------------------------------
-
 @pytest.mark.parametrize('reviews', [REVIEWS, [[7], [2]], [[], []]])
 def test_scores_are_shared_among_the_words_of_known_ngrams(reviews):
     known = [(2,), (3,), (9,), (2, 3), (4, 2), (9, 9), (1, 4), (2, 3, 4),
@@ -172,8 +170,6 @@ def test_a_training_with_ngrams_resumes_to_the_same_bits(trained, tmp_path):
         classify.load_model(again)[1]['temperature'])
 
 
-# ---- Calibration ------------------------------------------------------------
-
 def test_the_temperature_is_the_most_probable_one():
     rng = numpy.random.RandomState(0)
     z = 2 * rng.randn(4000, 3)
@@ -194,8 +190,6 @@ def test_the_temperature_is_the_most_probable_one():
     assert temperature(p, p.argmin(axis=1)) == pytest.approx(
         5, rel=1e-3)
 
-
-# ---- Presets ----------------------------------------------------------------
 
 @pytest.mark.parametrize('preset', sorted(lstm.PRESETS))
 def test_a_preset_is_a_row_of_options_and_each_can_be_given(
@@ -224,8 +218,6 @@ def test_a_preset_that_is_typed_replaces_the_options_of_the_call(typed):
     assert (found['max_epochs'], found['lrate'], found['maxlen']) == (
         77, 0.1, None)
 
-
-# ---- Learned vectors --------------------------------------------------------
 
 def test_vectors_are_learned_once_per_data_file(tmp_path):
     pytest.importorskip('gensim')

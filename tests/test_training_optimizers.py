@@ -21,10 +21,7 @@ def weighted(Wemb, rows, weights):
 
 
 class Lookup(object):
-    """An embedding of which each update looks up some rows.
-
-    The gradient of its cost is known: by default, the weights of the rows.
-    """
+    """An embedding of which each update looks up some rows."""
 
     def __init__(self, name, start, cost_of=weighted):
         tparams = shared_arrays(Wemb=start)
@@ -50,10 +47,7 @@ class Lookup(object):
 
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_optimizers_against_their_formulas(name):
-    """Six steps of a matrix and a vector, of a vector looked up, a scalar.
-
-    The cost has known gradients.
-    """
+    """Six steps of a matrix, a vector, a vector looked up and a scalar."""
     rng = numpy.random.RandomState(4)
     tparams = shared_arrays(matrix=rng.randn(3, 4), vector=rng.randn(4),
                             rows=rng.randn(5), scalar=0.5)

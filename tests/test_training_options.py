@@ -27,10 +27,7 @@ LABELS = [0, 1] * 20
 
 @pytest.fixture
 def train(train):
-    """train_lstm with small defaults; returns its result and the file.
-
-    It trains on the data set of the tests, or on the sets that are given.
-    """
+    """train_lstm, perhaps on sets of its own; returns its result, the file."""
     def run(*sets, **options):
         if sets:
             options['dataset'] = write_data('d.pkl', *sets)
@@ -40,10 +37,9 @@ def train(train):
 
 
 def scripted(costs=(), bs=()):
-    """An optimizer that learns nothing.
+    """An optimizer that learns nothing: its costs are the given ones, then 1.
 
-    Its costs are the given ones, then 1. Each update sets the bias of the
-    second class to the next of the given values, while there are any.
+    Each update sets the bias of the second class to the next given value.
     """
     def optimizer(lr, tparams, *_):
         all_costs, values = itertools.chain(costs, itertools.repeat(1.)), (

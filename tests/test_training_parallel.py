@@ -1,7 +1,4 @@
-"""Several processes of an MPI job train the model that one process trains.
-
-They are started by mpiexec, in float64 and, once, in float32.
-"""
+"""Several processes of an MPI job train the model that one process trains."""
 import importlib.util
 import json
 import os
