@@ -73,7 +73,7 @@ def load(names):
         if name == names[0]:
             numpy.testing.assert_allclose(predict(name + '.npz'),
                                           probabilities, 1e-5)
-            # A copy is trained for a third epoch, perhaps after another Python.
+            # Train a copy for a third epoch, perhaps after another Python.
             for ending in '.npz', '.resume.npz':
                 shutil.copy(name + ending, 'copy' + ending)
             lstm.train_lstm(max_epochs=3, dataset=name + '.pkl',
