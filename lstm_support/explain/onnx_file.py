@@ -11,7 +11,7 @@ _GRAPH = os.path.join(os.path.dirname(__file__), 'model.onnxtxt')
 
 
 def export(classifier, path, prepare_data):
-    """Write a :class:`classify.Classifier` as docs/serving.rst describes it.
+    """Write a :class:`classify.Classifier` as docs/elsewhere.rst describes it.
 
     An ImportError says that onnx is missing. A ValueError says if the name
     does not end in .onnx, or if lstm.py builds another graph.
