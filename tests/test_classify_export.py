@@ -10,6 +10,7 @@ import pytest
 
 import classify
 import imdb
+import lstm
 from conftest import ROOT, contents, run_python
 from graphs import WORDS, edited, forced_scan, write_model
 
@@ -82,6 +83,13 @@ def test_what_prevents_an_export_is_one_sentence(tmp_path, monkeypatch, capsys,
     export(path, path, code=1)
     assert '.onnx' in capsys.readouterr().err
     assert set(contents(path)) == set(before)
+    monkeypatch.setitem(lstm.layers, 'mine', (
+        lambda options, params: params,
+        lambda tparams, words, options, prefix, mask: words))
+    export(write_model(tmp_path / 'mine.npz', {'encoder': 'mine'}),
+           tmp_path / 'm.onnx', code=1)
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1 and 'mine_forward_W' in said
     monkeypatch.setitem(sys.modules, 'onnx', None)
     export(path, tmp_path / 'm.onnx', code=1)
     said = capsys.readouterr().err

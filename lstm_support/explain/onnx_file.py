@@ -61,11 +61,10 @@ def _model(params, options):
         i, f, o, candidate = numpy.split(params[name], 4, axis=-1)
         params[name] = numpy.concatenate([i, o, f, candidate] + 4 * [
             0 * i] * name.endswith('b'), axis=-1).T[None]
-        dim = i.shape[-1]
     with open(_GRAPH) as f:
         model = parser.parse_model(f.read() % dict(
             {'temperature': 1, 'ngrams': 0}, **dict(
-                options, dim=dim, scores='sum' if ngrams else 'of_lstm',
+                options, scores='sum' if ngrams else 'of_lstm',
                 layer='lstm' if encoder + '_W' in params else 'bilstm')))
     needed = {'prob'}
     for node in reversed(model.graph.node):
@@ -80,9 +79,13 @@ def _model(params, options):
                 ('default_int64', ngrams)))
             weights = params['ngram_weights']
             params['ngram_weights'] = numpy.append(weights, 0 * weights[:1], 0)
-    if not needed.issuperset(params):
-        raise ValueError('it has other parameters: %s'
-                         % ', '.join(set(params) - needed))
+    made = {each.name for each in [*model.graph.input,
+                                   *model.graph.initializer]}
+    others = (needed - made.union(*[node.output for node in model.graph.node])
+              ).symmetric_difference(params)
+    if others:
+        raise ValueError('the parameters differ by %s'
+                         % ', '.join(sorted(others)))
     if options.get('use_dropout', True):
         params['U'] = params['U'] / 2
     values = [each for each in model.graph.initializer if each.name in needed]
