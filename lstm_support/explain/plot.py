@@ -8,15 +8,17 @@ from lstm_support.storage import atomic_write
 def plot(history, path):
     """Draw an array of :func:`lstm.load_history` as a .png or .svg file."""
     try:
-        from matplotlib.figure import Figure  # which needs no display
+        import matplotlib
+        matplotlib.use('Agg')  # draws without a display
+        from matplotlib import pyplot
     except ImportError:
         raise ImportError('drawing needs matplotlib: pip install '
                           'matplotlib, or start with "uv run --extra plot"')
     update, cost, train, valid, test = history.T
     best = len(valid) - 1 - int(valid[::-1].argmin())  # the last minimum
-    figure = Figure(figsize=(8, 6))
-    upper, lower = figure.subplots(
-        2, 1, sharex=True, gridspec_kw={'height_ratios': (1, 2)})
+    figure, (upper, lower) = pyplot.subplots(
+        2, 1, sharex=True, figsize=(8, 6),
+        gridspec_kw={'height_ratios': (1, 2)})
     upper.plot(update, cost, '.-', color='0.3')
     upper.set(ylabel='cost (nats)', ylim=(0, None))
     for errors, label, colour in ((train, 'training', '#2ca02c'),
@@ -38,5 +40,6 @@ def plot(history, path):
         raise ValueError('--output %s: name a .png or a .svg file' % path)
     picture = io.BytesIO()  # since a FIFO or a device cannot seek
     figure.savefig(picture, format=form, dpi=120)
+    pyplot.close(figure)
     with atomic_write(path) as f:
         f.write(picture.getvalue())
