@@ -222,7 +222,8 @@ def predict(args):
     classifier = Classifier(args.model, args.dict)
     form = explain.as_json if args.json else explain.as_text
     explanations, fault = [], None
-    for texts in explain.read(args.texts, args.file, args.text):
+    for texts in explain.read(args.texts, args.file, args.text,
+                              args.encoding):
         seqs = [classifier.encode(text) for text in texts]
         probs = classifier.probabilities_of_ids(seqs)
         for text, seq, row in zip(texts, seqs, probs):
@@ -340,8 +341,10 @@ def _parser():
     add('texts', nargs='*', metavar='TEXT',
         help='a text; -: each line of standard input')
     add('--file', action='append', default=[], help='a file with one text per '
-        'line; or a table: .csv, .tsv or .jsonl')
+        'line; or a table: CSV, JSON, Parquet, Excel')
     add('--text', metavar='COLUMN', help='column of the texts in a table')
+    add('--encoding', metavar='NAME', help='encoding of the files (default: '
+        'UTF-8, or as their byte order mark says)')
     add('--json', action='store_true', help='print JSON, a line per text')
     add('--explain', action='store_true',
         help='show the contribution of each word')

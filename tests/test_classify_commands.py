@@ -771,14 +771,15 @@ def test_files_are_read_by_their_mark(texts_of, tmp_path, text, encoding):
 
 
 @pytest.mark.parametrize('name, data, facts', [
-    ('x', 'great caf\xe9\n'.encode('latin-1'), ['line 1', 'byte 9', 'iconv']),
+    ('x', 'great caf\xe9\n'.encode('latin-1'), ['line 1', 'byte 9',
+                                              '--encoding']),
     # No mark, since it is in line 2.
-    ('x', b'great\n\xff\xfe film\n', ['line 2 of', 'byte 0', 'iconv']),
+    ('x', b'great\n\xff\xfe film\n', ['line 2 of', 'byte 0', '--enc']),
     ('x', b'great\n' * 1500 + b'\xff', ['line 1501 of']),
-    ('x', 'great film'.encode('utf-16-le'), ['UTF-16', 'iconv']),
-    ('x', '\ufeffgreat'.encode('utf-16-le')[:-1], ['UTF-16-LE', 'iconv']),
+    ('x', 'great film'.encode('utf-16-le'), ['UTF-16', '--encoding utf-16-le']),
+    ('x', '\ufeffgreat'.encode('utf-16-le')[:-1], ['UTF-16', '--encoding']),
     ('x', gzip.compress(b'great'), ['compressed']),
-    ('x', b'%PDF-1.7\n', ['PDF']), ('x', None, ['No such file']),
+    ('x', b'%PDF-1.7\n', ['no text file']), ('x', None, ['No such file']),
     ('x.csv', None, []), ('', None, [])])
 def test_files_that_are_no_text_of_this_kind(small, refuses, tmp_path, name,
                                              data, facts):
@@ -789,7 +790,7 @@ def test_files_that_are_no_text_of_this_kind(small, refuses, tmp_path, name,
 
 
 @pytest.mark.parametrize('options, facts', [
-    (['caf\udce9'], ['caf\\udce9', 'byte 3', 'iconv']),
+    (['caf\udce9'], ['caf\\udce9', 'byte 3']),
     (['--text', 'x'], ['--text', '--file']),
     (['--text', 'x', 'a', '--file', 'r.txt'], ['--text', '--file']),
     (['--html', '/dev/full', 'a'], []), (['--html', '.', 'a'], []),

@@ -80,15 +80,15 @@ def encoding_of(data):
                  if data.startswith(mark)), 'utf-8')
 
 
-def check_text(data, name, encoding='utf-8'):
+def check_text(data, name):
     """Raise a ValueError if data begins like a file that is not text."""
     if data.startswith(_NO_TEXT):
         raise ValueError('%s is compressed, or no text file; unpack it, or '
                          'save its text, first' % name)
-    _check_width(data, name, encoding)
 
 
-def _check_width(data, name, encoding):
+def check_width(data, name, encoding):
+    """Raise a ValueError if data are UTF-16, and the encoding UTF-8."""
     if encoding[:5] == 'utf-8' and 4 * data.count(b'\0') > len(data):
         raise ValueError('%s is not UTF-8 text but UTF-16, it seems; then name '
                          'the encoding: --encoding utf-16-le' % name)
@@ -101,7 +101,7 @@ def decode_text(data, name, marked=True, encoding=None):
     the first, which have no mark of UTF-16 or UTF-32.
     """
     own = encoding or (encoding_of(data) if marked else 'utf-8-sig')
-    _check_width(data, name, own)
+    check_width(data, name, own)
     try:
         return data.decode(own)
     except UnicodeDecodeError as error:

@@ -233,7 +233,8 @@ def _open(name, data, source, *kinds):
         frame = frame[list(names.values())].astype(object)
         return _Table(frame.set_axis(list(names), axis=1), names)
     encoding = source.encoding or sources.encoding_of(head)
-    sources.check_text(head, name, encoding)
+    sources.check_text(head, name)
+    sources.check_width(head, name, encoding)
     lines = functools.partial(sources.lines, name, data, encoding)
     head = head.decode(encoding, 'ignore').lstrip()
     if _LABELLED.match(head):

@@ -14,35 +14,45 @@ CHUNK = 1024  # lines that are read together
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
-def read(arguments, paths, column=None):
-    """Yield lists of up to ``CHUNK`` texts; a terminal's lines one by one."""
-    if column and not any(map(corpora.is_table, paths)):
+def read(arguments, paths, column=None, encoding=None):
+    """Yield lists of up to ``CHUNK`` texts; a terminal's lines one by one.
+
+    `column` is that of a table, by name or number; `encoding` is for files.
+    """
+    if column and not any(_is_table(path, column) for path in paths):
         raise ValueError('--text names a column of a table; name the table '
                          'with --file')
     for text in arguments:
         if text == '-':
-            yield from _file('-', None)
+            yield from _file('-', None, encoding)
         else:
             # The bytes that the shell passed, whatever the locale is.
             yield [corpora.decode_text(os.fsencode(text),
                                        'the text %r' % text[:60])]
     for path in paths:
-        yield from _file(as_path(path), column)
+        yield from _file(as_path(path), column, encoding)
 
 
-def _file(path, column):
+def _is_table(path, column):
+    """Return whether a file is a table; without names, its column is told."""
+    return corpora.is_table(path) or bool(
+        column and column.isdigit() and os.path.isfile(path))
+
+
+def _file(path, column, encoding):
     """Yield the texts of a file, or of standard input, in lists."""
     if path == '-':
         if sys.stdin is None:
             raise OSError('standard input is closed; give texts as arguments '
                           'or with --file')
-        yield from _chunks(_lines(sys.stdin.buffer, 'standard input'),
+        yield from _chunks(_lines(sys.stdin.buffer, 'standard input', encoding),
                            1 if sys.stdin.buffer.isatty() else CHUNK)
-    elif corpora.is_table(path):
-        yield from _chunks(iter(corpora.read_table_texts(path, column)), CHUNK)
+    elif _is_table(path, column):
+        yield from _chunks(iter(corpora.read_table_texts(
+            path, column, encoding)), CHUNK)
     else:
         with open(path, 'rb') as f:
-            yield from _chunks(_lines(f, path), CHUNK)
+            yield from _chunks(_lines(f, path, encoding), CHUNK)
 
 
 def _chunks(texts, size):
@@ -50,16 +60,17 @@ def _chunks(texts, size):
     return iter(lambda: list(itertools.islice(texts, size)), [])
 
 
-def _lines(f, name):
+def _lines(f, name, encoding):
     """Yield the lines of a binary file as text, without line ends."""
     first = f.readline()
     corpora.check_text(first, name)
-    if first.startswith(_WIDE):
+    if first.startswith(_WIDE) or (encoding or '')[:5] in ('utf-1', 'utf-3'):
         # In UTF-16 and UTF-32, byte 10 can be a part of another character.
-        lines = io.StringIO(corpora.decode_text(first + f.read(), name), '\n')
+        lines = io.StringIO(corpora.decode_text(
+            first + f.read(), name, encoding=encoding), '\n')
     else:
         lines = (corpora.decode_text(line, 'line %d of %s' % (number, name),
-                                     marked=False) for number, line in
+                                     False, encoding) for number, line in
                  enumerate(itertools.chain([first] if first else [], f), 1))
     for line in lines:
         yield line.rstrip('\r\n')
