@@ -129,7 +129,8 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     _check_new(path, 'python imdb.py %s OTHER.pkl' % source.path)
     tokenizer = text.name(lang)
     more_words = storage.words_of_model(model, tokenizer) if model else ()
-    with sources.noted(source.path) as notes:
+    with storage.told_from(source.path, 'texts', 'a table', 'an archive'), (
+            sources.noted(source.path)) as notes:
         corpus = encode_reviews(
             read_reviews(source, notes), tokenizer=tokenizer, notes=notes,
             path=source.path, more_words=more_words)

@@ -13,4 +13,4 @@ from lstm_support.storage.model_file import (  # noqa: F401
     words_of_model)
 from lstm_support.storage.paths import (  # noqa: F401
     as_path, atomic_write, check_readable, one_error, open_gzipped_or_not,
-    sole_writer)
+    sole_writer, told_from)

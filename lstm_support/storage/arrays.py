@@ -13,7 +13,7 @@ import six
 
 from lstm_support.storage.memory import bounded_memory
 from lstm_support.storage.paths import (
-    as_path, atomic_write, check_readable, one_error)
+    as_path, atomic_write, check_readable, one_error, told_from)
 
 # numpy.savez writes headers of about 120 bytes. NumPy parses a header as a
 # Python expression: deep nesting in a long one can crash the interpreter.
@@ -38,7 +38,7 @@ def open_npz(path, kind='model file'):
     """
     path = as_path(path)
     check_readable(path, kind)
-    with bounded_memory(path):
+    with bounded_memory(path), told_from(path, 'a model'):
         with one_error('%s is not a .npz file, or is damaged' % path):
             archive = zipfile.ZipFile(path)
         with archive:

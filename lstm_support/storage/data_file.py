@@ -114,6 +114,9 @@ def _dictionary_path(path):
 def _corpus(path, pickles):
     """Return the Corpus that the pickles of a data file hold, or raise."""
     with one_error('%s is not a data set' % path):
+        if isinstance(pickles[0], dict):
+            raise ValueError('it is a dictionary; name its data file, which '
+                             'has no .dict in its name')
         if len(pickles) < 2:
             raise ValueError('it has no test part; it is cut short')
         about = {}  # in files of 2014

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import uuid
+import zipfile
 import zlib
 
 import six
@@ -76,6 +77,62 @@ def open_gzipped_or_not(path, kind):
         gzipped = f.read(2) == b'\x1f\x8b'
     return (io.BufferedReader(gzip.open(path, 'rb')) if gzipped
             else io.open(path, 'rb'))
+
+
+# Kinds of files, with what to do with one.
+_KINDS = {
+    'a table': 'make a data file of it first: python imdb.py %s data/new.pkl',
+    'an archive': 'unpack it; if it holds texts, make a data file of it: '
+                  'python imdb.py %s data/new.pkl',
+    'a pickle': 'if it is a data file: python lstm.py --dataset %s',
+    'a model': 'to use it: python classify.py predict --model %s "A text."',
+    'a file of word vectors': 'to train with it: python lstm.py --vectors %s',
+    'a binary file of word vectors': 'have gensim save %s as text first: '
+                                     'KeyedVectors.save_word2vec_format',
+    'a file of Keras': 'nothing here reads %s; docs/data.rst lists what does'}
+
+
+@contextlib.contextmanager
+def told_from(path, *wanted):
+    """Say in a ValueError what the file is, if it is of no kind in `wanted`."""
+    try:
+        yield
+    except (IOError, OSError, ValueError) as error:
+        kind = _kind(path) if os.path.isfile(path) else None
+        if kind is None or kind in wanted:
+            raise
+        advice = _KINDS[kind] % path
+        raise type(error)('%s is %s, not %s; %s'
+                          % (path, kind, wanted[0], advice))
+
+
+def _kind(path):
+    """Return what a file is by its first bytes, a key of ``_KINDS``."""
+    try:
+        with open_gzipped_or_not(path, 'file') as f:
+            head = f.read(2000)
+        if head.startswith(b'PK'):
+            with zipfile.ZipFile(path) as archive:
+                names = set(archive.namelist())
+            return ('a model' if 'Wemb.npy' in names else 'a file of Keras'
+                    if names & {'x_train.npy', 'config.json'} else 'a table'
+                    if 'xl/workbook.xml' in names else 'an archive')
+    except Exception:  # a damaged file can raise anything
+        return None
+    for mark, kind in ((b'PAR1', 'a table'), (b'ARROW1', 'a table'),
+                       (b'\x89HDF', 'a file of Keras'), (b'\x80', 'a pickle')):
+        if head.startswith(mark):
+            return kind
+    line, _, rest = head.partition(b'\n')
+    if re.match(br'[0-9]+ [0-9]+\r?$', line) and not re.match(
+            br'\S+( -?[0-9.]+(e-?[0-9]+)?)+\s', rest):
+        return 'a binary file of word vectors'
+    if re.match(br'\S+( -?[0-9.]+(e-?[0-9]+)?){2,}\s*$|[0-9]+ [0-9]+\s*$',
+                line):
+        return 'a file of word vectors'
+    is_table = re.search(br'[^\0-\x1f],|;|\t|\|', line) or re.match(
+        br'\s*[{\[]', line)
+    return 'a table' if is_table and b'\0' not in head else None
 
 
 # ---- Writing ----------------------------------------------------------------

@@ -11,7 +11,7 @@ import six
 
 from lstm_support.storage.memory import bounded_memory
 from lstm_support.storage.paths import (
-    atomic_write, one_error, open_gzipped_or_not)
+    atomic_write, one_error, open_gzipped_or_not, told_from)
 
 
 def write_pickles(path, objects):
@@ -28,7 +28,7 @@ def read_pickles(path, n):
     integers become lists. One object can occur many times.
     """
     with bounded_memory(path), open_gzipped_or_not(path, 'data file') as f:
-        with one_error('%s cannot be loaded' % path):
+        with told_from(path, 'a data file', 'a pickle'), one_error('%s cannot be loaded' % path):
             return _load_in_deep_stack(f.read(), n)
 
 

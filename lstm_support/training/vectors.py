@@ -11,6 +11,11 @@ _LONGEST = 2 ** 16  # bytes per line
 
 def load(path, table, dictionary):
     """Put the vectors of known words into a table (V, D)."""
+    with storage.told_from(path, 'a file of word vectors'):
+        _load(path, table, dictionary)
+
+
+def _load(path, table, dictionary):
     from lstm_support.text import escaped  # which Python 2.7 cannot import
     # Rows, and whether from the spelling in lower case, which counts most.
     filled = {}
