@@ -8,7 +8,7 @@ import unicodedata
 import numpy
 
 from lstm_support import storage
-from lstm_support.corpora import sources, tables
+from lstm_support.corpora import formats, sources, tables
 from lstm_support.corpora.sources import Review
 from lstm_support.splits import (
     SPLIT_NAMES, SPLITS, split_by_class, split_by_group)
@@ -51,9 +51,9 @@ def read_reviews(source, notes=None, unlabelled=None):
     is_table = False
     if not os.path.isdir(path):
         storage.check_readable(path, 'table or archive')
-        is_table = tables.is_table(path) or not sources.is_archive(path)
+        is_table = formats.is_table(path) or not sources.is_archive(path)
     if is_table:
-        tables.import_pandas()  # its size does not count
+        formats.import_pandas()  # its size does not count
     with storage.bounded_memory(path):
         if is_table:
             reviews = _of_table(path, path, source, notes)
@@ -122,7 +122,7 @@ def check_classes(path, reviews):
             '%s needs training reviews of two or more classes, and has %s; %s'
             % (path, '1: ' + trained[0] if trained else 'none',
                'name another column with --label COLUMN'
-               if trained and tables.is_table(path) else
+               if trained and formats.is_table(path) else
                'put them into train/CLASS/*.txt, for example train/pos/1.txt, '
                'or name a table of them'))
     for split in SPLITS[1:]:
@@ -167,7 +167,7 @@ def _read_by_place(source, notes, unlabelled, place_of):
         place, split = place_of(name), _split_of(name.rpartition('/')[2])
         data = read_bytes() if split and not place else b''
         if not (place and place.one_text or _ABOUT.search(name)) and (
-                tables.is_table(name, data)):
+                formats.is_table(name, data)):
             found_tables.append((name, place.split if place else split,
                                  data or read_bytes()))
             continue
@@ -301,15 +301,16 @@ def _with_groups(texts, groups, notes):
 
 def _of_tables(source, found_tables, notes, unlabelled):
     """Return the reviews of one table, or of several named by their split."""
-    if len(found_tables) > 1 and not any(split for _, split, _ in found_tables):
+    several = len(found_tables) > 1
+    if several and not any(split for _, split, _ in found_tables):
         raise ValueError(
             '%s holds %d tables, and no name has the word train: %s; name one '
             'of them, unpacked' % (source.path, len(found_tables), ', '.join(
                 one_line(name, 40) for name, _, _ in found_tables[:9])))
     reviews = []
-    for needs_labels in len(found_tables) == 1, True:
+    for needs_labels in not several, True:
         for name, split, data in () if reviews else found_tables:
-            if split is None and len(found_tables) > 1:
+            if split is None and several:
                 notes.add('Left out: tables not named train, valid or test',
                           name)
                 continue
@@ -322,7 +323,7 @@ def _of_tables(source, found_tables, notes, unlabelled):
                 notes.add('Left out: tables without labels', name)
                 if unlabelled is not None and split == 'train':
                     unlabelled.extend(review.text for review in found)
-            elif len(found_tables) > 1:
+            elif several:
                 reviews.extend(each._replace(split=split) for each in found)
             else:
                 reviews = found

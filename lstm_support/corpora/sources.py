@@ -90,8 +90,8 @@ def check_text(data, name):
 def check_width(data, name, encoding):
     """Raise a ValueError if data are UTF-16, and the encoding UTF-8."""
     if encoding[:5] == 'utf-8' and 4 * data.count(b'\0') > len(data):
-        raise ValueError('%s is not UTF-8 text but UTF-16, it seems; then name '
-                         'the encoding: --encoding utf-16-le' % name)
+        raise ValueError('%s is not UTF-8 text but UTF-16, it seems; then '
+                         'name the encoding: --encoding utf-16-le' % name)
 
 
 def decode_text(data, name, marked=True, encoding=None):

@@ -45,7 +45,8 @@ def _file(path, column, encoding):
         if sys.stdin is None:
             raise OSError('standard input is closed; give texts as arguments '
                           'or with --file')
-        yield from _chunks(_lines(sys.stdin.buffer, 'standard input', encoding),
+        yield from _chunks(_lines(sys.stdin.buffer, 'standard input',
+                                  encoding),
                            1 if sys.stdin.buffer.isatty() else CHUNK)
     elif _is_table(path, column):
         yield from _chunks(iter(corpora.read_table_texts(

@@ -94,7 +94,7 @@ _KINDS = {
 
 @contextlib.contextmanager
 def told_from(path, *wanted):
-    """Say in a ValueError what the file is, if it is of no kind in `wanted`."""
+    """Say in an error what a file is, if it is of no kind in `wanted`."""
     try:
         yield
     except (IOError, OSError, ValueError) as error:

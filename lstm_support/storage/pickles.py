@@ -28,7 +28,8 @@ def read_pickles(path, n):
     integers become lists. One object can occur many times.
     """
     with bounded_memory(path), open_gzipped_or_not(path, 'data file') as f:
-        with told_from(path, 'a data file', 'a pickle'), one_error('%s cannot be loaded' % path):
+        with told_from(path, 'a data file', 'a pickle'), one_error(
+                '%s cannot be loaded' % path):
             return _load_in_deep_stack(f.read(), n)
 
 
