@@ -1,0 +1,193 @@
+"""Files as people have them: what is read, said, left out and refused."""
+import bz2
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import shlex
+import sys
+import tarfile
+import zipfile
+
+import pytest
+
+import imdb
+from conftest import ROOT
+from lstm_support import corpora, storage
+from test_corpora_data import write_texts
+from test_corpora_reading import json_lines, read
+
+ROWS = [('%s, "so" %d' % (word, n), str(word == 'good'))
+        for n in range(12) for word in ('good', 'bad')]
+
+
+def table(rows=ROWS, names=('text', 'label'), **form):
+    f = io.StringIO()
+    csv.writer(f, **form).writerows([names] * bool(names) + list(rows))
+    return f.getvalue()
+
+
+def frame(name, rows=ROWS):
+    pandas = pytest.importorskip('pandas')
+    pytest.importorskip('pyarrow' if 'parquet' in name else 'openpyxl')
+    f, made = io.BytesIO(), pandas.DataFrame(rows, columns=['text', 'label'])
+    if 'parquet' in name:
+        made.to_parquet(f)
+    else:
+        made.to_excel(f, index=False)
+    return f.getvalue()
+
+
+def newsgroups():
+    f = io.BytesIO()
+    with tarfile.open(fileobj=f, mode='w:gz') as archive:
+        for part in 'train', 'test':
+            for n, (text, label) in enumerate(ROWS):
+                info = tarfile.TarInfo('20news-bydate-%s/sci.%s/%d' % (
+                    part, label, n))
+                info.size = len(text) + 2
+                archive.addfile(info, io.BytesIO(text.encode() + b' \xe9'))
+    return f.getvalue()
+
+
+def fasttext(rows=ROWS):
+    return ''.join('__label__%s %s\n' % (label, text) for text, label in rows)
+
+
+# What each line of the table in docs/data.rst reads, in the layout it has.
+LAYOUTS = {
+    'archive.zip': lambda: {'IMDB Dataset.csv': table(
+        names=('review', 'sentiment'))},
+    'sentiment-analysis': lambda: {
+        'train.tsv': table([(1, 1, *row) for row in ROWS], (
+            'PhraseId', 'SentenceId', 'Phrase', 'Sentiment'), delimiter='\t'),
+        'test.tsv': table([(1, 1, text) for text, _ in ROWS], (
+            'PhraseId', 'SentenceId', 'Phrase'), delimiter='\t'),
+        'sampleSubmission.csv': 'PhraseId,Sentiment\n1,2\n'},
+    'SST-2': lambda: {
+        'train.tsv': table(names=('sentence', 'label'), delimiter='\t'),
+        'dev.tsv': table(names=('sentence', 'label'), delimiter='\t'),
+        'test.tsv': 'index\tsentence\n0\tgood\n'},
+    'training.csv': lambda: table(
+        [(label, n, 'Mon', 'NO_QUERY', 'me', text + ' \xe9') for n, (
+            text, label) in enumerate(ROWS)], None, quoting=csv.QUOTE_ALL
+    ).encode('latin-1'),
+    'yelp_academic': lambda: json_lines(ROWS, ('text', 'stars')),
+    'reviews_Toys': lambda: gzip.compress(json_lines(
+        ROWS, ('reviewText', 'overall')).encode()),
+    'ag': lambda: {part + '.csv': table(
+        [(label, 'A title', text) for text, label in ROWS],
+        ('Class Index', 'Title', 'Description')) for part in ('train', 'test')},
+    'SMSSpam': lambda: table([row[::-1] for row in ROWS], None,
+                             delimiter='\t'),
+    '20news': newsgroups, 'train.ft': lambda: bz2.compress(fasttext().encode()),
+    'frame.csv': lambda: table([(n, *row) for n, row in enumerate(ROWS)], (
+        '', 'text', 'label')),
+    'reviews.xlsx': lambda: frame('xlsx')}
+
+
+def commands():
+    with open(os.path.join(ROOT, 'docs', 'data.rst')) as f:
+        return re.findall('^.{20}``(.* data/my.pkl.*?)``', f.read(), re.M)
+
+
+@pytest.mark.parametrize('command', commands())
+def test_the_usual_sources_are_read_by_the_commands_of_the_page(
+        tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    args = shlex.split(command)
+    content, = [make() for name, make in LAYOUTS.items()
+                if args[0].startswith(name)]
+    if not isinstance(content, dict):
+        write_texts(tmp_path, {args[0]: content})
+    elif args[0].endswith('.zip'):
+        with zipfile.ZipFile(args[0], 'w') as archive:
+            for name, text in content.items():
+                archive.writestr(name, text)
+    else:
+        write_texts(tmp_path / args[0], content)
+    monkeypatch.setattr(sys, 'argv', ['imdb.py'] + args)
+    corpora.main()
+    corpus = storage.read_data_file('data/my.pkl')
+    assert len(corpus.classes) == 2 and len(corpus.train[0]) >= 20
+    assert len(corpus.train[0]) + len(corpus.test[0]) in (24, 48)
+    assert ': 24 rows; text' in capsys.readouterr().out or '20news' in command
+
+
+def test_each_source_of_the_page_has_a_layout():
+    assert len(commands()) == len(LAYOUTS) == 12
+
+
+@pytest.mark.parametrize('name, content, options, n, note', [
+    ('q.tsv', 'text\tlabel\n' + ''.join('%s\t%d\n' % (
+        {2: '"a b', 9: 'c"'}.get(n, 'x%d' % n), n % 2) for n in range(20)),
+     {}, 20, None),
+    ('q.csv', 'text,label\n' + ''.join('%s,%d\n' % (
+        {2: '"a b', 9: 'c"'}.get(n, 'x%d' % n), n % 2) for n in range(20)),
+     {}, 13, 'line 4 to 11'),
+    ('open.csv', table() + '"never, closed\nx,1\n', {}, 24, 'line 26'),
+    ('nan.csv', table() + 'a,NA\nb,null\nc,\n', {}, 24, ': 3, for example .*26'),
+    ('more.csv', table() + '\nlong,1,2\n', {}, 24, 'more values.*line 27'),
+    ('n.jsonl', json_lines(ROWS + [(7, 'True'), (float('nan'), 'True')]), {},
+     25, 'without a text: 1, .*line 26'),
+    ('cut.jsonl', json_lines(ROWS) + '{"text": "a', {}, 24, 'line 25'),
+    ('n.csv', table([(text + r'\n\nend', label) for text, label in ROWS]),
+     {}, 24, 'line break: 24'),
+    ('cols.json', json.dumps({'text': dict(enumerate(r[0] for r in ROWS)),
+                              'label': dict(enumerate(r[1] for r in ROWS))}),
+     {}, 24, None),
+    ('split.json', json.dumps({'columns': ['text', 'label'], 'data': ROWS}),
+     {}, 24, None),
+    ('sep.csv', 'sep=;\n' + table(delimiter=';'), {}, 24, None),
+    ('bar.txt', table(delimiter='#'), {'sep': '#'}, 24, None),
+    ('single.csv', table(quotechar="'", delimiter=';', quoting=csv.QUOTE_ALL),
+     {}, 24, None),
+    ('gbk.csv', table([('\u5f88\u597d' + text, label) for text, label in ROWS]
+                      ).encode('gbk'), {'encoding': 'gbk'}, 24, None),
+    ('trees.txt', '(1 (2 good) (2 film))\n(0 (2 bad) (2 film))\n' * 12, {}, 24,
+     None),
+    ('nul.csv', table(ROWS[:-1]) + 'a\0b,True\n', {}, 24, None)])
+def test_a_table_is_read_and_what_is_left_out_is_said(
+        tmp_path, name, content, options, n, note):
+    write_texts(tmp_path, {name: content})
+    reviews, lines = read(tmp_path / name, **options)
+    assert len(reviews) == n
+    assert not any('\0' in text or r'\n' in text for _, _, text in reviews)
+    assert re.search(note, '\n'.join(lines)) if note else not lines
+    if note and 'Left out' in ''.join(lines):
+        with pytest.raises(ValueError, match='%s: .*--strict' % name):
+            read(tmp_path / name, strict=True)
+
+
+@pytest.mark.parametrize('name, facts', [
+    ('x.csv', ['a table', 'python imdb.py']), ('x.npz', ['a model', 'predict']),
+    ('x.txt', ['word vectors', '--vectors']), ('x.h5', ['Keras']),
+    ('x.parquet', ['a table', 'python imdb.py'])])
+def test_a_file_at_the_wrong_door_is_named(tmp_path, name, facts):
+    path = tmp_path / name
+    storage.write_npz(str(tmp_path / 'x.npz'), {'Wemb': storage.text_array({})})
+    write_texts(tmp_path, {
+        'x.csv': 'comment,label\nos,system\n', 'x.txt': 'the 1.0 2 -3e-1\n',
+        'x.h5': b'\x89HDF\r\n\x1a\n', 'x.parquet': b'PAR1\x80'})
+    with pytest.raises(ValueError, match=name) as error:
+        imdb.read_data(path)
+    assert all(fact in str(error.value) for fact in facts)
+    assert 'do not trust' not in str(error.value)
+
+
+@pytest.mark.parametrize('layout, n', [
+    ({'top/%s/%d.txt' % (c, n): c for c in ('pos', 'neg') for n in range(9)},
+     18),
+    ({'rt.pos': 'good\n' * 9, 'rt.neg': 'bad\n' * 9}, 18),
+    ({'imdb_train.csv': table(), 'imdb_test.csv': table()}, 48),
+    ({'train-0.csv': table(), 'train-1.csv': table(), 'test.csv': table()}, 72),
+    ({'train.csv.gz': gzip.compress(table().encode()), 'test.csv': table()},
+     48),
+    ({'labeledTrainData.tsv': table(delimiter='\t'),
+      'testData.tsv': 'id\ttext\n1\ta\n'}, 24),
+    ({'train.csv': table(), 'test.csv': table([(t, -1) for t, _ in ROWS])}, 24),
+    ({'train.txt': fasttext(), 'test.txt': fasttext(ROWS[::2])}, 36)])
+def test_folders_as_people_have_them(tmp_path, layout, n):
+    assert len(read(write_texts(tmp_path / 'c', layout))[0]) == n
