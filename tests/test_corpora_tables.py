@@ -79,10 +79,12 @@ LAYOUTS = {
         ROWS, ('reviewText', 'overall')).encode()),
     'ag': lambda: {part + '.csv': table(
         [(label, 'A title', text) for text, label in ROWS],
-        ('Class Index', 'Title', 'Description')) for part in ('train', 'test')},
+        ('Class Index', 'Title', 'Description'))
+        for part in ('train', 'test')},
     'SMSSpam': lambda: table([row[::-1] for row in ROWS], None,
                              delimiter='\t'),
-    '20news': newsgroups, 'train.ft': lambda: bz2.compress(fasttext().encode()),
+    '20news': newsgroups,
+    'train.ft': lambda: bz2.compress(fasttext().encode()),
     'frame.csv': lambda: table([(n, *row) for n, row in enumerate(ROWS)], (
         '', 'text', 'label')),
     'reviews.xlsx': lambda: frame('xlsx')}
@@ -128,7 +130,7 @@ def test_each_source_of_the_page_has_a_layout():
         {2: '"a b', 9: 'c"'}.get(n, 'x%d' % n), n % 2) for n in range(20)),
      {}, 13, 'line 4 to 11'),
     ('open.csv', table() + '"never, closed\nx,1\n', {}, 24, 'line 26'),
-    ('nan.csv', table() + 'a,NA\nb,null\nc,\n', {}, 24, ': 3, for example .*26'),
+    ('nan.csv', table() + 'a,NA\nb,null\nc,\n', {}, 24, ': 3, for .*line 26'),
     ('more.csv', table() + '\nlong,1,2\n', {}, 24, 'more values.*line 27'),
     ('n.jsonl', json_lines(ROWS + [(7, 'True'), (float('nan'), 'True')]), {},
      25, 'without a text: 1, .*line 26'),
@@ -162,12 +164,14 @@ def test_a_table_is_read_and_what_is_left_out_is_said(
 
 
 @pytest.mark.parametrize('name, facts', [
-    ('x.csv', ['a table', 'python imdb.py']), ('x.npz', ['a model', 'predict']),
+    ('x.csv', ['a table', 'python imdb.py']),
+    ('x.npz', ['a model', 'predict']),
     ('x.txt', ['word vectors', '--vectors']), ('x.h5', ['Keras']),
     ('x.parquet', ['a table', 'python imdb.py'])])
 def test_a_file_at_the_wrong_door_is_named(tmp_path, name, facts):
     path = tmp_path / name
-    storage.write_npz(str(tmp_path / 'x.npz'), {'Wemb': storage.text_array({})})
+    storage.write_npz(str(tmp_path / 'x.npz'),
+                      {'Wemb': storage.text_array({})})
     write_texts(tmp_path, {
         'x.csv': 'comment,label\nos,system\n', 'x.txt': 'the 1.0 2 -3e-1\n',
         'x.h5': b'\x89HDF\r\n\x1a\n', 'x.parquet': b'PAR1\x80'})
@@ -182,12 +186,24 @@ def test_a_file_at_the_wrong_door_is_named(tmp_path, name, facts):
      18),
     ({'rt.pos': 'good\n' * 9, 'rt.neg': 'bad\n' * 9}, 18),
     ({'imdb_train.csv': table(), 'imdb_test.csv': table()}, 48),
-    ({'train-0.csv': table(), 'train-1.csv': table(), 'test.csv': table()}, 72),
+    ({'train-0.csv': table(), 'train-1.csv': table(), 'test.csv': table()},
+     72),
     ({'train.csv.gz': gzip.compress(table().encode()), 'test.csv': table()},
      48),
     ({'labeledTrainData.tsv': table(delimiter='\t'),
       'testData.tsv': 'id\ttext\n1\ta\n'}, 24),
-    ({'train.csv': table(), 'test.csv': table([(t, -1) for t, _ in ROWS])}, 24),
+    ({'train.csv': table(), 'test.csv': table([(t, -1) for t, _ in ROWS])},
+     24),
     ({'train.txt': fasttext(), 'test.txt': fasttext(ROWS[::2])}, 36)])
 def test_folders_as_people_have_them(tmp_path, layout, n):
     assert len(read(write_texts(tmp_path / 'c', layout))[0]) == n
+
+
+def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
+    write_texts(tmp_path, {'r.csv': table(), 'r.parquet': b'PAR1'})
+    for package, name, remedy in (
+            ('pyarrow.ipc', 'r.parquet', 'pip install pyarrow openpyxl'),
+            ('pandas', 'r.csv', 'pip install -r requirements.txt')):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(ImportError, match=remedy):
+            read(tmp_path / name)

@@ -87,7 +87,7 @@ def read_dictionary(path):
     if identity not in _cache:
         with bounded_memory(path):
             pickles = read_pickles(path, 4)
-            if isinstance(pickles[0], dict):
+            if all(isinstance(each, dict) for each in pickles):
                 return _of_dictionary_file(path, pickles)
         read_data_file(path)
     return _cache[identity]
@@ -114,7 +114,7 @@ def _dictionary_path(path):
 def _corpus(path, pickles):
     """Return the Corpus that the pickles of a data file hold, or raise."""
     with one_error('%s is not a data set' % path):
-        if isinstance(pickles[0], dict):
+        if all(isinstance(each, dict) for each in pickles):
             raise ValueError('it is a dictionary; name its data file, which '
                              'has no .dict in its name')
         if len(pickles) < 2:
