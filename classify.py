@@ -83,6 +83,11 @@ def build(path):
     A ValueError says that a file does not fit ``lstm.build_model``.
     """
     params, options = load_model(path)
+    return params, options, compile_model(path, params, options)
+
+
+def compile_model(path, params, options):
+    """Return the :class:`lstm.Model` of parameters, which `path` names."""
     try:
         tparams, mode = lstm.init_tparams(params), kernel.quick_mode()
         with _compiling:
@@ -102,10 +107,10 @@ def build(path):
             '%s does not fit the model that lstm.py builds: %s; it has %s'
             % (path, (str(error).strip() or repr(error)).splitlines()[0],
                storage.shapes_of(params)))
-    storage.compare_graph(path, model.graph)
+    storage.compare_graph(path, options.get('graph'), model.graph)
     for value in params.values():  # the model has copies of its own
         value.flags.writeable = False
-    return params, options, model
+    return model
 
 
 def _pred_probs(f_pred_prob, prepare_data, seqs, labels, batch_size=64):
@@ -138,7 +143,7 @@ class Classifier:
             raise ValueError(
                 '%s holds no words, like the files of 2014; name a dictionary '
                 'with --dict' % (dictionary or path))
-        self.params, self.options, self.model = build(path)
+        self.path, (self.params, self.options) = path, load_model(path)
         if dictionary:
             names = explain.Names.of_model(path, self.options, words)
             self.options['classes'], _ = names.match(explain.Names(
@@ -148,10 +153,24 @@ class Classifier:
         self.tokenizer = (self.options.get('tokenizer')
                           or words is None and given.tokenizer
                           or storage.OLD_TOKENIZER)
+        self._start()
+
+    def _start(self):
+        """Make what a pickle lacks."""
+        self.model = compile_model(self.path, self.params, self.options)
         self._contributions = None  # compiled for the first explanation
         # Calls of a compiled function share buffers: one thread at a time.
         self._lock = threading.RLock()
         _classifiers.add(self)
+
+    def __getstate__(self):
+        """Return what a pickle or a copy holds: no function, no lock."""
+        return {name: value for name, value in vars(self).items() if name
+                not in ('model', '_contributions', '_lock')}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._start()
 
     def encode(self, text):
         """Return the word ids of a text; 1 for unknown words."""
@@ -253,15 +272,22 @@ def predict(args):
 
 
 def evaluate(args):
-    """Report how a model does on all test reviews of a data set."""
-    _, options, model = build(args.model)
-    name = args.dataset or options.get('dataset', 'imdb')
-    if not isinstance(name, str):
-        raise ValueError('%s names no dataset; give one, with --dataset'
-                         % args.model)
-    load, prepare_data = lstm.get_dataset(name)
-    corpus = _test_set(load, options['n_words'])
-    name = imdb.dataset_name(name)  # the sample may stand in for imdb
+    """Report how a model does on a table, or on a data set's test reviews."""
+    if args.file:
+        classifier, prepare_data = Classifier(args.model), imdb.prepare_data
+        options, model, name = (
+            classifier.options, classifier.model, args.file)
+        corpus = explain.read_labelled(name, args.text, args.label,
+                                       classifier.encode)
+    else:
+        _, options, model = build(args.model)
+        name = args.dataset or options.get('dataset', 'imdb')
+        if not isinstance(name, str):
+            raise ValueError('%s names no dataset; give one, with --dataset'
+                             % args.model)
+        load, prepare_data = lstm.get_dataset(name)
+        corpus = _test_set(load, options['n_words'])
+        name = imdb.dataset_name(name)  # the sample may stand in for imdb
     reviews, labels = corpus.test
     if not reviews:
         raise ValueError('dataset %r has no test reviews' % name)
@@ -270,8 +296,10 @@ def evaluate(args):
             explain.Names(name, corpus.dictionary, corpus.classes),
             options['n_words'], labels)
     probs = _pred_probs(model.f_pred_prob, prepare_data, reviews, labels)
-    lines = [explain.report(explain.scores(labels, probs), classes)]
-    lines += lstm.missing(classes, labels, set(probs.argmax(axis=1)))
+    form = explain.scores_as_json if args.json else explain.report
+    lines = [form(explain.scores(labels, probs), classes)]
+    if not args.json:
+        lines += lstm.missing(classes, labels, set(probs.argmax(axis=1)))
     _write('\n'.join(lines + ['']))
 
 
@@ -356,6 +384,10 @@ def _parser():
                       'curve and more, on all test reviews')
     add('--dataset', metavar='DATASET', help='imdb, sample or the path of a '
         'data file (default: the data set of the training)')
+    add('--file', metavar='TABLE', help='a table of labelled texts instead')
+    add('--text', metavar='COLUMN', help='column of its texts')
+    add('--label', metavar='COLUMN', help='column of its labels')
+    add('--json', action='store_true', help='print one line of JSON')
     add = add_command(plot, 'draw cost and errors of the training that made '
                       'a model')
     add('--output', metavar='FILE', help='a .png or .svg file (default: the '

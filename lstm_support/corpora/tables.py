@@ -21,6 +21,13 @@ def read_texts(path, column=None, encoding=None):
                 open_table(path, path, source, ['text']).frame['text']]
 
 
+def read_labelled(path, text=None, label=None):
+    """Return the rows of a table that have a text and a label."""
+    storage.check_readable(path, 'table')
+    with storage.bounded_memory(path), sources.noted(path) as notes:
+        return read(path, path, sources.Source(path, text, label), notes)
+
+
 def read(name, data, source, notes, needs_labels=True):
     """Return a :class:`Review` per row that has a text and a label.
 

@@ -3,10 +3,10 @@ from lstm_support.explain.contributions import (  # noqa: F401
     Explanation, compile_contributions, contributions)
 from lstm_support.explain.estimator import estimator  # noqa: F401
 from lstm_support.explain.inputs import (  # noqa: F401
-    check_ids, check_texts, read)
+    check_ids, check_texts, read, read_labelled)
 from lstm_support.explain.names import Names  # noqa: F401
 from lstm_support.explain.onnx_file import export  # noqa: F401
 from lstm_support.explain.page import (  # noqa: F401
     as_json, as_page, as_text)
 from lstm_support.explain.plot import plot  # noqa: F401
-from lstm_support.explain.scores import report, scores  # noqa: F401
+from lstm_support.explain.scores import as_json as scores_as_json, report, scores  # noqa: F401

@@ -2,7 +2,7 @@
 
 The classifier is linear in the mean of the outputs h_t over the n words of a
 text, so the log-odds of two classes are a sum over words. With the columns of
-U and b, and s = 1/2 where the model was trained with dropout, else 1::
+U and b, and s = 1 - dropout where the model was trained with dropout, else 1::
 
     log p_1 / p_0 = b_1 - b_0 + sum_t s h_t (U_1 - U_0) / n
 
@@ -16,6 +16,8 @@ import collections
 import theano
 from theano import tensor
 
+from lstm_support.explain import page
+
 
 class Explanation(collections.namedtuple(
         'Explanation', 'text words known parts bias probs classes towards '
@@ -27,6 +29,10 @@ class Explanation(collections.namedtuple(
     favour the class with the index `towards`. `note` says why the parts do not
     explain the log-odds, or is ''.
     """
+
+    def _repr_html_(self):
+        """Return what a notebook shows."""
+        return page.as_fragment(self)
 
     @property
     def favoured(self):

@@ -4,18 +4,18 @@ import io
 import itertools
 import operator
 import os
+import select
 import sys
 
-from lstm_support import corpora
-from lstm_support.storage import as_path
+from lstm_support import corpora, storage
 
-CHUNK = 1024  # lines that are read together
+CHUNK = 1024  # texts that are labelled together
 
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def read(arguments, paths, column=None, encoding=None):
-    """Yield lists of up to ``CHUNK`` texts; a terminal's lines one by one.
+    """Yield lists of texts; of lines, those that have come.
 
     `column` is that of a table, by name or number; `encoding` is for files.
     """
@@ -30,7 +30,7 @@ def read(arguments, paths, column=None, encoding=None):
             yield [corpora.decode_text(os.fsencode(text),
                                        'the text %r' % text[:60])]
     for path in paths:
-        yield from _file(as_path(path), column, encoding)
+        yield from _file(storage.as_path(path), column, encoding)
 
 
 def _is_table(path, column):
@@ -45,36 +45,75 @@ def _file(path, column, encoding):
         if sys.stdin is None:
             raise OSError('standard input is closed; give texts as arguments '
                           'or with --file')
-        yield from _chunks(_lines(sys.stdin.buffer, 'standard input',
-                                  encoding),
-                           1 if sys.stdin.buffer.isatty() else CHUNK)
+        yield from _decoded(_arriving(sys.stdin.buffer), 'standard input',
+                            encoding)
     elif _is_table(path, column):
-        yield from _chunks(iter(corpora.read_table_texts(
-            path, column, encoding)), CHUNK)
+        yield from _chunks(corpora.read_table_texts(path, column, encoding))
     else:
         with open(path, 'rb') as f:
-            yield from _chunks(_lines(f, path, encoding), CHUNK)
+            yield from _decoded(_arriving(f), path, encoding)
 
 
-def _chunks(texts, size):
-    """Return an iterator over lists of `size` texts."""
-    return iter(lambda: list(itertools.islice(texts, size)), [])
+def _chunks(texts):
+    """Return an iterator over lists of ``CHUNK`` texts."""
+    texts = iter(texts)
+    return iter(lambda: list(itertools.islice(texts, CHUNK)), [])
 
 
-def _lines(f, name, encoding):
-    """Yield the lines of a binary file as text, without line ends."""
-    first = f.readline()
-    corpora.check_text(first, name)
-    if first.startswith(_WIDE) or (encoding or '')[:5] in ('utf-1', 'utf-3'):
-        # In UTF-16 and UTF-32, byte 10 can be a part of another character.
-        lines = io.StringIO(corpora.decode_text(
-            first + f.read(), name, encoding=encoding), '\n')
-    else:
-        lines = (corpora.decode_text(line, 'line %d of %s' % (number, name),
-                                     False, encoding) for number, line in
-                 enumerate(itertools.chain([first] if first else [], f), 1))
-    for line in lines:
-        yield line.rstrip('\r\n')
+def _arriving(f):
+    """Yield lists of the lines of a binary file that have come so far."""
+    lines, parts = [], []
+    while True:
+        data = f.read1(2 ** 16)
+        parts.append(data)
+        if b'\n' in data or not data:
+            *more, rest = b''.join(parts).split(b'\n')
+            lines += [line + b'\n' for line in more]
+            parts = [rest]
+        if not data:
+            break
+        if len(lines) >= CHUNK or lines and not _is_waiting(f):
+            yield lines
+            lines = []
+    lines += filter(None, parts)
+    if lines:
+        yield lines
+
+
+def _is_waiting(f):
+    """Return whether a file can be read without waiting for its writer."""
+    try:
+        return bool(select.select([f], [], [], 0)[0])
+    except (OSError, ValueError):  # not a file of the system
+        return True
+
+
+def _decoded(chunks, name, encoding):
+    """Yield lists of lines as text, without line ends."""
+    number = 0
+    for lines in chunks:
+        if not number:
+            corpora.check_text(lines[0], name)
+            if lines[0].startswith(_WIDE) or (
+                    (encoding or '')[:5] in ('utf-1', 'utf-3')):
+                # Byte 10 can be a part of another character there.
+                text = corpora.decode_text(b''.join(itertools.chain(
+                    lines, *chunks)), name, encoding=encoding)
+                yield from _chunks(line.rstrip('\r\n')
+                                   for line in io.StringIO(text, '\n'))
+                return
+        yield [corpora.decode_text(line, 'line %d of %s' % (n, name), False,
+                                   encoding).rstrip('\r\n')
+               for n, line in enumerate(lines, number + 1)]
+        number += len(lines)
+
+
+def read_labelled(path, text, label, encode):
+    """Return a Corpus of a table, with its rows as test reviews."""
+    rows = corpora.read_labelled_table(path, text, label)
+    classes = sorted(set(row.label for row in rows))
+    return storage.Corpus(test=([encode(row.text) for row in rows], [
+        classes.index(row.label) for row in rows]), classes=classes)
 
 
 def check_texts(texts):

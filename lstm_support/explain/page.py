@@ -73,10 +73,10 @@ def as_page(explanations):
               encoding='utf-8') as f:
         return string.Template(f.read()).substitute(
             favoured=escape(favoured), other=escape(other),
-            reviews='\n'.join(map(_review, explanations)))
+            reviews='\n'.join(map(as_fragment, explanations)))
 
 
-def _review(explanation):
+def as_fragment(explanation):
     """Return a review in HTML, with a colour for each word."""
     best, largest = explanation.probs.argmax(), _largest(explanation.parts)
     written = text_rules.as_written(

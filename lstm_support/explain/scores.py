@@ -1,4 +1,6 @@
 """Metrics of a classification: error rate, F1, ROC AUC, confusion matrix."""
+import json
+
 import numpy
 
 
@@ -42,6 +44,13 @@ def scores(labels, probs):
             'calibration': calibration,
             'interval': (max(0., middle - half), min(1., middle + half)),
             'auc': float(numpy.mean(auc))}
+
+
+def as_json(metrics, classes):
+    """Format the metrics of :func:`scores` as a line of JSON."""
+    auc = None if numpy.isnan(metrics['auc']) else metrics['auc']
+    return json.dumps(dict(metrics, auc=auc, classes=classes, f1=dict(zip(
+        classes, metrics['f1'])), confusion=metrics['confusion'].tolist()))
 
 
 def report(metrics, classes):

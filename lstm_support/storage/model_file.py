@@ -153,15 +153,12 @@ def load_options(path):
             return options
 
 
-def compare_graph(path, graph):
+def compare_graph(path, saved, graph):
     """Say in one line if another graph made the parameters of a model file.
 
-    `graph` is a hash of the graph that is to use them, or None.
+    Both are hashes, or None: of its graph, and of the one to use them.
     """
-    with arrays.open_npz(path) as archive:
-        saved = graph and arrays.has_array(archive, 'options') and (
-            load_options(path).get('graph'))
-    if saved and saved != graph:
+    if saved and graph and saved != graph:
         log.warning('%s was trained with another graph than that of lstm.py '
                     'here, so its predictions may differ' % path)
 

@@ -18,7 +18,8 @@ class Status(object):
         self.total, self.every, self.first = total, every, first
         self.start, self.bar = time.time(), None
         try:
-            if sys.stdout.isatty() and log.isEnabledFor(logging.INFO):
+            if log.isEnabledFor(logging.INFO) and (
+                    sys.stdout.isatty() or 'ipykernel' in sys.modules):
                 from tqdm import tqdm
                 # miniters=1: tqdm would redraw too rarely after resuming.
                 self.bar = tqdm(total=total, unit=' updates', leave=False,

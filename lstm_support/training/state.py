@@ -274,7 +274,10 @@ class Saver(object):
         self.options['graph'] = graph
         source = self.saveto if self.resumed else self.options['reload_model']
         if source and os.path.exists(source):
-            storage.compare_graph(source, graph)
+            with storage.open_npz(source) as archive:
+                saved = {} if not storage.has_array(archive, 'options') else (
+                    storage.load_options(source))
+            storage.compare_graph(source, saved.get('graph'), graph)
 
     def restore(self, state):
         """Load the state to continue from, if there is one."""
