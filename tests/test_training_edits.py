@@ -1,0 +1,171 @@
+"""The edits of docs/edits.rst, as written there, against NumPy."""
+import ast
+import os
+import re
+
+import numpy
+import pytest
+
+import imdb
+import reference
+from conftest import ROOT, TINY
+from graphs import EXACT, assert_close, edited, forced_scan
+from lstm_support import storage
+
+REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
+OPTIMIZERS = '# ---- Optimizers'
+
+
+def sections():
+    """Yield the number, the changes and the options of each edit."""
+    with open(os.path.join(ROOT, 'docs', 'edits.rst'), encoding='utf-8') as f:
+        parts = re.split(r'\n(\d+)\. .*\n-+\n', f.read().replace('\n\n\n',
+                                                                 '\n\n'))
+    for number, text in zip(parts[1::2], parts[2::2]):
+        blocks = re.findall(r'(\w+)::\n\n((?:(?:    .*)?\n)+)', text)
+        old, changes = None, []
+        for how, block in blocks:
+            lines = block.rstrip('\n')
+            if how == 'add':
+                code = re.sub('^    ', '', lines, flags=re.M)
+                changes.append((OPTIMIZERS, code + '\n\n\n' + OPTIMIZERS))
+            elif how == 'by':
+                changes.append((old, lines))
+            old = lines
+        options, = re.findall('^Options: (.*)$', text, re.M)
+        call = ast.parse('f(%s)' % options.replace('none', '').strip('`'),
+                         mode='eval').body
+        yield pytest.param(int(number), changes, {
+            each.arg: ast.literal_eval(each.value) for each in call.keywords},
+            id=number)
+
+
+def gates(params, a):
+    dim = params['lstm_U'].shape[0]
+    return [a[k * dim:(k + 1) * dim] for k in range(4)]
+
+
+def recurrent(params, x, cell):
+    """Outputs of a cell for the inputs of one review."""
+    h = c = numpy.zeros(x.shape[1])
+    outputs = []
+    for row in x @ params['lstm_W'] + params['lstm_b']:
+        h, c = cell(row + h @ params['lstm_U'], c)
+        outputs.append(h)
+    return numpy.array(outputs)
+
+
+def peephole(params, x):
+    P, s = params['lstm_P'], reference.logistic
+
+    def cell(a, c):
+        i, f, o, new = gates(params, a)
+        c_t = s(f + c * P[1]) * c + s(i + c * P[0]) * numpy.tanh(new)
+        return s(o + c_t * P[2]) * numpy.tanh(c_t), c_t
+    return recurrent(params, x, cell)
+
+
+def normalized(params, x):
+    def cell(a, c):
+        a = params['lstm_gain'] * (a - a.mean()) / numpy.sqrt(
+            a.var() + 1e-5)
+        i, f, o, new = gates(params, a)
+        i, f, o = [reference.logistic(each) for each in (i, f, o)]
+        c = f * c + i * numpy.tanh(new)
+        return o * numpy.tanh(c), c
+    return recurrent(params, x, cell)
+
+
+def gru(params, x):
+    W, U, dim = params['gru_W'], params['gru_U'], x.shape[1]
+    h, outputs = numpy.zeros(dim), []
+    for row in x @ W:
+        update, reset = [reference.logistic(
+            (row + h @ U)[k * dim:(k + 1) * dim]) for k in (0, 1)]
+        new = numpy.tanh(row[2 * dim:] + (reset * h) @ U[:, 2 * dim:])
+        h = update * h + (1 - update) * new
+        outputs.append(h)
+    return numpy.array(outputs)
+
+
+def convolved(params, x):
+    around = numpy.pad(x, ((1, 1), (0, 0)))
+    windows = numpy.concatenate([around[:-2], x, around[2:]], axis=1)
+    return numpy.maximum(windows @ params['conv_W'] + params['conv_b'], 0)
+
+
+def lstm_of(params, x, name='lstm', scale=1):
+    W, U, b = [params['%s_%s' % (name, each)] for each in 'WUb']
+    return reference.lstm_outputs(x, W, scale * U, b)
+
+
+def second(params, x):
+    both = numpy.concatenate([
+        lstm_of(params, x, 'bilstm_forward'),
+        lstm_of(params, x[::-1], 'bilstm_backward')[::-1]], axis=1)
+    return lstm_of(params, both, 'lstm2')
+
+
+def attended(params, h):
+    weights = numpy.exp(h @ params['attention_v'])
+    return weights @ h / weights.sum()
+
+
+def nearest(params, z):
+    return -(z - numpy.arange(3)) ** 2
+
+
+def of_sets(params, z):  # a, a+b and b
+    p = reference.logistic(z)
+    return numpy.log([p[0] * (1 - p[1]), p[0] * p[1], (1 - p[0]) * p[1]])
+
+
+LAYERS = {1: gru, 2: peephole, 4: second, 5: normalized, 8: convolved,
+          6: lambda params, x: lstm_of(params, x, scale=0.8)}
+POOLINGS = {3: attended, 8: lambda params, h: h.max(axis=0)}
+SCORES = {9: nearest, 10: of_sets}
+
+
+@pytest.fixture(scope='module')
+def three(tmp_path_factory):
+    """A data file of three classes, of which two share each label."""
+    rng = numpy.random.RandomState(0)
+    part = [rng.randint(2, 30, rng.randint(1, 8)).tolist()
+            for _ in range(60)], [0, 1, 2] * 20
+    path = str(tmp_path_factory.mktemp('three') / 'three.pkl')
+    storage.write_data_file(path, storage.Corpus(
+        part, test=part, classes=['a', 'a+b', 'b']))
+    return path
+
+
+@pytest.mark.parametrize('number, changes, options', sections())
+def test_an_edit_of_the_page_trains_and_predicts(three, tmp_path, number,
+                                                 changes, options):
+    saveto = str(tmp_path / 'm.npz')
+    with forced_scan():
+        lstm = edited(*changes)
+        lstm.train_lstm(**dict(
+            TINY, dataset=three, saveto=saveto, optimizer='adam', lrate=0.02,
+            max_epochs=1, batch_size=16, **options))
+        saved = lstm.load_options(saveto)
+        start = lstm.init_params(saved)
+        params = lstm.load_params(saveto, lstm.init_params(saved))
+        x, mask, _ = imdb.prepare_data(REVIEWS, [0] * 4)
+        found = lstm.build_model(lstm.init_tparams(params),
+                                 saved).f_pred_prob(x, mask)
+    for name, value in params.items():
+        assert (value != start[name]).any() != (
+            number == 7 and name == 'Wemb'), name
+    expected = []
+    for review in REVIEWS:
+        h = LAYERS.get(number, lstm_of)(params, params['Wemb'][review])
+        pooled = POOLINGS.get(number, lambda params, h: h.mean(axis=0))(
+            params, h)
+        z = 0.5 * pooled @ params['U'] + params['b']
+        scores = SCORES.get(number, lambda params, z: z)(params, z)
+        expected.append(numpy.exp(scores) / numpy.exp(scores).sum())
+    assert_close(found, expected, 20 * EXACT)
+
+
+def test_there_are_ten_edits():
+    assert len(list(sections())) == 10
