@@ -424,11 +424,14 @@ def _parse(arguments):
     return args
 
 
-def _default_model(command):
+def _default_model(command, dictionary=None):
     """Return the path of the default model, and say which one it is."""
     path = 'lstm_model.npz'
     if command != 'plot':
-        if not os.path.exists(path) and os.path.exists(OWN_MODEL):
+        # A model without words, of ids alone, cannot label a text.
+        if os.path.exists(OWN_MODEL) and (not os.path.exists(path) or (
+                command == 'predict' and not dictionary
+                and lstm.load_words(path) is None)):
             path = OWN_MODEL
         if os.path.exists(path):
             log.warning(describe(path))
@@ -477,7 +480,7 @@ def main(arguments):
     try:
         args = _parse(arguments)
         args.model = storage.as_path(args.model) or _default_model(
-            args.command)
+            args.command, getattr(args, 'dict', None))
         if not os.path.exists(args.model):
             raise IOError('there is no model file %s; train one with '
                           '"python lstm.py", or name one with --model'

@@ -9,4 +9,5 @@ from lstm_support.explain.onnx_file import export  # noqa: F401
 from lstm_support.explain.page import (  # noqa: F401
     as_json, as_page, as_text)
 from lstm_support.explain.plot import plot  # noqa: F401
-from lstm_support.explain.scores import as_json as scores_as_json, report, scores  # noqa: F401
+from lstm_support.explain.scores import (  # noqa: F401
+    as_json as scores_as_json, report, scores)
