@@ -12,6 +12,7 @@ From Python::
     print(classifier.probabilities(['A dull, endless film.']))
 """
 import argparse
+import contextlib
 import numbers
 import os
 import sys
@@ -277,8 +278,9 @@ def evaluate(args):
         classifier, prepare_data = Classifier(args.model), imdb.prepare_data
         options, model, name = (
             classifier.options, classifier.model, args.file)
-        corpus = explain.read_labelled(name, args.text, args.label,
-                                       classifier.encode)
+        with contextlib.redirect_stdout(sys.stderr):  # what was read
+            corpus = explain.read_labelled(name, args.text, args.label,
+                                           classifier.encode)
     else:
         _, options, model = build(args.model)
         name = args.dataset or options.get('dataset', 'imdb')

@@ -293,9 +293,8 @@ def load_dataset(name, **kwargs):
     """
     path = data_path(name)
     if path is None and name == 'imdb':
-        log.info('There is no data/imdb.pkl, so this takes data/sample, a '
-                 'few hundred short reviews:\nenough to see that it works, '
-                 'too few for a good model. ./download.sh gets the real data.')
+        log.info('There is no data/imdb.pkl, so this takes data/sample, a few '
+                 'hundred short reviews; ./download.sh gets the real data')
     return load_data(path, **kwargs)
 
 

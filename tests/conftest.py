@@ -150,8 +150,10 @@ def train(dataset, tmp_path, monkeypatch):
 
 @pytest.fixture
 def typed(monkeypatch):
-    """Options of train_lstm after ``python lstm.py WORD ...``."""
+    """Options of train_lstm after ``python lstm.py WORD ...``, with data."""
+    import imdb
     import lstm
+    monkeypatch.setattr(imdb, 'find_file', lambda name: name)
 
     def options(*words, **changed):
         monkeypatch.setattr(sys, 'argv', ['lstm.py'] + list(words))

@@ -19,7 +19,8 @@ import reference
 from conftest import (
     ROOT, TINY, assert_same, contents, environment, run_python, write_data)
 from graphs import some_params
-from lstm_support.training import memory, report, vectors
+from lstm_support import storage
+from lstm_support.training import report, vectors
 
 PARAMETERS = ['Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b']
 LABELS = [0, 1] * 20
@@ -418,6 +419,24 @@ def test_the_command_line_replaces_options_of_the_call_in_the_file(typed):
         expected, max_epochs=7, seed=3)
     assert typed('--max_epochs', '3', max_epochs=7) == dict(
         expected, max_epochs=3)
+
+
+@pytest.mark.parametrize('words, edits, preset, n_epochs', [
+    ([], {}, 'few', 8), ([], {'max_epochs': 3}, 'few', 3),
+    (['--max_epochs', '100', '--seed', '3'], {}, 'few', 100),
+    (['--dim_proj', '32'], {}, None, 100),
+    ([], {'encoder': 'lstm'}, None, 100),
+    (['--dataset', 'sample'], {}, None, 100),
+    (['--preset', 'best'], {}, 'best', 6)])
+def test_a_first_training_without_data_starts_from_the_own_model(
+        typed, monkeypatch, words, edits, preset, n_epochs):
+    monkeypatch.setattr(imdb, 'find_file', lambda name: None)
+    options = typed(*words, **dict({'max_epochs': 100, 'test_size': 500},
+                                   **edits))
+    assert (options['preset'], options['max_epochs']) == (preset, n_epochs)
+    assert options['test_size'] == (-1 if preset else 500)
+    assert (options['reload_model'] is None) == (preset != 'few')
+    assert options['seed'] == (3 if '--seed' in words else lstm.SEED)
 
 
 @pytest.mark.parametrize('words, message', [

@@ -229,10 +229,17 @@ def _read(row, word):
             '%s: it must be %s' % (word, row.values.words))
 
 
-def from_command_line(table, presets, changed, description, commands):
+# What the call at the end of lstm.py changes, as it comes. A preset replaces
+# that. A first training takes one, unless it gets one of these options.
+_AS_IT_COMES = {'max_epochs': 100, 'test_size': 500}
+_OTHERWISE = ('preset', 'dataset', 'reload_model', 'encoder', 'pooling',
+              'dim_proj')
+
+
+def from_command_line(table, presets, changed, description, commands, first):
     """Return all options: those `changed`, then those typed as --NAME VALUE.
 
-    A preset that is typed takes the place of what is changed.
+    `first` is the preset of a first training, or None.
     """
     _point_to(commands)
     shown = resolve(table, presets, changed)
@@ -261,8 +268,16 @@ def from_command_line(table, presets, changed, description, commands):
         parser.error('there is no option --%s; the nearest name is --%s'
                      % (name, nearest(table, name)))
     typed = vars(typed)
-    return resolve(table, presets, dict(
-        {} if typed.get('preset') else changed, **typed))
+    edited = dict((name, value) for name, value in changed.items()
+                  if _AS_IT_COMES.get(name) != value)
+    given = dict(edited, **typed)
+    if first and not set(_OTHERWISE).intersection(given):
+        terminal.log.info('This training starts from the model that comes '
+                          'with the scripts, see --preset %s' % first)
+        given['preset'] = first
+    if not given.get('preset'):
+        given = dict(changed, **typed)
+    return resolve(table, presets, given)
 
 
 def _point_to(commands):
