@@ -159,7 +159,7 @@ def readable(path):
     """Turn any error of reading into an IOError that says what to do."""
     try:
         yield
-    except MemoryError:
+    except (ImportError, MemoryError):
         raise
     except Exception as error:  # a damaged archive can raise anything
         if isinstance(error, ValueError) and path in str(error):
