@@ -118,6 +118,22 @@ def test_the_usual_sources_are_read_by_the_commands_of_the_page(
     assert ': 24 rows; text' in capsys.readouterr().out or '20news' in command
 
 
+@pytest.mark.parametrize('texts, words', [
+    ({'1.txt': 'good', '2.txt': 'bad'}, 'has none'),
+    ({'a.csv': table(), 'b.csv': table()}, 'a.csv, b.csv; name one'),
+    ({'train.csv': table([(t, 'a') for t, _ in ROWS])}, 'has 1: a')])
+def test_folders_without_classes_are_refused(tmp_path, texts, words):
+    with pytest.raises(ValueError, match=words):
+        read(write_texts(tmp_path / 'c', texts))
+
+
+def test_classes_that_are_spelled_in_two_ways_are_named(tmp_path, capsys):
+    write_texts(tmp_path, {'r.csv': table(ROWS + [
+        (text, label.upper()) for text, label in ROWS])})
+    imdb.preprocess(tmp_path / 'r.csv', tmp_path / 'd.pkl')
+    assert 'capitals alone: 2, for example False' in capsys.readouterr().out
+
+
 def test_each_source_of_the_page_has_a_layout():
     assert len(commands()) == len(LAYOUTS) == 12
 

@@ -135,7 +135,10 @@ def check_classes(path, reviews):
 def note_classes(reviews, notes):
     """Warn of classes that are small, or that a part lacks."""
     counts = collections.Counter(review[:2] for review in reviews)
+    spellings = {}
     for label in sorted(set(label for _, label in counts)):
+        if spellings.setdefault(label.lower(), label) != label:
+            notes.add('Warning: classes that differ in capitals alone', label)
         if counts['train', label] < 3:
             notes.add('Warning: classes of one or two training texts', label)
         for split in sorted(set(split for split, _ in counts)):
@@ -152,7 +155,9 @@ def _read_files(source, notes, unlabelled):
         own = sources.Notes()
         reviews = _read_by_place(source, own, unlabelled, place_of)
         n_classes = len(set(review.label for review in reviews))
-        if reviews and (place_of == _place or 1 < n_classes <= 20):
+        # A folder of many files, or of one text per file, has no classes.
+        if reviews and (place_of == _place or (
+                1 < n_classes <= 20 and len(reviews) > 2 * n_classes)):
             break
     else:
         reviews = []

@@ -69,9 +69,10 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
           (codecs.BOM_UTF16_BE, 'utf-16')]
 _LIKELY = ('gb18030', 'shift_jis', 'euc_kr', 'cp1251', 'cp1252', 'latin-1')
 
-# How zip, gzip, bzip2 and xz files begin, and PDF files.
+# How files of gzip, bzip2 and xz begin; then zip, PDF and others.
 _PACKED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
-_NO_TEXT = (b'PK\3\4', b'%PDF-', b'PAR1', *_PACKED)
+_NO_TEXT = (b'PK\3\4', b'%PDF-', b'PAR1', b'SQLite', b'\xd0\xcf\x11\xe0',
+            *_PACKED)
 
 
 def encoding_of(data):

@@ -101,9 +101,8 @@ def told_from(path, *wanted):
         kind = _kind(path) if os.path.isfile(path) else None
         if kind is None or kind in wanted:
             raise
-        advice = _KINDS[kind] % path
-        raise type(error)('%s is %s, not %s; %s'
-                          % (path, kind, wanted[0], advice))
+        raise ValueError('%s is %s, not %s; %s' % (
+            path, kind, wanted[0], _KINDS[kind] % path))
 
 
 def _kind(path):
