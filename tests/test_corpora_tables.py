@@ -166,6 +166,7 @@ def test_each_source_of_the_page_has_a_layout():
                       ).encode('gbk'), {'encoding': 'gbk'}, 24, None),
     ('trees.txt', '(1 (2 good) (2 film))\n(0 (2 bad) (2 film))\n' * 12, {}, 24,
      None),
+    ('cr.csv', table() + 'a\r\0b,True\nc,True\n', {}, 26, 'line 26'),
     ('nul.csv', table(ROWS[:-1]) + 'a\0b,True\n', {}, 24, None)])
 def test_a_table_is_read_and_what_is_left_out_is_said(
         tmp_path, name, content, options, n, note):

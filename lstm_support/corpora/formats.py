@@ -316,7 +316,8 @@ def _csv(name, lines, head, source, choose):
             if 'memory' in str(error):
                 raise MemoryError()
             if end or 'EOF' not in str(error):
-                raise ValueError('%s is damaged: %s' % (name, error))
+                raise ValueError('%s is damaged: %s'
+                                 % (name, one_line(str(error))))
     return Table(frame.set_axis(list(names), axis=1), names, 'line', line,
                  could_be_rows)
 

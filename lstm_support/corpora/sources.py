@@ -144,6 +144,8 @@ def lines(name, data, encoding, start=0):
         text = io.TextIOWrapper(f, encoding, newline='')
         try:
             for line in itertools.islice(text, start, None):
+                if line.endswith('\r'):  # pandas takes some for damage
+                    line = line[:-1] + '\n'
                 yield line.replace('\0', '')  # pandas would end a field there
         except UnicodeDecodeError:
             with unpacked(data) as again:
