@@ -97,7 +97,7 @@ def told_from(path, *wanted):
     """Say in an error what a file is, if it is of no kind in `wanted`."""
     try:
         yield
-    except (IOError, OSError, ValueError) as error:
+    except (IOError, OSError, ValueError):
         kind = _kind(path) if os.path.isfile(path) else None
         if kind is None or kind in wanted:
             raise
