@@ -323,8 +323,7 @@ def build_model(tparams, options, mode=None):
     temperature = tensor.TensorConstant(use_noise.type, numpy_floatX(
         options.get('temperature', 1.)), 'temperature')
     prob = tensor.nnet.softmax(scores / temperature)
-    training.check_graph(tparams, options['ydim'], x, mask, prob, cost,
-                         use_noise)
+    training.check_graph(tparams, options, x, mask, prob, cost, use_noise)
     # Without dropout and random numbers: it changes nothing in a training.
     f_pred_prob = theano.function(
         [x, mask], prob, name='f_pred_prob', mode=mode,

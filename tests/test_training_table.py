@@ -109,8 +109,8 @@ def labelled(labels):
 
 @pytest.mark.parametrize('sets', [
     labelled([-1, 1] * 20), labelled([.5, 1.] * 20), labelled(['a', 'b'] * 20),
-    labelled([0, 1] * 19), labelled([[0, 1]] * 40), labelled([0, 10 ** 12] * 20),
-    labelled([None, 1] * 20), (GOOD, GOOD), GOOD, None,
+    labelled([0, 1] * 19), labelled([[0, 1]] * 40), labelled([None, 1] * 20),
+    labelled([0, 10 ** 12] * 20), (GOOD, GOOD), GOOD, None,
     (([['dull']] * 40, GOOD[1]),) * 3, (([[-2]] * 40, GOOD[1]),) * 3,
     (([[30]] * 40, GOOD[1]),) * 3, ((['a film'] * 40, GOOD[1]),) * 3,
     ({'text': 1},) * 3])

@@ -49,7 +49,7 @@ def width(encode, tparams, options):
 
 
 @change_flags(compute_test_value='off')
-def check_graph(tparams, n_classes, x, mask, prob, cost, use_noise):
+def check_graph(tparams, options, x, mask, prob, cost, use_noise):
     """Raise a ValueError for a graph that cannot be trained and saved."""
     for name in storage.RESULTS:
         if name in tparams:
@@ -70,7 +70,11 @@ def check_graph(tparams, n_classes, x, mask, prob, cost, use_noise):
             'build_model in lstm.py uses shared variables that a model file '
             'would lack: %s; make them in init_params, or as tensor.constant'
             % ', '.join(lost))
-    shape = _shape(prob, x, mask, 2)
+    for name, n_rows in _looked_up(tparams, x, prob):
+        if options.get('n_words', n_rows) != n_rows:
+            raise ValueError('%s has %d rows, but n_words=%d: it must have one '
+                             'per word' % (name, n_rows, options['n_words']))
+    shape, n_classes = _shape(prob, x, mask, 2), options['ydim']
     if shape != (2, n_classes):
         raise ValueError(
             'for 2 reviews, prob in build_model has the shape %s; it must be '
@@ -95,6 +99,19 @@ def check_prediction(f_pred_prob, x, mask, _):
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError('the model of lstm.py cannot be computed: %s'
                          % str(error).split('\n')[0])
+
+
+def _looked_up(tparams, x, prob):
+    """Yield name and length of each parameter that word ids index."""
+    names = dict((p, name) for name, p in tparams.items())
+    for node in graph.io_toposort([], [prob]):
+        if isinstance(node.op, tensor.AdvancedSubtensor1):
+            table, ids = node.inputs
+            while ids.owner and isinstance(ids.owner.op, (
+                    tensor.Reshape, tensor.extra_ops.Unique)):
+                ids = ids.owner.inputs[0]
+            if table in names and ids is x:
+                yield names[table], len(table.get_value(borrow=True))
 
 
 def gradients(cost, tparams):
