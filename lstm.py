@@ -545,7 +545,7 @@ OPTIONS = [opt.Option(*row) for row in (
      'whose scores are added to those of the LSTM; 0: no such model'),
     ('calibrate', False, opt.boolean, 'fit the temperature of the '
      'probabilities to the validation reviews'),
-    ('dropout', 0.5, opt.number(0, below=1), 'rate at which they are dropped'),
+    ('dropout', 0.5, opt.number(0, below=1), 'rate of use_dropout'),
     ('preset', None, opt.choice(*(sorted(PRESETS) + [None])), 'named row of '
      'settings, see lstm.PRESETS; other options that are given count more'))]
 
