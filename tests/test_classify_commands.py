@@ -771,12 +771,12 @@ def test_files_are_read_by_their_mark(texts_of, tmp_path, text, encoding):
 
 
 @pytest.mark.parametrize('name, data, facts', [
-    ('x', 'great caf\xe9\n'.encode('latin-1'), ['line 1', 'byte 9',
-                                              '--encoding']),
+    ('x', b'great caf\xe9\n', ['line 1', 'byte 9', '--encoding']),
     # No mark, since it is in line 2.
     ('x', b'great\n\xff\xfe film\n', ['line 2 of', 'byte 0', '--enc']),
     ('x', b'great\n' * 1500 + b'\xff', ['line 1501 of']),
-    ('x', 'great film'.encode('utf-16-le'), ['UTF-16', '--encoding utf-16-le']),
+    ('x', 'great film'.encode('utf-16-le'),
+     ['UTF-16', '--encoding utf-16-le']),
     ('x', '\ufeffgreat'.encode('utf-16-le')[:-1], ['UTF-16', '--encoding']),
     ('x', gzip.compress(b'great'), ['compressed']),
     ('x', b'%PDF-1.7\n', ['no text file']), ('x', None, ['No such file']),

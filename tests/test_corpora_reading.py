@@ -302,7 +302,7 @@ def test_columns_that_are_missing_or_odd_are_named(tmp_path, columns, options,
     ('r.jsonl', '{"id": 7}\n\n{"text": {}, "label": 1}', 'no row with a text'),
     ('r.jsonl', '{"text": "a", "label": 1, "group": ["x", "y"]}',
      "item 1 has the labels or groups .*'x', 'y'"),
-        ('r.csv', b'%PDF-1.7\n', 'is compressed, or no text file; '),
+    ('r.csv', b'%PDF-1.7\n', 'is compressed, or no text file; '),
     ('r.csv', 'text,label\ncaf\xe9,a\n'.encode('latin1'), 'is not UTF-8')])
 def test_damaged_tables_are_refused(tmp_path, name, data, words):
     write_texts(tmp_path, {name: data})

@@ -19,7 +19,6 @@ import reference
 from conftest import (
     ROOT, TINY, assert_same, contents, environment, run_python, write_data)
 from graphs import some_params
-from lstm_support import storage
 from lstm_support.training import report, vectors
 
 PARAMETERS = ['Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b']
@@ -641,7 +640,7 @@ def test_files_that_hold_no_word_vectors_are_refused(first_model, tmp_path,
 
 def test_a_training_that_cannot_fit_says_so_before_it_starts(
         train, monkeypatch, capsys):
-    monkeypatch.setattr(memory, 'available', lambda: 1000)
+    monkeypatch.setattr(report.storage, 'free_memory', lambda: 1000)
     with pytest.raises(MemoryError, match=r'a minibatch of the longest '
                        r'reviews \(4, of up to 9 words\) needs about .* GB'):
         train()

@@ -72,8 +72,9 @@ def check_graph(tparams, options, x, mask, prob, cost, use_noise):
             % ', '.join(lost))
     for name, n_rows in _looked_up(tparams, x, prob):
         if options.get('n_words', n_rows) != n_rows:
-            raise ValueError('%s has %d rows, but n_words=%d: it must have one '
-                             'per word' % (name, n_rows, options['n_words']))
+            raise ValueError('%s has %d rows, but n_words=%d: it must have '
+                             'one per word' % (name, n_rows,
+                                               options['n_words']))
     shape, n_classes = _shape(prob, x, mask, 2), options['ydim']
     if shape != (2, n_classes):
         raise ValueError(
