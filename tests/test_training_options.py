@@ -85,7 +85,7 @@ def test_the_errors_returned_and_saved_are_those_of_the_saved_parameters(
         assert error == pytest.approx(
             numpy.mean(probs.argmax(axis=1) != labels))
     options = json.loads(str(archive['options']))
-    assert set(options) == {'ydim', 'classes', 'n_train'} | {
+    assert set(options) == {'ydim', 'classes', 'n_train', 'graph'} | {
         row.name for row in lstm.OPTIONS}
     assert options.items() >= dict(
         TINY, optimizer='adadelta', lrate=0.5, ydim=2, n_train=76, saveFreq=-1,
@@ -274,6 +274,7 @@ BAD = [
     ('train_eval_size', [0], 'an integer of 1 or more, or -1: all'),
     ('resume', ['m.npz'], 'True or False'),
     ('ngrams', [-1, 1.5], 'an integer of 0 or more'),
+    ('dropout', [-.1, 1, '0.5'], 'a number of 0 or more and below 1'),
     ('calibrate', [2], 'True or False'),
     ('preset', ['good', 3], "'best', 'few', or None")]
 
