@@ -14,7 +14,7 @@ import pytest
 import classify
 import lstm
 from conftest import ROOT, run_python
-from graphs import forced_scan
+from theano.configparser import change_flags
 
 pytest.importorskip('sklearn', reason='scikit-learn is missing')
 from sklearn import (  # noqa: E402
@@ -33,7 +33,7 @@ TEXTS = ['A %s film, number %d.' % (WORDS[label], n)
 
 @pytest.fixture(scope='module', autouse=True)
 def fitted():
-    with forced_scan():  # in all tests here
+    with change_flags(mode='FAST_COMPILE'):  # trainings in NumPy
         yield classify.LSTMClassifier(**FAST).fit(TEXTS, LABELS)
 
 
@@ -94,7 +94,8 @@ def test_copies_predict_the_same(fitted, tmp_path):
     assert json.loads(out) == LABELS.tolist(), error
 
 
-def test_selection_of_models():
+def test_selection_of_models(monkeypatch):
+    monkeypatch.setenv('THEANO_FLAGS', 'mode=FAST_COMPILE')  # of processes
     steps = pipeline.make_pipeline(
         preprocessing.FunctionTransformer(list),
         classify.LSTMClassifier(**FAST))

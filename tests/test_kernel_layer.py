@@ -336,6 +336,8 @@ def test_the_reversed_layer_of_the_walk_reads_padded_reviews_backwards():
         'h = get_layer(encoder)[1](tparams, emb, options, prefix=encoder,\n'
         + 30 * ' ' + 'mask=mask)', line))
     params = some_params(OPTIONS, names=('lstm', 'back'))
+    for name in 'WUb':  # the layer that the edit replaces
+        del params['lstm_' + name]
     f_pred_prob = module.build_model(lstm.init_tparams(params),
                                      OPTIONS).f_pred_prob
     backwards = dict(params, **{'lstm_' + k: params['back_' + k]

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import types
 
+import numpy
 import pytest
 
 from conftest import ROOT, TINY, run_python
@@ -417,13 +419,15 @@ def test_an_update_that_cannot_fit_is_refused_with_its_numbers(monkeypatch):
     sequences = [[1] * 10, [1] * 1000, [1] * 500]
     # 3 for each position of 2 * 1000, and 20 for each word of 1500.
     need = 4 * (3 * 2000 + 20 * 1500)
+    weights = types.SimpleNamespace(  # of one unit
+        get_value=lambda borrow: numpy.zeros((1, 2), 'float32'))
     monkeypatch.setattr(storage, 'free_memory', lambda: need)
-    report.check_update(sequences, 2, 4)
+    report.check_update(sequences, 2, weights)
     monkeypatch.setattr(storage, 'free_memory', lambda: None)
-    report.check_update(sequences, 2, 4)
+    report.check_update(sequences, 2, weights)
     monkeypatch.setattr(storage, 'free_memory', lambda: need - 1)
     with pytest.raises(MemoryError) as caught:
-        report.check_update(sequences, 2, 4)
+        report.check_update(sequences, 2, weights)
     for words in ('longest reviews (2, of up to 1000 words)',
                   'lower maxlen, batch_size or dim_proj'):
         assert words in str(caught.value)

@@ -28,8 +28,12 @@ class SetupError(ImportError):
 class CompilerError(EnvironmentError):
     """The C++ compiler failed; says so in one sentence."""
 
-    def __str__(self):
-        return self.args[0]  # Theano adds more
+    def __init__(self, sentence):
+        EnvironmentError.__init__(self, sentence)
+        self.sentence = sentence
+
+    def __str__(self):  # Theano puts more arguments before
+        return self.sentence
 
 
 def _check_packages():

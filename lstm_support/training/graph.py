@@ -33,7 +33,8 @@ def _shape(output, x, mask, n):
     mode = theano.Mode('py', 'fast_run').excluding(
         'scan', 'inplace', 'fusion', 'specialize', 'stabilize')
     f_shape = theano.function([x, mask], output.shape, mode=mode,
-                              on_unused_input='ignore')
+                              on_unused_input='ignore',
+                              no_default_updates=True)  # no random numbers
     return tuple(f_shape(*[
         numpy.ones((1, n, 1)[:each.ndim], each.dtype)
         for each in (x, mask)]).tolist())
@@ -75,7 +76,8 @@ def check_graph(tparams, options, x, mask, prob, cost, use_noise):
             raise ValueError('%s has %d rows, but n_words=%d: it must have '
                              'one per word' % (name, n_rows,
                                                options['n_words']))
-    shape, n_classes = _shape(prob, x, mask, 2), options['ydim']
+    shape = _shape(prob, x, mask, 2)
+    n_classes = options.get('ydim', shape[-1])
     if shape != (2, n_classes):
         raise ValueError(
             'for 2 reviews, prob in build_model has the shape %s; it must be '
