@@ -97,6 +97,10 @@ def _check_config(theano):
 
 # Patterns of Theano's errors and of their types, and the sentences to print.
 _SENTENCES = [
+    ('NotADirectory.*theano-1.0.5.patch',
+     'the scripts cannot run inside a zip file; unpack it'),
+    ("'NoneType' and 'str'", 'Theano cannot start without docstrings, which '
+     'python -OO removes; type python -O'),
     ('old GPU back-end',
      'Theano 1.0.5 has no device=gpu any more; set device=cuda, which needs '
      'CUDA, libgpuarray and pygpu, or device=cpu'),
