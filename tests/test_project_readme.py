@@ -161,7 +161,7 @@ def test_commands_run_in_the_order_of_the_readme(
     (tmp_path / 'reviews.txt').write_text('A dull film.\nLovely!\n')
     (tmp_path / 'reviews.csv').write_text('review,sentiment\n' + ''.join(
         '"%s, number %d",%s\n' % (word, n, word) for n in range(20)
-        for word in ('good', 'bad')))
+        for word in ('pos', 'neg')))
     write_texts(tmp_path, {
         'mine/%s/%s/%d.txt' % (part, name, n): 'This is %s, %d.' % (name, n)
         for part in ('train', 'test') for n in range(20)

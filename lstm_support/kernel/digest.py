@@ -4,6 +4,7 @@ from __future__ import absolute_import, division, print_function
 import hashlib
 import re
 
+from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 from theano import tensor
 from theano.gof import Constant

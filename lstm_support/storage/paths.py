@@ -115,7 +115,9 @@ def _kind(path):
                 names = set(archive.namelist())
             return ('a model' if 'Wemb.npy' in names else 'a file of Keras'
                     if names & {'x_train.npy', 'config.json'} else 'a table'
-                    if 'xl/workbook.xml' in names else 'an archive')
+                    if 'xl/workbook.xml' in names else None
+                    if any(name.endswith('.npy') for name in names) else
+                    'an archive')
     except Exception:  # a damaged file can raise anything
         return None
     for mark, kind in ((b'PAR1', 'a table'), (b'ARROW1', 'a table'),

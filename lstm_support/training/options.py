@@ -269,7 +269,8 @@ def from_command_line(table, presets, changed, description, commands, first):
                      % (name, nearest(table, name)))
     typed = vars(typed)
     edited = dict((name, value) for name, value in changed.items()
-                  if _AS_IT_COMES.get(name) != value)
+                  if _AS_IT_COMES.get(name) != value
+                  and not typed.get('preset'))
     given = dict(edited, **typed)
     if first and not set(_OTHERWISE).intersection(given):
         terminal.log.info('This training starts from the model that comes '
