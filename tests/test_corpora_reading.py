@@ -176,14 +176,18 @@ def test_an_archive_takes_no_more_memory_than_the_bound(tmp_path,
                                                         monkeypatch):
     monkeypatch.setattr(storage.memory, 'BOUND', 2 ** 25)
     large = 'c/train/good/large.txt'
-    small_corpus(tmp_path / 'c', **{'train/good/large.txt': b'a' * 2 ** 27})
+    small_corpus(tmp_path / 'c')
+    with open(str(tmp_path / large), 'wb') as f:  # in pieces: freed memory
+        for _ in range(128):                      # would not be limited
+            f.write(b'a' * 2 ** 20)
     limit = resource.getrlimit(resource.RLIMIT_AS)
     with zipfile.ZipFile(str(tmp_path / 'a.zip'), 'w',
                          zipfile.ZIP_DEFLATED) as archive:
         archive.write(str(tmp_path / large), large)
     write_tar(tmp_path / 'a.tar.gz', tmp_path / 'c')
-    with gzip.open(str(tmp_path / 'r.csv.gz'), 'wb', 1) as f:
-        f.write((tmp_path / large).read_bytes())
+    with gzip.open(str(tmp_path / 'r.csv.gz'), 'wb', 1) as f, open(
+            str(tmp_path / large), 'rb') as content:
+        shutil.copyfileobj(content, f)
     for name in 'a.zip', 'a.tar.gz', 'r.csv.gz', 'c':
         with pytest.raises(ValueError, match='%s takes more than' % name):
             read(tmp_path / name)

@@ -38,8 +38,9 @@ def ngram_scores(tparams, options, x, mask):
         found = _first(tensor.switch(real, number, -1)).flatten()
         place = tensor.minimum(options['ngrams'] - 1,
                                extra_ops.searchsorted(numbers, found))
-        share = weights[place] * (
-            tensor.eq(numbers[place], found) / numpy.float32(length))[:, None]
+        # Products of more than two factors are slow without a compiler.
+        share = tensor.switch(tensor.eq(numbers[place], found)[:, None],
+                              weights[place], 0) / numpy.float32(length)
         share = share.reshape((real.shape[0], x.shape[1], options['ydim']))
         for k in range(length):
             scores = tensor.inc_subtensor(scores[k:k + real.shape[0]], share)
