@@ -81,6 +81,8 @@ def substitute(h, dim):
         name = scan.op.name or name
         sequences = scan.inputs[1:scan.op.n_seqs + 1]
         x, mask = ([_sequence(part) for part in sequences] + [None])[:2]
+        if x.ndim != 3:  # these inputs fit no layer
+            return h
         U = scan.inputs[-1]
         for backwards in (False, True):
             if _equal(h, specification(x, mask, U, dim, backwards),

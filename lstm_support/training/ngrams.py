@@ -57,7 +57,8 @@ def _first(numbers):
                                 tensor.switch(again, -1, ascending[1:]))
 
 
-def _named(numbers, weights):
+def named(numbers, weights):
+    """Return the parameters of the model, a dict."""
     return {'ngrams': numbers,
             'ngram_weights': weights.astype(theano.config.floatX)}
 
@@ -65,17 +66,15 @@ def _named(numbers, weights):
 def none(options):
     """Return the parameters of a model without n-grams, a dict."""
     size, n_classes = options['ngrams'], options['ydim']
-    return _named(numpy.zeros(size, 'int64'), numpy.zeros((size, n_classes)))
+    return named(numpy.zeros(size, 'int64'), numpy.zeros((size, n_classes)))
 
 
-def fit(reviews, labels, options):
+def fit(reviews, labels, n_words, n_classes, size):
     """Fit the model to training reviews, lists of word ids.
 
     Returns the numbers (size,) of the n-grams with the largest weights, in
     ascending order, and their scores (size, C). Unused places come last.
     """
-    n_words, n_classes, size = [
-        options[name] for name in ('n_words', 'ydim', 'ngrams')]
     from scipy import sparse  # other starts need not wait for it
     log.info('Fitting the linear model of words, pairs and triples')
     row, number = _numbers(reviews, n_words)
@@ -91,10 +90,9 @@ def fit(reviews, labels, options):
     scores = _scores(present, numpy.asarray(labels), n_classes)
     largest = numpy.sort(numpy.argsort(-abs(scores).max(axis=1))[:size])
     unused = size - len(largest)
-    return _named(
-        numpy.append(numbers[largest], numpy.repeat(
-            numpy.iinfo('int64').max, unused)),
-        numpy.append(scores[largest], numpy.zeros((unused, n_classes)), 0))
+    return (numpy.append(numbers[largest], numpy.repeat(
+                numpy.iinfo('int64').max, unused)),
+            numpy.append(scores[largest], numpy.zeros((unused, n_classes)), 0))
 
 
 def _numbers(reviews, n_words):

@@ -36,7 +36,9 @@ def initialize(params, options, dictionary, train, init_params,
                    init_params)
     params.update(given)
     if fitted:
-        params.update(ngrams.fit(train[0], train[1], options))
+        params.update(ngrams.named(*ngrams.fit(
+            train[0], train[1], options['n_words'], options['ydim'],
+            options['ngrams'])))
 
 
 def _axes(params, options, name, init_params):
