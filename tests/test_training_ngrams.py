@@ -62,8 +62,7 @@ def test_the_fit_is_the_minimum_of_regularized_logistic_regression():
     labels = rng.randint(0, C, 60)
     reviews = [rng.randint(1, 5, rng.randint(3, 9)).tolist() + [5 + y] * (
         rng.rand() < .8) for y in labels]
-    numbers, scores = ngrams.fit(reviews, labels.tolist(), dict(
-        n_words=V, ydim=C, ngrams=500)).values()
+    numbers, scores = ngrams.fit(reviews, labels.tolist(), V, C, 500)
     counts = collections.Counter(
         number(each) for review in reviews for each, _ in ngrams_of(review))
     used = sorted(n for n, count in counts.items() if count >= 3)
@@ -96,9 +95,8 @@ def test_the_largest_weights_are_kept():
     rng = numpy.random.RandomState(0)
     labels = rng.randint(0, 2, 80).tolist()
     reviews = [rng.randint(1, 7, 6).tolist() + [7 + y] for y in labels]
-    (numbers, scores), (largest, kept) = [
-        ngrams.fit(reviews, labels, dict(
-            n_words=V, ydim=2, ngrams=size)).values() for size in (500, 5)]
+    numbers, scores = ngrams.fit(reviews, labels, V, 2, 500)
+    largest, kept = ngrams.fit(reviews, labels, V, 2, 5)
     order = numpy.argsort(-abs(scores).max(axis=1))[:5]
     assert sorted(numbers[order]) == largest.tolist()
     assert kept == pytest.approx(scores[numpy.sort(order)])

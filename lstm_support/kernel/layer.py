@@ -73,7 +73,7 @@ def substitute(h, dim):
     result is that of the Op, which has the same values, at padding too, and
     the same gradient. Else it is `h`.
     """
-    if not in_cpp() or h.ndim != 3:
+    if not in_cpp():
         return h
     name = 'An LSTM layer'
     try:
