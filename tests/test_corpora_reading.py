@@ -13,7 +13,7 @@ import pytest
 
 import imdb
 from conftest import ROOT, run_python
-from lstm_support import corpora, storage
+from lstm_support import corpora
 from lstm_support.corpora import Review, Source, reviews as review_rules
 from test_corpora_data import LINES, small_corpus, write_tar, write_texts
 from test_storage_files import folder, without_rights  # noqa: F401
