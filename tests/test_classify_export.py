@@ -31,7 +31,7 @@ def export(path, output, code=0):
 
 @pytest.mark.parametrize('kind', [
     dict(), dict(pooling='max', ydim=3, use_dropout=False),
-    dict(encoder='bilstm', pooling='both'),
+    dict(encoder='bilstm', pooling='both', dropout=0.2),
     dict(encoder='bilstm', ngrams=600, ydim=3, temperature=1.7)])
 def test_probabilities_are_those_of_predict(kind, tmp_path, evaluator):
     rng, changes = numpy.random.RandomState(1), {}

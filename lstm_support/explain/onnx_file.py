@@ -87,7 +87,7 @@ def _model(params, options):
         raise ValueError('the parameters differ by %s'
                          % ', '.join(sorted(others)))
     if options.get('use_dropout', True):
-        params['U'] = params['U'] / 2
+        params['U'] = params['U'] * (1 - options.get('dropout', 0.5))
     values = [each for each in model.graph.initializer if each.name in needed]
     del model.graph.initializer[:]
     model.graph.initializer.extend(values + [
