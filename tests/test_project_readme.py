@@ -176,9 +176,12 @@ def test_commands_run_in_the_order_of_the_readme(
         assert done.returncode == 0, (command, done.stderr)
         said = [line for line in done.stderr.splitlines()
                 if not line.startswith(('Compiling the ', 'INFO (theano.gof'))]
-        if 'classify.py predict' in command and '--model' not in command:
+        if '--model' not in command and (
+                'classify.py predict' in command or ' --json' in command):
             assert said.pop(0).startswith(
                 'The model is lstm_model.npz, trained on '), command
+        if 'evaluate --file' in command:  # it says what it has read
+            assert all('reviews.csv' in said.pop() for _ in range(2))
         assert said in ([], ['Wrote page.html']), command
         outputs[command] = done.stdout
     assert len(outputs) >= 10
