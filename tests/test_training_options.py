@@ -484,8 +484,9 @@ def test_the_script_trains_on_the_sample_in_a_clean_folder(tmp_path):
         shutil.copy(os.path.join(ROOT, name), str(tmp_path))
     for name in ('lstm_support', os.path.join('data', 'sample')):
         shutil.copytree(os.path.join(ROOT, name), str(tmp_path / name))
-    code, out, errors = run_python('lstm.py', '--dim_proj=64', '--maxlen',
-                                   'None', cwd=str(tmp_path), env=env)
+    code, out, errors = run_python(
+        'lstm.py', '--dim_proj=64', '--maxlen', 'None', '--max_epochs=20',
+        '--optimizer=adam', '--lrate=0.01', cwd=str(tmp_path), env=env)
     assert (code, errors) == (0, ''), out
     for words in ('There is no data/imdb.pkl', './download.sh',
                   '176 test reviews'):
@@ -498,8 +499,8 @@ def test_the_script_trains_on_the_sample_in_a_clean_folder(tmp_path):
     assert re.search(r'^Errors of the best parameters: train 0\..* test %.4f$'
                      % archive['test_err'], out, re.M)
     options = lstm.load_options(str(tmp_path / 'lstm_model.npz'))
-    assert options['max_epochs'] == 100 and options['test_size'] == 500
-    assert options['maxlen'] is None and options['optimizer'] == 'adadelta'
+    assert options['max_epochs'] == 20 and options['test_size'] == 500
+    assert options['maxlen'] is None and options['optimizer'] == 'adam'
     code, _, errors = run_python('lstm.py', '--reload_model', 'no.npz',
                                  cwd=str(tmp_path), env=env)
     assert (code, errors) == (1, 'lstm.py: there is no model file no.npz\n')
