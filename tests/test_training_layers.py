@@ -10,7 +10,7 @@ import imdb
 import lstm
 import reference
 from conftest import TINY, assert_same, contents
-from graphs import EXACT, assert_close
+from graphs import EXACT, assert_close, forced_scan
 from lstm_support import storage
 
 REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
@@ -93,6 +93,8 @@ def registered(monkeypatch):
     monkeypatch.setitem(lstm.poolings, 'attention', (init_attention,
                                                      attention))
     monkeypatch.setitem(lstm.poolings, 'last', [last_word])
+    with forced_scan():  # compiling in C would take minutes
+        yield
 
 
 @pytest.mark.parametrize('encoder, pooling, n_inputs', [
