@@ -142,13 +142,13 @@ def test_commands_run_in_the_order_of_the_readme(
     shutil.copytree(os.path.join(ROOT, 'data'), 'data',
                     ignore=shutil.ignore_patterns('*.pkl', '*.gz'))
     # The reader has a model by then, word vectors, reviews, and texts of
-    # three classes. Few reviews are in place of IMDB's.
+    # three classes. Few short reviews are in place of IMDB's.
     (tmp_path / 'data' / 'imdb64.txt').write_text('film' + 64 * ' 0.1')
     few = collections.defaultdict(str)
     for review in imdb.read_reviews(
             os.path.join(ROOT, 'data', 'sample'))[::5]:
         few['few/%s/%s.txt' % (review.split, review.label)] += ' '.join(
-            review.text.split()) + '\n'
+            review.text.split()[:30]) + '\n'
     write_texts(tmp_path, few)
     imdb.preprocess('few', os.path.join('data', 'imdb.pkl'))
     lstm.train_lstm(max_epochs=1, validFreq=-1, dim_proj=8, dataset='sample')
