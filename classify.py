@@ -97,7 +97,10 @@ def compile_model(path, params, options):
             model = lstm.Model(*model)
         # A prediction, of a word and of padding, shows that all shapes fit.
         x, mask, _ = imdb.prepare_data([[options['n_words'] - 1], []], [0, 0])
-        model.f_pred_prob(x, mask)
+        shape = model.f_pred_prob(x, mask).shape
+        if shape != (2, options['ydim']):
+            raise ValueError('prob has the shape %s for 2 texts, and ydim=%d'
+                             % (shape, options['ydim']))
     except theano_fixes.CompilerError:
         raise  # the model is not the cause
     except KeyError as error:

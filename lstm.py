@@ -323,7 +323,8 @@ def build_model(tparams, options, mode=None):
     temperature = tensor.TensorConstant(use_noise.type, numpy_floatX(
         options.get('temperature', 1.)), 'temperature')
     prob = tensor.nnet.softmax(scores / temperature)
-    training.check_graph(tparams, options, x, mask, prob, cost, use_noise)
+    training.check_graph(tparams, options, x, mask, prob, cost, use_noise,
+                         mode)
     # Without dropout and random numbers: it changes nothing in a training.
     f_pred_prob = theano.function(
         [x, mask], prob, name='f_pred_prob', mode=mode,

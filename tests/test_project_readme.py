@@ -111,9 +111,11 @@ def test_the_call_at_the_end_is_as_the_readme_says():
     call = [node for node in ast.walk(ast.parse(read('lstm.py')))
             if isinstance(node, ast.Call)
             and getattr(node.func, 'id', '') == 'command_line'][-1]
+    options = {each.arg: ast.literal_eval(each.value)
+               for each in call.keywords}
     assert re.findall('``(.+?)``', said) == [
-        '%s=%s' % (each.arg, ast.literal_eval(each.value))
-        for each in call.keywords]
+        '%s=%s' % item for item in options.items()]
+    assert options == lstm.opt._AS_IT_COMES
 
 
 def test_commands_that_run_elsewhere_are_in_the_pages():

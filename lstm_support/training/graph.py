@@ -50,7 +50,7 @@ def width(encode, tparams, options):
 
 
 @change_flags(compute_test_value='off')
-def check_graph(tparams, options, x, mask, prob, cost, use_noise):
+def check_graph(tparams, options, x, mask, prob, cost, use_noise, mode):
     """Raise a ValueError for a graph that cannot be trained and saved."""
     for name in storage.RESULTS:
         if name in tparams:
@@ -76,6 +76,8 @@ def check_graph(tparams, options, x, mask, prob, cost, use_noise):
             raise ValueError('%s has %d rows, but n_words=%d: it must have '
                              'one per word' % (name, n_rows,
                                                options['n_words']))
+    if mode is not None:  # of predictions, where the first shows the shape
+        return
     shape = _shape(prob, x, mask, 2)
     n_classes = options.get('ydim', shape[-1])
     if shape != (2, n_classes):
