@@ -50,7 +50,8 @@ RUN_ELSEWHERE = sum(ELSEWHERE.values(), [])
 def commands():
     """The lines of literal blocks that a shell is to run."""
     starts = r'    (pip|uv|python|mpiexec|\./|[A-Z_]+=")'
-    return [line.strip() for name in ('README.rst', 'docs/data.rst')
+    return [line.strip() for name in (
+        'README.rst', 'docs/start.rst', 'docs/data.rst')
             for line in read(name).splitlines() if re.match(starts, line)]
 
 
@@ -173,8 +174,9 @@ def test_commands_run_in_the_order_of_the_readme(
     for command in commands():
         if command in RUN_ELSEWHERE:
             continue
-        done = subprocess.run(command, shell=True, capture_output=True,
-                              text=True, env=environment(PATH=path))
+        done = subprocess.run(
+            command.replace('uv run --extra vectors', 'python'), shell=True,
+            capture_output=True, text=True, env=environment(PATH=path))
         assert done.returncode == 0, (command, done.stderr)
         said = [line for line in done.stderr.splitlines()
                 if not line.startswith(('Compiling the ', 'INFO (theano.gof'))]
@@ -184,7 +186,7 @@ def test_commands_run_in_the_order_of_the_readme(
                 'The model is lstm_model.npz, trained on '), command
         if 'evaluate --file' in command:  # it says what it has read
             assert all('reviews.csv' in said.pop() for _ in range(2))
-        assert said in ([], ['Wrote page.html']), command
+        assert said in ([], ['Wrote page.html'], ['Wrote cell.html']), command
         outputs[command] = done.stdout
     assert len(outputs) >= 10
     assert (tmp_path / 'page.html').read_text().startswith('<!DOCTYPE html>')
@@ -254,8 +256,8 @@ def test_the_optimizer_in_the_readme_is_momentum():
         numpy.testing.assert_allclose(p.get_value(), value, 1e-5)
 
 
-def test_the_data_set_in_the_readme_trains(tmp_path, monkeypatch, capsys):
-    code, = blocks('README.rst', 'import imdb, lstm')
+def test_the_data_set_in_the_pages_trains(tmp_path, monkeypatch, capsys):
+    code, = blocks('docs/data.rst', 'import imdb, lstm')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lstm, 'datasets', dict(lstm.datasets))
     exec(code, {})
