@@ -351,7 +351,7 @@ def max_over_words(h, mask):
 
     Of equal values the first is taken: each maximum belongs to one word.
     """
-    masked = tensor.switch(mask[:, :, None], h, numpy_floatX(-numpy.inf))
+    masked = tensor.switch(mask[:, :, None], h, numpy_floatX(-1e9))
     step = tensor.argmax(masked, axis=0)                    # (n, D)
     size = h.shape[1] * h.shape[2]
     index = step.flatten() * size + tensor.arange(size)

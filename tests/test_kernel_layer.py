@@ -194,18 +194,29 @@ def test_an_edited_layer_computes_the_edited_equations(edit, capsys):
         assert abs(value - reference.layer(params, x, m)).max() > 0.01
 
 
-def test_a_truncated_gradient_is_truncated(capsys):
-    """A cost at the last step depends on the inputs of three steps only."""
+@pytest.mark.parametrize('mode', ['FAST_COMPILE', theano.Mode('py')])
+def test_a_truncated_gradient_is_truncated(capsys, mode):
+    """A cost at the last step depends on what three steps add to the state."""
     module = edited((SCAN_END, SCAN_END[:-1] + ', truncate_gradient=3)'))
-    tparams = lstm.init_tparams(some_params(OPTIONS))
+    params = some_params(OPTIONS)
+    tparams = lstm.init_tparams(params)
+    names = ['lstm_W', 'lstm_U', 'lstm_b']
     inputs = tensor.tensor3()
-    with in_python():
-        h = module.lstm_layer(tparams, inputs, OPTIONS)
-        f = theano.function([inputs], tensor.grad(h[-1].sum(), inputs))
+    h = module.lstm_layer(tparams, inputs, OPTIONS)
     assert_one_line_about('lstm_layers', capsys)
     x = lstm.numpy_floatX(numpy.random.RandomState(1).randn(8, 4, 6))
-    reached = [bool(g.any()) for g in f(x)]
-    assert reached == [False] * 5 + [True] * 3
+    *gradients, reached = theano.function([inputs], tensor.grad(
+        h[-1].sum(), [tparams[name] for name in names] + [inputs]),
+        mode=mode)(x)
+    assert [bool(g.any()) for g in reached] == [False] * 5 + [True] * 3
+
+    def last_outputs(changed):
+        h = c = numpy.zeros((4, 6))
+        for t, x_t in enumerate(x):
+            W, U, b = [(changed if t >= 5 else params)[name] for name in names]
+            h, c = reference.lstm_step(x_t @ W + h @ U + b, h, c)
+        return h.sum()
+    assert_derivatives(last_outputs, params, names, gradients)
 
 
 def test_layers_of_another_kind_stay_as_they_are(capsys):

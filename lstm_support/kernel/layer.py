@@ -242,8 +242,7 @@ class _FusedOp(theano.gof.Op):
                    impl=None):
         """Compile the Op even in a mode that runs Ops in Python."""
         return super(_FusedOp, self).make_thunk(
-            node, storage_map, compute_map, no_recycling,
-            'c' if self.in_c else impl)
+            node, storage_map, compute_map, no_recycling, 'c')
 
     def c_compile_args(self):
         return ['-std=c++11', '-pthread']
@@ -339,6 +338,7 @@ class SumOverWordsGradient(_FusedOp):
     dtypes = [None, None]
     output_ndims = (3,)
     in_c = False  # for explanations, it is not worth a compilation
+    make_thunk = theano.gof.Op.make_thunk
 
     def perform(self, node, inputs, outputs):
         d_sums, mask = inputs

@@ -19,10 +19,21 @@ from lstm_support import terminal
 
 
 class SetupError(ImportError):
-    """A reason why Theano cannot run, in one sentence."""
+    """A reason why Theano cannot run, in one sentence.
+
+    It is all that Python prints where a program does not catch the error.
+    """
 
     def __init__(self, sentence):  # it may name files and flags
         ImportError.__init__(self, terminal.printable(sentence))
+        sys.excepthook = _print_sentence
+
+
+def _print_sentence(kind, value, traceback, otherwise=sys.excepthook):
+    if issubclass(kind, SetupError):
+        terminal.log.error('%s: %s' % (kind.__name__, value))
+    else:
+        otherwise(kind, value, traceback)
 
 
 class CompilerError(EnvironmentError):
