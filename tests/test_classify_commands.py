@@ -1107,3 +1107,61 @@ def test_forked_processes_predict_while_threads_hold_the_locks(small):
     code, output, errors = run_python('-W', 'ignore', '-c', FORKS, small,
                                       env=environment())
     assert output.splitlines()[-1] == str([0] * 6), errors
+
+
+# ---- A co-process, and numbers for a program --------------------------------
+
+def test_a_pipe_is_answered_before_its_next_line(small):
+    """One line after another, and then many that wait together."""
+    with process(small, '-', stdin=subprocess.PIPE,
+                 stdout=subprocess.PIPE) as started:
+        for words in ['great'], ['dull'], ['was %d' % n for n in range(3000)]:
+            started.stdin.write('\n'.join(words + ['']).encode())
+            started.stdin.flush()
+            for text in words:
+                label, _, shown = started.stdout.readline().split(b'\t')
+                assert label and shown == text.encode() + b'\n'
+        assert started.poll() is None  # it waits for more
+
+
+def test_lines_that_wait_are_read_together(monkeypatch):
+    reading, writing = os.pipe()
+    monkeypatch.setattr(sys, 'stdin', os.fdopen(reading))
+    lists = explain.read(['-'], [])
+    for written, texts in ((b'a\nb\nc\nhal', ['a', 'b', 'c']),
+                           (b'f\n', ['half'])):
+        os.write(writing, written)
+        assert next(lists) == texts
+    os.close(writing)
+    assert list(lists) == []
+
+
+def test_evaluate_agrees_with_scikit_learn(model, run, tmp_path):
+    """On a table, from the probabilities that predict prints."""
+    metrics = pytest.importorskip('sklearn.metrics')
+    rng, path = numpy.random.RandomState(2), tmp_path / 'table.csv'
+    path.write_text('text,label\n' + ''.join('%s,%s\n' % (
+        ' '.join(rng.choice(WORDS[2:], 4)), model.classes[n % len(
+            model.classes)]) for n in range(60)))
+    rows = [json.loads(line)['probabilities'] for line in run(
+        'predict', model.path, '--json', '--file', path).splitlines()]
+    found = json.loads(run('evaluate', model.path, '--json', '--file', path))
+    names = found['classes']
+    labels = numpy.arange(60) % len(names)
+    probs = numpy.array([[row[name] for name in names] for row in rows])
+    predicted, certain = probs.argmax(axis=1), probs.max(axis=1)
+    right = predicted == labels
+    gaps = [abs((certain - right)[numpy.floor(10 * certain) == tenth].sum())
+            for tenth in range(10)]
+    several = dict(y_score=probs[:, 1]) if len(names) == 2 else dict(
+        y_score=probs / probs.sum(axis=1, keepdims=True), multi_class='ovr')
+    assert names == model.classes and found['n'] == 60
+    assert found['confusion'] == metrics.confusion_matrix(
+        labels, predicted).tolist()
+    assert found['error'] == pytest.approx(1 - right.mean())
+    assert list(found['f1'].values()) == pytest.approx(
+        metrics.f1_score(labels, predicted, average=None))
+    for name, value in (('log_loss', metrics.log_loss(labels, probs)),
+                        ('calibration', sum(gaps) / 60),
+                        ('auc', metrics.roc_auc_score(labels, **several))):
+        assert found[name] == pytest.approx(value, rel=1e-5), name

@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
 
-from conftest import ROOT, heed_signals, run_python
+from conftest import ROOT, environment, files, heed_signals, run_python
 
 
 def run(code, **env):
@@ -63,6 +64,58 @@ def test_an_importer_can_catch_the_error(tmp_path):
         output = run('try:\n    import %s\nexcept ImportError as error:\n'
                      '    print(error)\n' % module, PATH=str(tmp_path))
         assert 'g++' in output and output.count('\n') == 1
+
+
+STARTS = {  # how a script is started; what the error names, or None
+    'strict': (['-W', 'error', '-m', '{0}', '--help'], None),
+    'imported': (['-O', '-W', 'error', '-c', 'import {0}'], None),
+    'no docstrings': (['-OO', '-m', '{0}', '--help'], '-OO'),
+    'no docstrings, imported': (['-OO', '-c', 'import {0}'], '-OO'),
+    'zipapp': (['app.pyz'], 'zip')}
+
+
+@pytest.mark.parametrize('script', ['lstm', 'imdb', 'classify'])
+@pytest.mark.parametrize('start', sorted(STARTS))
+def test_starts_of_other_kinds_work_or_end_with_a_sentence(
+        tmp_path, script, start):
+    """In a folder whose packages have common names."""
+    arguments, fact = STARTS[start]
+    for name in 'support', 'tests', 'data':
+        (tmp_path / name).mkdir()
+        (tmp_path / name / '__init__.py').write_text('')
+    with zipfile.ZipFile(str(tmp_path / 'app.pyz'), 'w') as app:
+        app.writestr('__main__.py', 'import %s' % script)
+        for name in files('*.py') + files('lstm_support/**'):
+            app.write(os.path.join(ROOT, name), name)
+    code, _, error = run_python(
+        *[each.format(script) for each in arguments], cwd=str(tmp_path),
+        env=environment(**{} if start == 'zipapp' else {'PYTHONPATH': ROOT}))
+    fails = bool(fact) and script != 'imdb'  # which needs no Theano
+    assert (code, error.count('\n')) == (fails, fails), error
+    assert not fails or fact in error
+
+
+def test_a_project_that_cannot_be_written_works(tmp_path):
+    """It has the same files afterwards; root may write everywhere."""
+    project = tmp_path / 'project'
+    for name in files('*.py') + files('lstm_support/**') + files('data/**'):
+        if os.path.isfile(os.path.join(ROOT, name)):
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(os.path.join(ROOT, name), str(project / name))
+    paths = sorted(project.rglob('*'))
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    work = tmp_path / 'work'
+    work.mkdir()
+    for script, arguments in (
+            ('lstm.py', '--max_epochs 0 --dim_proj 8 --maxlen 30'),
+            ('classify.py', 'predict Lovely.')):
+        code, out, error = run_python(
+            '-B', str(project / script), *arguments.split(), cwd=str(work),
+            env=environment())
+        assert code == 0 and out, error
+    assert sorted(project.rglob('*')) == paths
+    assert (work / 'lstm_model.npz').exists()
 
 
 def test_the_data_script_needs_no_compiler(tmp_path):

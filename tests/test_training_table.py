@@ -18,6 +18,13 @@ FIRST = '    prob = tensor.nnet.softmax(scores)\n'
 COST = ('    cost = tensor.nnet.categorical_crossentropy(prob, y)    # (n,)\n')
 EMB = "    emb = tparams['Wemb'][x]  "
 SETS = "    params['U'] = numpy_floatX(\n"
+SCORES = "    scores = tensor.dot(proj, tparams['U'])"
+MEAN = '''    mean = %s
+    mean.default_update = .9 * mean + .1 * proj.mean(axis=0)
+    proj -= theano.gradient.disconnected_grad(mean)
+'''
+BIAS = "    params[_p(prefix, 'b')] = numpy_floatX(numpy.zeros(4 * dim))\n"
+START = 'tensor.zeros((x.shape[1], dim))'
 RETURNED = '        return o * tensor.tanh(c_t), c_t\n'
 STEP = '        preact = x_t + tensor.dot(h, U)   '
 
@@ -70,6 +77,19 @@ EDITS = {
         (STEP, '        h *= TR.binomial(h.shape, p=.5, dtype=h.dtype)\n'
          + STEP)], 'before theano.scan'),
     'relu': ([(RETURNED, RETURNED.replace('tanh', 'nnet.relu'))], None),
+    'a running mean': ([(SCORES, MEAN % "theano.shared(numpy_floatX("
+                         "numpy.zeros(8)), 'moving')" + SCORES)], 'moving'),
+    'a running mean that is a parameter': ([
+        (SETS, "    params['moving'] = numpy_floatX(numpy.zeros(dim))\n"
+         + SETS), (SCORES, MEAN % "tparams['moving']" + SCORES)], None),
+    'positions': ([
+        (SETS, "    params['P'] = numpy_floatX(rng.randn(4, dim))\n" + SETS),
+        (EMB, "    step = tensor.minimum(tensor.arange(x.shape[0]), 3)\n"
+         "    emb = tparams['Wemb'][x] + tparams['P'][step][:, None, :]  ")],
+        None),
+    'a learned start': ([
+        (BIAS, BIAS + "    params[_p(prefix, 'h')] = numpy_floatX(rng.randn("
+         "dim))\n"), (START, START + " + tparams[_p(prefix, 'h')]")], None),
     'a tuple': ([('    return model\n', '    return tuple(model)\n')], None)}
 
 

@@ -15,10 +15,10 @@ from conftest import TINY, environment, read, run_python
 from graphs import (
     BATCH, LABELS, OPTIONS, REVIEWS, assert_close, edited, some_params)
 
-BOTH = dict(OPTIONS, encoder='bilstm', pooling='both')
-MAXIMA = dict(OPTIONS, pooling='max')
+PLAIN, BOTH, MAXIMA = [
+    dict(OPTIONS, encoder=encoder, pooling=pooling) for encoder, pooling in (
+        ('lstm', 'mean'), ('bilstm', 'both'), ('lstm', 'max'))]
 ENCODE = '    h, proj = encode(tparams, options, x, mask)'
-LINE = read('lstm.py').split(ENCODE)[0].count('\n')
 SCORES = "    scores = tensor.dot(proj, tparams['U']) + tparams['b']"
 
 
@@ -34,13 +34,12 @@ def cost_and_gradients(mode, options, module=lstm):
 
 
 def assert_cost(cost, params, options):
-    probs = reference.probabilities(params, REVIEWS, 0.5, **{
-        name: options[name] for name in ('encoder', 'pooling')
-        if name in options})
+    probs = reference.probabilities(
+        params, REVIEWS, 0.5, options['encoder'], options['pooling'])
     assert_close(cost, -numpy.log(probs[range(len(LABELS)), LABELS]).mean())
 
 
-@pytest.mark.parametrize('options', [OPTIONS, BOTH])
+@pytest.mark.parametrize('options', [PLAIN, BOTH])
 def test_debug_mode_finds_no_fault_of_the_layer_in_cpp(options):
     """Into new arrays and into old ones of any strides and sizes."""
     with change_flags(**{'DebugMode.check_preallocated_output': 'ALL'}):
@@ -56,24 +55,22 @@ def test_nan_guard_mode_names_the_line_of_a_nan():
         with pytest.raises(AssertionError, match='NaN detected') as caught:
             cost_and_gradients(NanGuardMode, MAXIMA, edited(
                 (ENCODE, ENCODE + '; proj = tensor.log(proj)')))
-    assert 'log' in str(caught.value)
-    assert 'line %d, in build_model' % (LINE + 1) in str(caught.value)
+    assert 'log' in str(caught.value) and ENCODE.strip() in str(caught.value)
 
 
 def test_test_values_name_the_line_of_a_wrong_shape():
-    line = read('lstm.py').split(SCORES)[0].count('\n')
     with change_flags(cxx='', compute_test_value='raise'):
         with pytest.raises(ValueError, match='shapes|mismatch') as caught:
             cost_and_gradients(NanGuardMode, OPTIONS, edited(
                 (SCORES, SCORES.replace("['U']", "['U'].T"))))
-    assert ('build_model', line) in [
-        (entry.name, entry.lineno) for entry in caught.traceback]
+    assert any(SCORES.strip() in str(entry.statement)
+               for entry in caught.traceback)
 
 
 @pytest.mark.parametrize('flags', re.findall(
-    'THEANO_FLAGS="(.*?)" python', read('docs/debugging.rst')))
+    'THEANO_FLAGS="(.*?)" ', read('docs/debugging.rst')))
 def test_a_training_runs_with_the_flags_of_the_page(dataset, flags):
-    """In Python; the modes take the layer in C++ in the tests above."""
+    """In Python, or DebugMode with the layer in C++."""
     code, out, errors = run_python(
         '-c', 'import lstm; lstm.train_lstm(**%r)' % dict(
             TINY, dataset=dataset, saveto=None, max_epochs=1, batch_size=40,

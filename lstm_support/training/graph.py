@@ -61,10 +61,12 @@ def check_graph(tparams, options, x, mask, prob, cost, use_noise, mode):
     if unused:
         raise ValueError('build_model in lstm.py does not use these '
                          'parameters: %s' % ', '.join(unused))
-    # Random states and what has no values yet belong to a training.
+    # Random states and what has no values yet belong to a training. A number
+    # that updates itself, such as a running mean, decides predictions.
     lost = [str(each) for each in leaves if hasattr(each, 'get_value')
             and each not in tparams.values() and each is not use_noise
-            and getattr(each, 'default_update', None) is None
+            and (getattr(each, 'default_update', None) is None
+                 or getattr(each, 'dtype', '').startswith('float'))
             and numpy.size(each.get_value(borrow=True))]
     if lost:
         raise ValueError(
