@@ -4,6 +4,7 @@ At the first module that is not in the cache, g++ starts for all that are
 missing. Theano, which writes all sources and commands, then finds that each
 command has been run. One that was not foreseen, or failed, is run as ever.
 """
+from collections import Counter
 from concurrent import futures
 import os
 import shutil
@@ -11,17 +12,22 @@ import signal
 import subprocess
 import tempfile
 import threading
+import zlib
 
+import numpy
+from theano import config
 from theano.gof import FunctionGraph, cc, cmodule
 from theano.gof.vm import VM_Linker
+
+from lstm_support.theano_fixes import setup
 
 _local = threading.local()
 
 
 class _Function:
-    """The compilers of a function that `linker` makes, and of `headers`."""
+    """The compilers of the function that a linker makes."""
 
-    folder = headers = foreseeing = None
+    folder = foreseeing = None
 
     def __init__(self, linker):
         self.linker = linker
@@ -47,18 +53,36 @@ class _Function:
                         not in cache.module_hash_to_key_data):
                     linker.compile_cmodule(tempfile.mkdtemp(dir=self.folder))
             except Exception:
-                pass  # Theano tries this Op, too
+                pass  # there is no module yet; or Theano tries this Op, too
         self.foreseeing = False
-        # Those that need no headers come first.
-        for key in sorted(self.commands, key=lambda key:
-                          len(self.commands[key]) > len(key)):
-            self.outputs[key] = self.pool.submit(self.run, self.commands[key])
+        self.submit()
 
-    def run(self, command):
+    def submit(self):
+        """Start all commands, with precompiled headers where these pay."""
+        headers, made = dict(zip(
+            self.commands, map(_headers, self.commands.values()))), {}
+        for (path, flags), number in Counter(headers.values()).items():
+            if path and number > 1 and not os.path.exists(path + '.gch'):
+                made[path] = self.pool.submit(self.precompile, path, flags)
+        # Those that wait for no headers come first.
+        for key in sorted(headers, key=lambda key: headers[key][0] in made):
+            path = headers[key][0]
+            self.outputs[key] = self.pool.submit(
+                self.run, self.commands[key], path, made.get(path))
+
+    def precompile(self, path, flags):
+        partial = '%s.%d' % (path, os.getpid())  # two processes may do this
+        source = os.path.join(os.path.dirname(__file__), 'headers.h')
+        if self.run([config.cxx, *flags, '-x', 'c++-header', source,
+                     '-o', partial])[2] == 0:
+            os.rename(partial, path + '.gch')
+
+    def run(self, command, path=None, made=None):
         """Return the streams that a command wrote, and its exit code."""
-        if self.headers and any(
-                part.startswith('-include') for part in command):
-            futures.wait([self.headers])
+        if made:
+            futures.wait([made])
+        if path and os.path.exists(path + '.gch'):
+            command = command[:1] + ['-include' + path] + command[1:]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True)
@@ -69,16 +93,19 @@ class _Function:
         """Return the output of a command of Theano's, or None."""
         if '-shared' not in command:
             return None
-        path = _target(command)
+        if not self.folder:
+            self.start()
+        path = command[command.index('-o') + 1]
         key = tuple(part.replace(os.path.dirname(path), '')
-                    for part in command if not part.startswith('-include'))
+                    for part in command)
         if self.foreseeing:
             self.commands.setdefault(key, command)
             return b'', b'', 0
         output = key in self.outputs and self.outputs.pop(key).result()
         if not output or output[2] != 0:
             return None
-        shutil.move(_target(self.commands[key]), path)
+        ahead = self.commands[key]
+        shutil.move(ahead[ahead.index('-o') + 1], path)
         return output
 
     def close(self):
@@ -92,17 +119,21 @@ class _Function:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _target(command):
-    """Return the path of the module that a command makes."""
-    return command[command.index('-o') + 1]
+def _headers(command):
+    """Return path and flags of precompiled headers for a command, or ''.
 
-
-def foreseeing():
-    """Start all compilers; while commands are written, return the function."""
-    function = getattr(_local, 'function', None)
-    if function and not function.folder:
-        function.start()
-    return function if function and function.foreseeing else None
+    For most modules, g++ needs longer to read the headers of Python and NumPy
+    than for the rest.
+    """
+    # No header has the functions of BLAS, which -D renames.
+    flags = tuple(flag for flag in command[2:command.index('-o')] if not (
+        flag.startswith(('--library', '-L', '-W')) or '=scipy_' in flag))
+    # clang would stop with an error if they do not fit.
+    if sum(flag.startswith('-std=') for flag in flags) > 1 or (
+            setup.NARROWING in command):
+        return '', ''
+    return os.path.join(config.compiledir, 'headers_%08x.h' % zlib.crc32(
+        repr((flags, numpy.__version__)).encode('utf-8'))), flags
 
 
 def install():

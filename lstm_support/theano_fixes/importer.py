@@ -38,7 +38,6 @@ _HEADER, ROWS = _read('numpy_2.h'), _read('rows.h')
 # Names the folder of compiled code. A changed comment does not change it.
 VERSION = '%08x' % _checksum((_HUNKS, re.sub(' *//.*', '', _HEADER + ROWS)))
 
-
 # Also in the name of the folder: the instructions of this processor, or ''.
 PROCESSOR = ''.join('-%08x' % _checksum(flags) for flags in re.findall(
     r'(?m)^flags\s.*', system_file('/proc/cpuinfo'))[:1])

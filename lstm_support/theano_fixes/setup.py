@@ -172,27 +172,47 @@ def _wrap_compiler():
     """Let Theano's compiler announce itself and raise a CompilerError."""
     from theano import config
     from theano.gof.cmodule import GCC_compiler
-    from lstm_support.theano_fixes import speed
     if sys.version_info >= (3,):
         from lstm_support.theano_fixes import compilers
         compilers.install()
     compile_str = GCC_compiler.compile_str
 
-    def wrapped(module_name, src_code, *args, **kwargs):
+    def wrapped(*args, **kwargs):
         if _announcements:
             terminal.log.warning(
                 'Compiling %s for this machine, which is done once; the code '
                 'is kept in %s' % (_announcements.pop(), config.compiledir))
-        flags = list(kwargs.get('preargs') or ())
         try:
-            function = sys.version_info >= (3,) and compilers.foreseeing()
-            kwargs['py_module'] = not function  # else it is not there yet
-            kwargs['preargs'] = flags + speed.header_flags(
-                src_code, flags, function)
-            return compile_str(module_name, src_code, *args, **kwargs)
+            return compile_str(*args, **kwargs)
         except Exception as error:
             raise CompilerError(_sentence(error))
     GCC_compiler.compile_str = staticmethod(wrapped)
+
+
+# Theano's functions store sizes in an int[], which clang refuses.
+NARROWING = '-Wno-c++11-narrowing'
+
+
+def _set_flags(config):
+    """Set the compiler's flags, unless the user does; keep freed memory."""
+    import numpy
+    if not config.gcc.cxxflags:
+        # macOS also calls clang g++.
+        clang = sys.platform == 'darwin' or 'clang' in os.path.basename(
+            config.cxx)
+        # Without Theano's -g, a first start is shorter; and the headers of a
+        # later standard are longer.
+        config.gcc.cxxflags = '-g0 -std=gnu++11 ' + (
+            NARROWING if clang else
+            # Theano's functions return wherever an array does not fit. After
+            # many of these tests, g++ takes the loop over the numbers for one
+            # that hardly ever runs, and does not vectorize it. Here, all loops
+            # count as often run.
+            '--param=hot-bb-frequency-fraction=1000000')
+    # When a mapped block of up to 32 MB is freed, glibc keeps later blocks of
+    # that size on the heap, so this triggers it. Otherwise the arrays of every
+    # update are mapped and zeroed again, at half the speed.
+    numpy.empty(31 * 2 ** 20, 'uint8')
 
 
 def _wheel_blas():
@@ -252,6 +272,7 @@ def set_up():
             theano.config.blas.ldflags = (
                 theano.config.blas.ldflags or blas_flags())
         _check_config(theano)
+        _set_flags(theano.config)
         _wrap_compiler()
     except SetupError:
         raise
