@@ -746,11 +746,11 @@ template <typename real> static real *data(PyArrayObject *array) {
     return (real *) PyArray_DATA(array);
 }
 
-// The Op LSTM. `saved` may be NULL. False after an error.
+// The Op LSTM; without `saved` for predictions. False after an error.
 template <typename real> static bool lstm_forward(
         PyArrayObject *inputs, PyArrayObject *index, PyArrayObject *W,
         PyArrayObject *U, PyArrayObject *mask, PyArrayObject *b,
-        PyArrayObject **h, PyArrayObject **saved) {
+        PyArrayObject **h, PyArrayObject **saved = NULL) {
     try {
         Layer<real> layer(inputs, index, W, U, mask);
         Contiguous b_(b);

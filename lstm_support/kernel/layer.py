@@ -123,23 +123,19 @@ def _equal(variable, other, inputs):
 
 # ---- Building the fast graph ------------------------------------------------
 
-# What another graph than the one that a function looks for can raise.
-_OTHER_GRAPH = AttributeError, IndexError, TypeError, ValueError
-
-
 def _fused(x, mask, U, go_backwards):
     """Return the Op's h for the inputs x of a layer."""
     # The Op adds b faster than Theano, and its gradient is cheaper.
     product, b = _without_bias(x)
     try:
         values, W = _factors(product)
-    except _OTHER_GRAPH:
+    except Exception:  # no product; see substitute
         values, W = product, tensor.zeros((0, x.shape[2]), x.dtype)
     try:
         # A minibatch has about half as many distinct words as words. The Op
         # multiplies each by W once, and adds up its gradients.
         inputs, index = _lookup(values)
-    except _OTHER_GRAPH:
+    except Exception:
         inputs = values.reshape((-1, values.shape[2]), ndim=2)
         index = tensor.arange(inputs.shape[0]).reshape(
             values.shape[:2], ndim=2)
@@ -213,16 +209,16 @@ class _FusedOp(theano.gof.Op):
     """An Op whose work a function of layer.cc does."""
 
     __props__ = ('function',)  # code is not cached if this is empty
-    dtypes = None  # of the inputs; None is float32 or float64, all alike
+    index = None  # the number of the input that is int64
     in_c = True  # in every mode
-    no_outputs = []  # what the function is given for outputs that nobody needs
 
     def make_node(self, *inputs):
         inputs = [tensor.as_tensor_variable(each) for each in inputs]
         floats = inputs[0].dtype
         found = [each.dtype for each in inputs]
         if floats not in ('float32', 'float64') or found != [
-                each or floats for each in self.dtypes]:
+                'int64' if number == self.index else floats
+                for number in range(len(inputs))]:
             raise TypeError('the LSTM layer takes float32 or float64 '
                             'throughout, not %s' % found)
         return theano.gof.Apply(self, inputs, [
@@ -232,8 +228,7 @@ class _FusedOp(theano.gof.Op):
     def c_code(self, node, name, inputs, outputs, sub):
         return 'if (!%s<npy_%s>(%s)) {%s}' % (
             self.function, node.inputs[0].dtype, ', '.join(
-                list(inputs) + ['&' + each for each in outputs]
-                + self.no_outputs), sub['fail'])
+                list(inputs) + ['&' + each for each in outputs]), sub['fail'])
 
     def c_support_code(self):
         return _CODE
@@ -266,12 +261,11 @@ class LSTM(_FusedOp):
 
     __props__ = ('keep_state',)
     function = 'lstm_forward'
-    dtypes = [None, 'int64'] + [None] * 4
+    index = 1
 
     def __init__(self, keep_state=True):
         self.keep_state = keep_state
         self.output_ndims = (3, 2) if keep_state else (3,)
-        self.no_outputs = [] if keep_state else ['NULL']
 
     def connection_pattern(self, node):
         """The cost depends on inputs, W, U and b, through h only."""
@@ -302,13 +296,8 @@ class LSTMGradient(_FusedOp):
     """
 
     function = 'lstm_backward'
-    dtypes = [None, 'int64'] + [None] * 5
+    index = 1
     output_ndims = (2, 2, 2, 1)
-
-    def infer_shape(self, node, shapes):
-        """All derivatives have the shapes of their variables."""
-        inputs, _, W, U = shapes[:4]
-        return [inputs, W, U, (U[1],)]
 
     def L_op(self, inputs, outputs, output_grads):
         raise NotImplementedError(
@@ -320,7 +309,6 @@ class SumOverWords(_FusedOp):
     """See :func:`sum_over_words`."""
 
     function = 'sum_over_words'
-    dtypes = [None, None]
     output_ndims = (2,)
 
     def infer_shape(self, node, shapes):
@@ -335,7 +323,6 @@ class SumOverWordsGradient(_FusedOp):
     """``mask[t, r] * d_sums[r]``, (T, n, D), from (n, D) and (T, n)."""
 
     function = 'sum_over_words_back'
-    dtypes = [None, None]
     output_ndims = (3,)
     in_c = False  # for explanations, it is not worth a compilation
     make_thunk = theano.gof.Op.make_thunk
@@ -343,9 +330,6 @@ class SumOverWordsGradient(_FusedOp):
     def perform(self, node, inputs, outputs):
         d_sums, mask = inputs
         outputs[0][0] = mask[:, :, None] * d_sums
-
-    def infer_shape(self, node, shapes):
-        return [shapes[1] + shapes[0][1:]]
 
 
 @theano.gof.local_optimizer([LSTM])
