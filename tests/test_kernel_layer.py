@@ -404,21 +404,20 @@ def test_a_model_in_c_equals_the_one_in_scan_at_all_positions(name, capsys):
             assert_close(dense, expected[1])
 
 
-@pytest.mark.parametrize('dim, scale', [
-    (1, 1.), (3, 0.6), (37, 0.2), (128, 0.1)])
-def test_layers_of_every_width_equal_those_in_scan(dim, scale):
-    """The product in C++ works in blocks of columns and of rows."""
+BLOCKS = [(30, 16), (4, 9)] + [(2, n) for n in range(1, 9)]
+
+
+@pytest.mark.parametrize('name, shapes, dim, scale', [
+    # The product in C++ works in blocks of columns and of rows.
+    ('two layers', BLOCKS, 1, 1.), ('two layers', BLOCKS, 3, 0.6),
+    ('two layers', BLOCKS, 37, 0.2), ('two layers', BLOCKS, 128, 0.1),
+    # Inputs in the hundreds, where the exponential function overflows.
+    ('one layer', SHAPES, 6, 300.)])
+def test_layers_of_every_width_equal_those_in_scan(name, shapes, dim, scale):
     options = dict(OPTIONS, dim_proj=dim, n_words=50)
-    in_c, in_scan = in_c_and_scan('two layers', options, scale)
-    for shape in [(30, 16), (4, 9)] + [(2, n) for n in range(1, 9)]:
+    in_c, in_scan = in_c_and_scan(name, options, scale)
+    for shape in shapes:
         assert_equal(in_c, in_scan, random_batch(*shape, options=options))
-
-
-def test_saturated_gates_make_no_nan():
-    """Inputs in the hundreds, where the exponential function overflows."""
-    in_c, in_scan = in_c_and_scan('one layer', OPTIONS, scale=300.)
-    for shape in SHAPES:
-        assert_equal(in_c, in_scan, random_batch(*shape))
 
 
 # ---- The switch, and wrong shapes -------------------------------------------

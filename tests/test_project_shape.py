@@ -17,7 +17,7 @@ PRODUCT = files('*.py') + files('lstm_support/**/*.py')
 # Theano runs there as it is.
 PYTHON_2 = [name for name in PRODUCT if re.match(
     'lstm.py|imdb.py|lstm_support/(__init__|terminal|splits|storage|training|'
-    'kernel|theano_fixes/(?!compilers|importer|old_numpy))', name)]
+    'kernel|theano_fixes/(?!compilers|importer))', name)]
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
 
 

@@ -131,8 +131,6 @@ def dot_modulo(op, A, s, m, A2, s2, m2):
 
 # Each gets the Op and the inputs. It returns the output, or a list of them.
 NUMPY = {
-    'Dot': lambda op, x, y: numpy.dot(x, y),
-    'Dot22': lambda op, x, y: numpy.dot(x, y),
     'Dot22Scalar': lambda op, x, y, a: a * numpy.dot(x, y),
     # BLAS does not read what it multiplies by 0.
     'Gemm': lambda op, z, a, x, y, b: (b and b * z) + a * numpy.dot(x, y),
@@ -160,14 +158,13 @@ NUMPY = {
     'Reshape': lambda op, x, shape: x.reshape(shape),
     'Shape_i': lambda op, x: x.shape[op.i],
     'MakeVector': lambda op, *x: numpy.array(x, op.dtype),
-    'ScalarFromTensor': lambda op, x: x,
-    'TensorFromScalar': lambda op, x: x,
-    'DeepCopyOp': lambda op, x: x,
-    'Rebroadcast': lambda op, x: x,
-    'Assert': lambda op, x, *conditions: x,
     'Unique': unique,
     'mrg_uniform': mrg_uniform,
     'DotModulo': dot_modulo}
+NUMPY.update(dict.fromkeys(['Dot', 'Dot22'], lambda op, x, y: numpy.dot(x, y)))
+NUMPY.update(dict.fromkeys([
+    'ScalarFromTensor', 'TensorFromScalar', 'DeepCopyOp', 'Rebroadcast',
+    'Assert'], lambda op, x, *conditions: x))
 
 
 # ---- The comparison ---------------------------------------------------------

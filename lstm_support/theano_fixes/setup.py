@@ -189,10 +189,6 @@ def _wrap_compiler():
     GCC_compiler.compile_str = staticmethod(wrapped)
 
 
-# Theano's functions store sizes in an int[], which clang refuses.
-NARROWING = '-Wno-c++11-narrowing'
-
-
 def _set_flags(config):
     """Set the compiler's flags, unless the user does; keep freed memory."""
     import numpy
@@ -203,7 +199,8 @@ def _set_flags(config):
         # Without Theano's -g, a first start is shorter; and the headers of a
         # later standard are longer.
         config.gcc.cxxflags = '-g0 -std=gnu++11 ' + (
-            NARROWING if clang else
+            # Theano's functions store sizes in an int[], which clang refuses.
+            '-Wno-c++11-narrowing' if clang else
             # Theano's functions return wherever an array does not fit. After
             # many of these tests, g++ takes the loop over the numbers for one
             # that hardly ever runs, and does not vectorize it. Here, all loops
