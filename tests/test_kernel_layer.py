@@ -5,6 +5,7 @@ import numpy
 import pytest
 import theano
 from theano import tensor
+from theano.configparser import change_flags
 from theano.sandbox import rng_mrg
 from theano.scan_module.scan_op import Scan
 from theano.tensor import extra_ops
@@ -16,7 +17,8 @@ from conftest import read
 from graphs import (
     BATCH, LABELS, OPTIONS, REVIEWS, assert_close, assert_derivatives, edited,
     forced_scan, in_python, nodes_of, some_params)
-from lstm_support.kernel import LSTM, LSTMGradient, substitute
+from lstm_support import storage
+from lstm_support.kernel import LSTM, LSTMGradient, digest, substitute
 from lstm_support.kernel.layer import specification
 from lstm_support.training import rows as sparse
 
@@ -229,6 +231,26 @@ def test_layers_of_another_kind_stay_as_they_are(capsys):
     assert_one_line_about('sums', capsys)
     assert substitute(x, 6) is x
     assert_one_line_about('An LSTM layer', capsys)
+
+
+@pytest.mark.parametrize('change', [
+    (), [(OUTPUT, 'return o * c_t, c_t')]], ids=['in C++', 'in scan'])
+def test_a_hash_of_a_graph_is_that_of_its_equations(change, capsys):
+    """The same for every floatX and seed; those of before are ignored."""
+    def hash_of(module, floatX='float32', **options):
+        options = dict(OPTIONS, **options)
+        with change_flags(floatX=floatX):
+            tparams = module.init_tparams(module.init_params(options))
+            return digest(module.encode(tparams, options, tensor.lmatrix('x'),
+                                        tensor.matrix('mask'))[1])
+    module = edited(*change)
+    expected = hash_of(module)
+    assert expected == hash_of(module, 'float64') == hash_of(module, seed=6)
+    other = hash_of(edited((OUTPUT, 'return o * tensor.exp(c_t), c_t')))
+    capsys.readouterr()
+    for saved, lines in ((expected, 0), (other, 1), ('08bff0486c7db301', 0)):
+        storage.compare_graph('m.npz', saved, expected)
+        assert capsys.readouterr().err.count('m.npz') == lines
 
 
 # ---- Other models run in C++, with the values and gradients of scan ---------
