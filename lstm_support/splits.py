@@ -90,89 +90,66 @@ def split_by_group(labels, groups, portion, rng):
     for label, group in zip(labels, groups):
         counts[group][label] += 1
     # Sorted, so that rounding errors of sums are reproducible.
-    counts = [(group, sorted(counts[group].items()))
-              for group in sorted(counts)]
-    sizes = collections.Counter(labels)
+    members = [(group, sorted(counts[group].items()))
+               for group in sorted(counts)]
+    faults = dict((label, _faults(size, portion)) for label, size in
+                  collections.Counter(labels).items())
     order = rng.permutation(len(labels)).tolist()
-    parts = []
+    found = []
     for search in range(_SEARCHES):
-        shuffled = [counts[n] for n in rng.permutation(len(counts))]
+        shuffled = [members[n] for n in rng.permutation(len(members))]
         # Start from no group, from the share of them, or from twice as many.
-        is_in = rng.uniform(size=len(counts)) < portion * (search % 3)
-        part = _Part(sizes, portion)
-        for n in numpy.flatnonzero(is_in):
-            part.move(*shuffled[n])
-        _improve(part, shuffled)
-        parts.append(part)
-        if part.is_near():
+        is_in = rng.uniform(size=len(members)) < portion * (search % 3)
+        second = set(shuffled[n][0] for n in numpy.flatnonzero(is_in))
+        sizes = collections.Counter(label for label, group in
+                                    zip(labels, groups) if group in second)
+        _improve(second, sizes, shuffled, faults)
+        missing, distance, far = map(sum, zip(*[
+            faults[label][sizes[label]] for label in sorted(faults)]))
+        found.append((missing, distance, search, second))
+        if not missing and not far:
             break
-    best = min(parts, key=_Part.quality)
-    if not best.groups or best.quality()[0]:
+    missing, _, _, second = min(found)
+    if missing or not second:
         return None
-    return ([n for n in order if groups[n] not in best.groups],
-            [n for n in order if groups[n] in best.groups])
+    return ([n for n in order if groups[n] not in second],
+            [n for n in order if groups[n] in second])
 
 
-def _improve(part, groups):
-    """Move single groups into and out of the part, while it improves."""
+def _faults(size, portion):
+    """Return the faults of a class, for each size of it in the second part.
+
+    They are: a part lacks it, squared distance from its share, "look further".
+    """
+    goal = min(max(portion * size, 1), size - 1)
+    # A single example belongs to the first part.
+    return [(n == size or (n == 0 and size > 1), ((n - goal) / size) ** 2,
+             abs(n - goal) > max(0.5, 1e-3 * size)) for n in range(size + 1)]
+
+
+def _improve(second, sizes, groups, faults):
+    """Move single groups into and out of the second part, while it improves.
+
+    `sizes` are those of the classes in the second part.
+    """
     for n in range(1 + _ROUNDS):
         moved = False
         for group, members in groups:
-            missing, distance = part.change(group, members)
+            sign = -1 if group in second else 1
+            missing = distance = 0
+            for label, size in members:
+                before = faults[label][sizes[label]]
+                after = faults[label][sizes[label] + sign * size]
+                missing += after[0] - before[0]
+                distance += after[1] - before[1]
             # In the first round, only the shares count. Otherwise the first
             # group of each class would move in, however large it is.
             if (missing * (n > 0), distance) < (0, -_PROGRESS):
-                part.move(group, members)
+                second ^= {group}
+                sizes.update({label: sign * size for label, size in members})
                 moved = True
         if n > 0 and not moved:
             break
-
-
-class _Part(object):
-    """The second part of a split; members are pairs (label, number)."""
-
-    def __init__(self, sizes, portion):
-        self.sizes = sizes  # examples per class, in both parts
-        self.goals = dict((label, min(max(portion * size, 1), size - 1))
-                          for label, size in sizes.items())
-        self.groups, self.counts = set(), collections.Counter()
-
-    def move(self, group, members):
-        """Move a group in or, if it is in, out."""
-        sign = -1 if group in self.groups else 1
-        self.groups.symmetric_difference_update([group])
-        for label, n in members:
-            self.counts[label] += sign * n
-
-    def change(self, group, members):
-        """Return by how much a move would change the numbers of quality."""
-        sign = -1 if group in self.groups else 1
-        missing = distance = 0
-        for label, n in members:
-            before = self._fault(label, self.counts[label])
-            after = self._fault(label, self.counts[label] + sign * n)
-            missing += after[0] - before[0]
-            distance += after[1] - before[1]
-        return missing, distance
-
-    def quality(self):
-        """Return how many classes a part lacks, and the squared distance."""
-        faults = [self._fault(label, self.counts[label])
-                  for label in sorted(self.sizes)]
-        return tuple(map(sum, zip(*faults)))
-
-    def is_near(self):
-        """Return whether no search needs to look for a better part."""
-        return not self.quality()[0] and all(
-            abs(self.counts[label] - self.goals[label])
-            <= max(0.5, 1e-3 * size) for label, size in self.sizes.items())
-
-    def _fault(self, label, count):
-        """Return whether a part lacks the class, and its squared distance."""
-        size = self.sizes[label]
-        # A single example belongs to the first part.
-        return (count == size or (count == 0 and size > 1),
-                ((count - self.goals[label]) / size) ** 2)
 
 
 # ---- Checks -----------------------------------------------------------------
@@ -218,16 +195,12 @@ def check_sets(sets, name, maxlen, classes=None, n_words=None):
 
 def _largest(numbers, what, wanted, limit=None):
     """Return the largest of some numbers, which must be ids."""
-    numbers, largest = iter(numbers), 0
-    for chunk in iter(lambda: list(itertools.islice(numbers, 10 ** 6)), []):
-        try:
-            array = numpy.array(chunk)
-            if array.ndim != 1 or array.dtype.kind not in 'iub' or (
-                    array.min() < 0):
-                raise ValueError(array)
-            largest = max(largest, int(array.max()))
-            if limit is not None and largest >= limit:
-                raise ValueError(largest)
-        except (TypeError, ValueError):
-            raise ValueError('the %s must be %s' % (what, wanted))
-    return largest
+    try:
+        array = numpy.array(list(numbers) or [0])
+        largest = int(array.max())
+        if array.ndim == 1 and array.dtype.kind in 'iub' and (
+                array.min() >= 0 and (limit is None or largest < limit)):
+            return largest
+    except (TypeError, ValueError):
+        pass  # for example, lists of several lengths
+    raise ValueError('the %s must be %s' % (what, wanted))
