@@ -5,7 +5,7 @@ import contextlib
 import io
 import json
 import os
-import struct
+import re
 import zipfile
 
 import numpy
@@ -15,9 +15,11 @@ from lstm_support.storage.memory import bounded_memory
 from lstm_support.storage.paths import (
     as_path, atomic_write, check_readable, one_error, told_from)
 
-# numpy.savez writes headers of about 120 bytes. NumPy parses a header as a
-# Python expression: deep nesting in a long one can crash the interpreter.
-_MAX_HEADER = 1000
+# What numpy.savez writes before an array of numbers or text. NumPy would parse
+# it as a Python expression, whose nesting can crash the interpreter.
+_HEADER = re.compile(
+    br"\x93NUMPY\x01\0..\{'descr': '([<>|=][biufcmMSU][][\w]+)', 'fortran_order'"
+    br": (?:True|False), 'shape': \(([0-9L, ]*)\), \} *\n", re.DOTALL)
 
 
 def write_npz(path, arrays):
@@ -52,32 +54,21 @@ def has_array(archive, name):
 
 @contextlib.contextmanager
 def _member(archive, name):
-    """Open a member; any error of reading it becomes a ValueError."""
-    with one_error('%s is not a .npz file of plain arrays, or %s is damaged'
-                   % (archive.filename, name)):
-        with contextlib.closing(archive.open(name + '.npy')) as f:
-            yield f
-
-
-def _read_header(archive, name):
-    """Return the shape and dtype of a member, and its size in bytes."""
-    with _member(archive, name) as f:
-        # Magic string and version have 8 bytes, the header's length has 2.
-        start = io.BytesIO(f.read(10 + _MAX_HEADER))
-        version = numpy.lib.format.read_magic(start)
-        length, = struct.unpack('<H', start.read(2))
-        if version != (1, 0) or length > _MAX_HEADER:
-            raise ValueError('a header of an unknown kind')
-        start.seek(8)
-        shape, _, dtype = numpy.lib.format.read_array_header_1_0(start)
-        if dtype.hasobject or dtype.kind == 'V':
-            raise ValueError('an array of objects, which could run code')
-        if min(shape + (0,)) < 0:  # NumPy reads a negative size as no limit
-            raise ValueError('an array of the impossible shape %s' % (shape,))
-    size = dtype.itemsize
-    for axis in shape:  # Python's integers: a product of NumPy's can overflow
-        size *= axis
-    return shape, dtype, start.tell() + size
+    """Open a member; yield it, and the shape, dtype and bytes it declares."""
+    with one_error('%s is not a .npz file of plain arrays, or %s is damaged' % (
+            archive.filename, name)), contextlib.closing(
+                archive.open(name + '.npy')) as f:
+        header = _HEADER.match(f.peek(500))
+        if not header:
+            raise ValueError('a header of an unknown kind, an impossible shape '
+                             'or objects, which could run code')
+        dtype = numpy.dtype(six.ensure_str(header.group(1)))
+        shape = tuple(map(int, re.findall('[0-9]+', six.ensure_str(
+            header.group(2)))))
+        size = dtype.itemsize
+        for axis in shape:  # Python's integers: NumPy's can overflow
+            size *= axis
+        yield f, shape, dtype, header.end() + size
 
 
 def member_shapes(archive):
@@ -85,9 +76,12 @@ def member_shapes(archive):
 
     A ValueError says if a header is damaged, or an array holds objects.
     """
-    names = [os.path.splitext(member) for member in archive.namelist()]
-    return dict((name, _read_header(archive, name)[:2])
-                for name, ending in names if ending == '.npy')
+    shapes = {}
+    for name, ending in map(os.path.splitext, archive.namelist()):
+        if ending == '.npy':
+            with _member(archive, name) as (_, shape, dtype, _):
+                shapes[name] = shape, dtype
+    return shapes
 
 
 def read_array(archive, name):
@@ -95,8 +89,7 @@ def read_array(archive, name):
 
     A ValueError says if it is missing or damaged, or holds objects.
     """
-    _, _, size = _read_header(archive, name)
-    with _member(archive, name) as f:
+    with _member(archive, name) as (f, _, _, size):
         if archive.getinfo(name + '.npy').file_size != size:
             raise ValueError('not of the declared size')
         array = numpy.lib.format.read_array(f, allow_pickle=False)

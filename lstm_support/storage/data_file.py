@@ -11,32 +11,33 @@ list of labels. The dict, which files of 2014 lack, has these items:
     groups     list of int, one per training review, or None
 
 Version 1.1 wrote four pickles: the three sets and a list of pairs. Both it and
-2014 wrote the dictionary into a second file, next to the first.
+2014 wrote the dictionary into a second file, next to the first: the pickle
+``{word: id}``; in version 1.1, also ``{class name: label}`` and
+``{'tokenizer': name}``.
 """
 from __future__ import absolute_import, division, print_function
 
 import array
 import collections
 import os
+import pickle
 import re
 
 import numpy
 import six
 
 from lstm_support.storage.memory import bounded_memory
-from lstm_support.storage.paths import as_path, one_error
-from lstm_support.storage.pickles import read_pickles, write_pickles
+from lstm_support.storage.paths import as_path, atomic_write, one_error
+from lstm_support.storage.pickles import read_pickles
 
 # The tokenizer of files that do not name theirs.
 OLD_TOKENIZER = 'Moses (English), then lower case'
 
 _FIRST_WORD = 2  # 0 is padding and 1 an unknown word
 
-# An encoded corpus. Each set is a pair: a list of reviews, which are lists of
-# word ids, and a list of labels. `dictionary` has the id of each word,
-# `classes` the names of the labels. `groups` are numbers, one per training
-# review and equal for reviews of one group, such as a film. What is unknown is
-# None.
+# An encoded corpus: sets and groups are as in a data file, and `dictionary`
+# has the id of each word. Groups are equal for reviews of one group, such as
+# a film. What is unknown is None.
 Corpus = collections.namedtuple(
     'Corpus', 'train valid test dictionary classes tokenizer groups')
 Corpus.__new__.__defaults__ = (None,) * 7
@@ -53,9 +54,11 @@ def write_data_file(path, corpus):
         for word, n in corpus.dictionary.items():
             words[n - _FIRST_WORD] = word
     valid = corpus.valid if corpus.valid and len(corpus.valid[0]) else None
-    write_pickles(path, [corpus.train, corpus.test, {
-        u'words': words, u'classes': corpus.classes, u'valid': valid,
-        u'tokenizer': corpus.tokenizer, u'groups': corpus.groups}])
+    with atomic_write(path) as f:
+        for value in corpus.train, corpus.test, {
+                u'words': words, u'classes': corpus.classes, u'valid': valid,
+                u'tokenizer': corpus.tokenizer, u'groups': corpus.groups}:
+            pickle.dump(value, f, 2)  # the newest that Python 2 reads
 
 
 def read_data_file(path):
@@ -66,34 +69,37 @@ def read_data_file(path):
     there is no such file; a ValueError, that it or the dictionary is damaged
     or holds anything but such lists.
     """
-    path = as_path(path)
-    identity = _identity(path)
-    with bounded_memory(path):
-        corpus = _corpus(path, read_pickles(path, 4))
-    _cache.clear()  # one data set at a time
-    _cache[identity] = corpus._replace(train=None, valid=None, test=None)
+    corpus = _read(path)
+    if corpus.train is None:
+        raise ValueError('%s is a dictionary; name its data file, which has '
+                         'no .dict in its name' % path)
     return corpus
 
 
 def read_dictionary(path):
     """Read a Corpus without its sets, from a data file or a dictionary file.
 
-    A dictionary file has the pickle ``{word: id}``; in version 1.1, also
-    ``{class name: label}`` and ``{'tokenizer': name}``. Errors are those of
-    :func:`read_data_file`.
+    Errors are those of :func:`read_data_file`.
     """
+    corpus = _cache.get(_identity(as_path(path))) or _read(path)
+    return corpus._replace(train=None, valid=None, test=None)
+
+
+_cache = {}  # the last file read, without its sets: reading takes a second
+
+
+def _read(path):
+    """Read a data file or a dictionary file, which has no sets."""
     path = as_path(path)
     identity = _identity(path)
-    if identity not in _cache:
-        with bounded_memory(path):
-            pickles = read_pickles(path, 4)
-            if all(isinstance(each, dict) for each in pickles):
-                return _of_dictionary_file(path, pickles)
-        read_data_file(path)
-    return _cache[identity]
-
-
-_cache = {}  # results of read_dictionary, since reading takes a second
+    with bounded_memory(path):
+        pickles = read_pickles(path, 4)
+        is_dictionary = all(isinstance(each, dict) for each in pickles)
+        corpus = (_of_dictionary_file if is_dictionary else _of_data_file)(
+            path, pickles)
+    _cache.clear()
+    _cache[identity] = corpus._replace(train=None, valid=None, test=None)
+    return corpus
 
 
 def _identity(path):
@@ -111,12 +117,9 @@ def _dictionary_path(path):
 
 # ---- Checking ---------------------------------------------------------------
 
-def _corpus(path, pickles):
+def _of_data_file(path, pickles):
     """Return the Corpus that the pickles of a data file hold, or raise."""
     with one_error('%s is not a data set' % path):
-        if all(isinstance(each, dict) for each in pickles):
-            raise ValueError('it is a dictionary; name its data file, which '
-                             'has no .dict in its name')
         if len(pickles) < 2:
             raise ValueError('it has no test part; it is cut short')
         about = {}  # in files of 2014
@@ -124,9 +127,8 @@ def _corpus(path, pickles):
             about = _with_text_keys(pickles[2])
         elif len(pickles) > 2:  # version 1.1
             about = dict(_with_text_keys(dict(*pickles[3:])), valid=pickles[2])
-        train, test, valid = [_set(name, value) for name, value in (
-            ('training', pickles[0]), ('test', pickles[1]),
-            ('validation', about.get('valid') or ([], [])))]
+        train, test = _set('training', pickles[0]), _set('test', pickles[1])
+        valid = _set('validation', about.get('valid') or ([], []))
         words, classes = [
             None if about.get(name) is None else
             [six.ensure_text(word) for word in _list(about[name])]
@@ -146,6 +148,21 @@ def _corpus(path, pickles):
         dictionary, tokenizer = old.dictionary, old.tokenizer
         classes = old.classes or classes
     return Corpus(train, valid, test, dictionary, classes, tokenizer, groups)
+
+
+def _of_dictionary_file(path, pickles):
+    """Return the Corpus of a dictionary file, without sets."""
+    with one_error('%s is not a dictionary' % path):
+        dictionary, classes, about = [
+            _with_text_keys(part) for part in (pickles + [{}, {}])[:3]]
+        dictionary, classes = [
+            dict(zip(ids, _integers('numbers', list(ids.values()))))
+            for ids in (dictionary, classes)]
+        if sorted(classes.values()) != list(range(len(classes))):
+            raise ValueError('its classes are not numbered from 0')
+        tokenizer = six.ensure_text(about.get('tokenizer', OLD_TOKENIZER))
+    return Corpus(dictionary=dictionary, tokenizer=tokenizer,
+                  classes=sorted(classes, key=classes.get) or None)
 
 
 def _with_text_keys(items):
@@ -193,18 +210,3 @@ def _set(name, value):
     if len(ids) and numpy.frombuffer(ids, 'int32').min() < 0:
         raise ValueError('its %s reviews hold a negative number' % name)
     return reviews, labels
-
-
-def _of_dictionary_file(path, pickles):
-    """Return the Corpus of a dictionary file, without sets."""
-    with one_error('%s is not a dictionary' % path):
-        dictionary, classes, about = [
-            _with_text_keys(part) for part in (pickles + [{}, {}])[:3]]
-        dictionary, classes = [
-            dict(zip(ids, _integers('numbers', list(ids.values()))))
-            for ids in (dictionary, classes)]
-        if sorted(classes.values()) != list(range(len(classes))):
-            raise ValueError('its classes are not numbered from 0')
-        tokenizer = six.ensure_text(about.get('tokenizer', OLD_TOKENIZER))
-    return Corpus(dictionary=dictionary, tokenizer=tokenizer,
-                  classes=sorted(classes, key=classes.get) or None)

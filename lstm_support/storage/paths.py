@@ -25,14 +25,11 @@ def as_path(path):
     """
     if path is None:
         return None
-    if hasattr(path, '__fspath__'):
-        path = path.__fspath__()
-    if isinstance(path, bytes) and not six.PY2:
-        path = os.fsdecode(path)
-    if not isinstance(path, six.string_types):
+    try:
+        return os.path.expanduser(path if six.PY2 else os.fsdecode(path))
+    except (AttributeError, TypeError):
         raise TypeError('%r is a %s, not a path; give a str or a pathlib.Path'
                         % (path, type(path).__name__))
-    return os.path.expanduser(path)
 
 
 # ---- Reading ----------------------------------------------------------------
@@ -79,17 +76,25 @@ def open_gzipped_or_not(path, kind):
             else io.open(path, 'rb'))
 
 
-# Kinds of files, with what to do with one.
-_KINDS = {
-    'a table': 'make a data file of it first: python imdb.py %s data/new.pkl',
-    'an archive': 'unpack it; if it holds texts, make a data file of it: '
-                  'python imdb.py %s data/new.pkl',
-    'a pickle': 'if it is a data file: python lstm.py --dataset %s',
-    'a model': 'to use it: python classify.py predict --model %s "A text."',
-    'a file of word vectors': 'to train with it: python lstm.py --vectors %s',
-    'a binary file of word vectors': 'have gensim save %s as text first: '
-                                     'KeyedVectors.save_word2vec_format',
-    'a file of Keras': 'nothing here reads %s; docs/data.rst lists what does'}
+# Kinds of files, their first bytes, and what to do with one. The first bytes of
+# a zip file are taken to be PK and the names of its members, in lines.
+_KINDS = (
+    ('a model', br'PK.*\nWemb\.npy\n',
+     'to use it: python classify.py predict --model %s "A text."'),
+    ('a file of Keras', br'\x89HDF|PK.*\n(x_train\.npy|config\.json)\n',
+     'nothing here reads %s; docs/data.rst lists what does'),
+    ('an archive', br'PK(?!.*(\.npy|\nxl/workbook\.xml)\n)',
+     'unpack it; if it holds texts, make a data file of it: '
+     'python imdb.py %s data/new.pkl'),
+    ('a pickle', br'\x80', 'if it is a data file: python lstm.py --dataset %s'),
+    ('a file of word vectors', br'[0-9]+ [0-9]+\s*\n\S+( -?[0-9.][-0-9.e]*)+\s'
+                               br'|\S+( -?[0-9.][-0-9.e]*){2,}\s*(\n|\Z)',
+     'to train with it: python lstm.py --vectors %s'),
+    ('a binary file of word vectors', br'[0-9]+ [0-9]+\s*\n',
+     'have gensim save %s as text first: KeyedVectors.save_word2vec_format'),
+    ('a table', br'PAR1|ARROW1|PK.*\nxl/workbook\.xml\n|(?!.*\0)'
+                br'(\s*[{\[]|[^\n]*([^\0-\x1f],|[;\t|]))',
+     'make a data file of it first: python imdb.py %s data/new.pkl'))
 
 
 @contextlib.contextmanager
@@ -98,42 +103,27 @@ def told_from(path, *wanted):
     try:
         yield
     except (IOError, OSError, ValueError):
-        kind = _kind(path) if os.path.isfile(path) else None
-        if kind is None or kind in wanted:
+        head = _head(path)
+        kinds = [(kind, remedy) for kind, pattern, remedy in _KINDS
+                 if re.match(pattern, head, re.DOTALL)]
+        if not kinds or kinds[0][0] in wanted:
             raise
         raise ValueError('%s is %s, not %s; %s' % (
-            path, kind, wanted[0], _KINDS[kind] % path))
+            path, kinds[0][0], wanted[0], kinds[0][1] % path))
 
 
-def _kind(path):
-    """Return what a file is by its first bytes, a key of ``_KINDS``."""
+def _head(path):
+    """Return the first bytes of a file, or the names of a zip file."""
     try:
         with open_gzipped_or_not(path, 'file') as f:
             head = f.read(2000)
         if head.startswith(b'PK'):
             with zipfile.ZipFile(path) as archive:
-                names = set(archive.namelist())
-            return ('a model' if 'Wemb.npy' in names else 'a file of Keras'
-                    if names & {'x_train.npy', 'config.json'} else 'a table'
-                    if 'xl/workbook.xml' in names else None
-                    if any(name.endswith('.npy') for name in names) else
-                    'an archive')
+                names = [u'PK'] + archive.namelist() + [u'']
+            head = u'\n'.join(names).encode('utf-8', 'replace')
+        return head
     except Exception:  # a damaged file can raise anything
-        return None
-    for mark, kind in ((b'PAR1', 'a table'), (b'ARROW1', 'a table'),
-                       (b'\x89HDF', 'a file of Keras'), (b'\x80', 'a pickle')):
-        if head.startswith(mark):
-            return kind
-    line, _, rest = head.partition(b'\n')
-    if re.match(br'[0-9]+ [0-9]+\r?$', line) and not re.match(
-            br'\S+( -?[0-9.]+(e-?[0-9]+)?)+\s', rest):
-        return 'a binary file of word vectors'
-    if re.match(br'\S+( -?[0-9.]+(e-?[0-9]+)?){2,}\s*$|[0-9]+ [0-9]+\s*$',
-                line):
-        return 'a file of word vectors'
-    is_table = re.search(br'[^\0-\x1f],|;|\t|\|', line) or re.match(
-        br'\s*[{\[]', line)
-    return 'a table' if is_table and b'\0' not in head else None
+        return b''
 
 
 # ---- Writing ----------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Pickles of plain data, written and read. Nothing in them is ever run."""
+"""Pickles of plain data, which are read. Nothing in them is ever run."""
 from __future__ import absolute_import, division, print_function
 
 import io
@@ -9,16 +9,8 @@ import threading
 import numpy
 import six
 
-from lstm_support.storage.memory import bounded_memory
 from lstm_support.storage.paths import (
-    atomic_write, one_error, open_gzipped_or_not, told_from)
-
-
-def write_pickles(path, objects):
-    """Write one pickle after the other into a file, atomically."""
-    with atomic_write(path) as f:
-        for value in objects:
-            pickle.dump(value, f, 2)  # the newest that Python 2 reads
+    one_error, open_gzipped_or_not, told_from)
 
 
 def read_pickles(path, n):
@@ -27,10 +19,10 @@ def read_pickles(path, n):
     They hold lists, tuples, dicts, numbers, text and bytes. NumPy's arrays of
     integers become lists. One object can occur many times.
     """
-    with bounded_memory(path), open_gzipped_or_not(path, 'data file') as f:
-        with told_from(path, 'a data file', 'a pickle'), one_error(
+    with open_gzipped_or_not(path, 'data file') as f, told_from(
+            path, 'a data file', 'a pickle'), one_error(
                 '%s cannot be loaded' % path):
-            return _load_in_deep_stack(f.read(), n)
+        return _load_in_deep_stack(f.read(), n)
 
 
 def _load_in_deep_stack(data, n):
