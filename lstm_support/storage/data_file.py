@@ -93,7 +93,7 @@ def _read(path):
     path = as_path(path)
     identity = _identity(path)
     with bounded_memory(path):
-        pickles = read_pickles(path, 4)
+        pickles = read_pickles(path)
         is_dictionary = all(isinstance(each, dict) for each in pickles)
         corpus = (_of_dictionary_file if is_dictionary else _of_data_file)(
             path, pickles)
@@ -114,8 +114,6 @@ def _dictionary_path(path):
     name = re.sub(r'(\.pkl)?(\.gz)?$', '', path) + '.dict.pkl'
     return name if os.path.isfile(name) else name + '.gz'
 
-
-# ---- Checking ---------------------------------------------------------------
 
 def _of_data_file(path, pickles):
     """Return the Corpus that the pickles of a data file hold, or raise."""

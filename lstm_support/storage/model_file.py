@@ -37,18 +37,13 @@ def read_model(path, floats):
     """
     path, words = as_path(path), None
     with arrays.open_npz(path) as archive:
-        kinds = dict((name, what) for name, what in
-                     arrays.member_shapes(archive).items()
-                     if name not in RESULTS)
-        shapes = dict((name, shape) for name, (shape, _) in kinds.items())
-        if arrays.has_array(archive, 'options'):
-            options = load_options(path)
-        else:
-            options = _options_of_2014(path, shapes)
+        shapes = arrays.member_shapes(archive)
+        options = (load_options(path) if 'options' in shapes else
+                   _options_of_2014(path, shapes))
         params = dict((name, read_parameter(
             archive, name, floats if kind.kind == 'f' else kind))
-            for name, (_, kind) in kinds.items())
-        if arrays.has_array(archive, 'words'):
+            for name, (_, kind) in shapes.items() if name not in RESULTS)
+        if 'words' in shapes:
             words = arrays.read_lines(archive, 'words')
     for name in 'n_words', 'dim_proj', 'ydim':
         value = options.get(name)
@@ -70,15 +65,15 @@ def shapes_of(params):
 
 def _options_of_2014(path, shapes):
     """Return the options of a model that has the parameters of 2014."""
-    for name in 'Wemb', 'U':
-        if len(shapes.get(name, ())) != 2 or 0 in shapes[name]:
+    Wemb, U = [shapes.get(name, ((), None))[0] for name in ('Wemb', 'U')]
+    for name, shape in ('Wemb', Wemb), ('U', U):
+        if len(shape) != 2 or 0 in shape:
             raise ValueError('%s lacks the parameter %s, a matrix; %s' % (
                 path, name, 'name the model of this training, %snpz'
                 % path[:-len('resume.npz')] if path.endswith('.resume.npz')
                 else 'it is not a model that this script saved'))
-    (n_words, dim_proj), ydim = shapes['Wemb'], shapes['U'][1]
-    return {'encoder': 'lstm', 'pooling': 'mean', 'n_words': n_words,
-            'dim_proj': dim_proj, 'ydim': ydim}
+    return {'encoder': 'lstm', 'pooling': 'mean', 'n_words': Wemb[0],
+            'dim_proj': Wemb[1], 'ydim': U[1]}
 
 
 def load_params(path, params):
@@ -107,8 +102,8 @@ def load_params(path, params):
 def _remedy(params, shapes):
     """Return how a model file with other shapes can be used."""
     # The embedding has a row for each word and a column for each unit.
-    wanted = getattr(params.get('Wemb'), 'shape', ())
-    saved = shapes.get('Wemb', ((),))[0]
+    wanted = numpy.shape(params.get('Wemb', 0))
+    saved = shapes.get('Wemb', ((), None))[0]
     changes = ['%s=%d' % (option, length) for option, length, other
                in zip(('n_words', 'dim_proj'), saved, wanted)
                if length != other]
@@ -180,8 +175,6 @@ def load_history(path):
         raise ValueError('%s holds no history of a training' % path)
     return history
 
-
-# ---- Words ------------------------------------------------------------------
 
 def words_array(dictionary, n_words):
     """Encode the words with ids below `n_words` for :func:`save_model`.

@@ -13,8 +13,8 @@ from lstm_support.storage.paths import (
     one_error, open_gzipped_or_not, told_from)
 
 
-def read_pickles(path, n):
-    """Read one to `n` pickles of an untrusted file, which may be gzipped.
+def read_pickles(path):
+    """Read one to four pickles of an untrusted file, which may be gzipped.
 
     They hold lists, tuples, dicts, numbers, text and bytes. NumPy's arrays of
     integers become lists. One object can occur many times.
@@ -22,29 +22,28 @@ def read_pickles(path, n):
     with open_gzipped_or_not(path, 'data file') as f, told_from(
             path, 'a data file', 'a pickle'), one_error(
                 '%s cannot be loaded' % path):
-        return _load_in_deep_stack(f.read(), n)
+        return _load_in_deep_stack(f.read())
 
 
-def _load_in_deep_stack(data, n):
+def _load_in_deep_stack(data):
     """Unpickle in a thread with a stack as deep as the data may be nested."""
-    # A tuple as a key of a dict is hashed recursively. It has one of these
-    # bytes per level, and a level takes about 80 bytes of stack.
-    depth = sum(map(data.count, (b't', b'\x85', b'\x86', b'\x87')))
     # Without a buffered reader, every number would cost a call.
-    f = io.BufferedReader(io.BytesIO(data))
+    f, objects, errors = io.BufferedReader(io.BytesIO(data)), [], []
     # Python 2 pickled text, and the data of arrays, as bytes: keep them.
     options = {} if six.PY2 else {'encoding': 'bytes'}
-    objects, errors = [], []
 
     def load():
         try:
-            while len(objects) < n and not (objects and not f.peek(1)):
+            while not objects or len(objects) < 4 and f.peek(1):
                 objects.append(_Unpickler(f, **options).load())
         except Exception as error:
             errors.append(error)
 
-    thread = threading.Thread(target=load)
+    # A tuple as a key of a dict is hashed recursively. It has one of these
+    # bytes per level, and a level takes about 80 bytes of stack.
+    depth = sum(map(data.count, (b't', b'\x85', b'\x86', b'\x87')))
     before = threading.stack_size(2 ** 20 + 4096 * (depth // 16))
+    thread = threading.Thread(target=load)
     try:
         thread.start()
     except RuntimeError:
@@ -70,11 +69,9 @@ class _Unpickler(pickle.Unpickler):
         return found
 
 
-# ---- Stand-ins --------------------------------------------------------------
-#
-# A pickle can call them, and set the state of what they return. NumPy's own
-# would believe a false state, and so could be made to run code. No attribute
-# of a function here can be made to: a pickle has plain data only.
+# The stand-ins. A pickle can call them, and set the state of what they return.
+# NumPy's own would believe a false state, and so could be made to run code. No
+# attribute of a function here can be made to: a pickle has plain data only.
 
 class _Dtype(object):
     """Stands in for numpy.dtype."""
