@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import struct
 import zipfile
 
 import numpy
@@ -18,8 +19,9 @@ from lstm_support.storage.paths import (
 # What numpy.savez writes before an array of numbers or text. NumPy would parse
 # it as a Python expression, whose nesting can crash the interpreter.
 _HEADER = re.compile(
-    br"\x93NUMPY\x01\0..\{'descr': '([<>|=][biufcmMSU][][\w]+)', 'fortran_order'"
-    br": (?:True|False), 'shape': \(([0-9L, ]*)\), \} *\n", re.DOTALL)
+    br"\x93NUMPY\x01\0(..)\{'descr': '([<>|=][biufcmMSU][][\w]+)', "
+    br"'fortran_order': (?:True|False), 'shape': \(([0-9L, ]*)\), \} *\n",
+    re.DOTALL)
 
 
 def write_npz(path, arrays):
@@ -55,16 +57,16 @@ def has_array(archive, name):
 @contextlib.contextmanager
 def _member(archive, name):
     """Open a member; yield it, and the shape, dtype and bytes it declares."""
-    with one_error('%s is not a .npz file of plain arrays, or %s is damaged' % (
-            archive.filename, name)), contextlib.closing(
-                archive.open(name + '.npy')) as f:
+    with one_error('%s is not a .npz file of plain arrays, or %s is damaged'
+                   % (archive.filename, name)), contextlib.closing(
+                       archive.open(name + '.npy')) as f:
         header = _HEADER.match(f.peek(500))
-        if not header:
-            raise ValueError('a header of an unknown kind, an impossible shape '
-                             'or objects, which could run code')
-        dtype = numpy.dtype(six.ensure_str(header.group(1)))
-        shape = tuple(map(int, re.findall('[0-9]+', six.ensure_str(
-            header.group(2)))))
+        if not header or struct.unpack('<H', header.group(1)) != (
+                header.end() - 10,):  # what is before it has 10 bytes
+            raise ValueError('a header of an unknown kind, an impossible '
+                             'shape, or objects, which could run code')
+        dtype = numpy.dtype(six.ensure_str(header.group(2)))
+        shape = tuple(int(n) for n in re.findall(b'[0-9]+', header.group(3)))
         size = dtype.itemsize
         for axis in shape:  # Python's integers: NumPy's can overflow
             size *= axis

@@ -76,8 +76,8 @@ def open_gzipped_or_not(path, kind):
             else io.open(path, 'rb'))
 
 
-# Kinds of files, their first bytes, and what to do with one. The first bytes of
-# a zip file are taken to be PK and the names of its members, in lines.
+# Kinds of files, their first bytes, and what to do with one. Those of a zip
+# file are taken to be PK and the names of its members, in lines.
 _KINDS = (
     ('a model', br'PK.*\nWemb\.npy\n',
      'to use it: python classify.py predict --model %s "A text."'),
@@ -86,7 +86,8 @@ _KINDS = (
     ('an archive', br'PK(?!.*(\.npy|\nxl/workbook\.xml)\n)',
      'unpack it; if it holds texts, make a data file of it: '
      'python imdb.py %s data/new.pkl'),
-    ('a pickle', br'\x80', 'if it is a data file: python lstm.py --dataset %s'),
+    ('a pickle', br'\x80',
+     'if it is a data file: python lstm.py --dataset %s'),
     ('a file of word vectors', br'[0-9]+ [0-9]+\s*\n\S+( -?[0-9.][-0-9.e]*)+\s'
                                br'|\S+( -?[0-9.][-0-9.e]*){2,}\s*(\n|\Z)',
      'to train with it: python lstm.py --vectors %s'),
