@@ -304,7 +304,8 @@ def evaluate(args):
     form = explain.scores_as_json if args.json else explain.report
     lines = [form(explain.scores(labels, probs), classes)]
     if not args.json:
-        lines += lstm.missing(classes, labels, set(probs.argmax(axis=1)))
+        lines += lstm.missing(dict(options, classes=classes), labels,
+                              set(probs.argmax(axis=1)))
     _write('\n'.join(lines + ['']))
 
 

@@ -575,8 +575,7 @@ def train_lstm(options):
         After Ctrl-C, SIGTERM or SIGHUP, when everything is saved. Its code is
         128 plus the number of the signal.
     """
-    if options['resume'] and not options['saveto']:
-        raise ValueError('resume=True needs the saveto of a training')
+    training.check_options(options)
     return parallel.run(Training, options)  # in all processes of mpiexec
 
 
@@ -656,8 +655,9 @@ class Training(object):
         # Several processes sum their gradients first, then clip and update.
         optimizer, self.f_pred = self.group.divided(
             training.clipped(self.optimizer, options['clip_c']), f_pred)
-        self.f_grad_shared, self.f_update = training.compiled(
-            optimizer, tensor.scalar('lr'), moved, grads, x, mask, y, cost)
+        self.f_grad_shared, self.f_update = optimizer(
+            tensor.scalar('lr'), moved, grads, x, mask, y, cost)
+        self.saver.note_unused(OPTIONS, self.f_update, model.h)
         self.average = options['average'] and training.Average(
             moved, options['average'], self.f_update)
         self.stopping = EarlyStopping(options['patience'])
@@ -754,7 +754,7 @@ class Training(object):
         state = self.state
         state.check_finite()
         current, averaged = unzip(self.tparams), self.averaged()
-        self.group.check_equal(parameters=current.values())
+        self.group.check_equal('parameters', *current.values())
         # The average is evaluated; training goes on with the parameters.
         zipp(averaged, self.tparams)
         errors = self.errors(self.train_sample)
@@ -783,7 +783,7 @@ class Training(object):
         state.best_params = state.best_params or self.averaged()
         zipp(state.best_params, self.tparams)
         errors = self.errors(self.train)
-        for line in missing(options['classes'], self.test[1], self.predicted):
+        for line in missing(options, self.test[1], self.predicted):
             log.info(line)
         log.info('Errors of the best parameters: train %.4f  valid %.4f  test '
                  '%.4f' % errors)

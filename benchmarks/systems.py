@@ -386,8 +386,9 @@ class Timed(object):
         def timed(*args):
             self.comm.Barrier()
             start = time.perf_counter()
-            send(*args)
+            received = send(*args)
             self.seconds += time.perf_counter() - start
+            return received
         return timed
 
 

@@ -164,14 +164,16 @@ def check_sets(sets, name, maxlen, classes=None, n_words=None):
             'the data set %s must be three sets, for training, validation and '
             'test, each a pair of lists: reviews and labels' % name)
     n_classes = 0
-    remedy = 'add reviews to %s' % name
-    if maxlen is not None:
-        remedy = 'raise maxlen, which is %s, or %s' % (maxlen, remedy)
+    more = 'add reviews to %s' % name
+    remedy = more if maxlen is None else (
+        'raise maxlen, which is %s, or %s' % (maxlen, more))
     for split, (reviews, labels) in zip(SPLITS, sets):
         which = '%s reviews of %s' % (SPLIT_NAMES[split], name)
         if not len(reviews):
             raise ValueError('no %s review is left: %s has too few reviews; %s'
-                             % (SPLIT_NAMES[split], name, remedy))
+                             % (SPLIT_NAMES[split], name, remedy if split
+                                != SPLITS[1] else 'raise valid_portion, or '
+                                + more))
         if len(labels) != len(reviews):
             raise ValueError('the %s have %d labels and %d texts'
                              % (which, len(labels), len(reviews)))

@@ -58,21 +58,14 @@ def train(folder, name, options):
 
 def at_update(n, action):
     """Let the process with rank 1 do something in its n-th part of a cost."""
-    summed = lstm.parallel.Group.summed
+    perform, calls = lstm.parallel.Merge.perform, itertools.count(1)
 
-    def counting(self, *args):
-        result = summed(self, *args)
-        f_part, calls = self.f_part, itertools.count(1)
-
-        def part(*arrays):
-            results = f_part(*arrays)
-            return action(results) if next(calls) == n else results
-        part.get_shared = f_part.get_shared
-        self.f_part = part
-        return result
+    def counting(self, node, parts, outputs):
+        parts = action(parts) if next(calls) == n else parts
+        perform(self, node, parts, outputs)
 
     if RANK == 1:
-        lstm.parallel.Group.summed = counting
+        lstm.parallel.Merge.perform = counting
 
 
 def infinite(results):
@@ -86,14 +79,14 @@ def raising(error):
 
 
 def no_memory_later():
-    gather = lstm.parallel.Group._gather
+    call = lstm.parallel.Group.call
 
-    def failing(self, rows, counts):
-        rows = gather(self, rows, counts)
-        if rows.ndim == 2 and RANK == 1:
+    def failing(self, *batch):
+        result = call(self, *batch)
+        if RANK == 1:
             raise MemoryError('no room')
-        return rows
-    lstm.parallel.Group._gather = failing
+        return result
+    lstm.parallel.Group.call = failing
 
 
 def at_write(action):
@@ -109,7 +102,6 @@ def at_write(action):
 
 def slow_disk():
     """The last model, after NaN, takes long to be saved."""
-    lstm.parallel.PATIENCE = 0.3
     at_write(lambda: time.sleep(1.))
     at_update(12, infinite)
 

@@ -97,7 +97,7 @@ def test_all_functions_of_a_training_run_layers_in_c(dataset, monkeypatch,
         TINY, dataset=dataset, encoder='bilstm', optimizer=lstm.adam,
         saveto=None, **options))
     training = lstm.Training(lstm.opt.check(lstm.OPTIONS, {}, options, ''),
-                             lstm.parallel.Alone())
+                             lstm.parallel.Group())
     training.compile()
     in_use, in_training = models[0].f_pred_prob, training.f_grad_shared
     assert nodes_of(in_use, LSTM) == [LSTM(keep_state=False)] * 2

@@ -14,7 +14,7 @@ import reference
 from conftest import assert_same, contents
 from graphs import (
     EXACT, assert_close, compiled, in_float64, readme_momentum, shared_arrays)
-from lstm_support.training import average as averages, report, rows as sparse
+from lstm_support.training import report, rows as sparse
 
 
 def mean_of(params, decay):
@@ -63,7 +63,7 @@ class Words(object):
         self.n_updates = 0
 
     def average(self, decay):
-        return averages.Average(self.tparams, decay, self.f_update)
+        return sparse.Average(self.tparams, decay, self.f_update)
 
     def update(self, averages, words):
         """Update as a training does; return the parameters."""
@@ -110,7 +110,7 @@ def test_the_average_is_that_of_its_definition(name):
     is_dense = name == 'a dense gradient of the words'
     words = Words(optimizer, decay_of_words=0.1 * is_dense)
     assert (sparse.sparse_gradient(words.grads[0]) is None) == is_dense
-    assert (averages.moved_rows(words.f_update, words.tparams['Wemb'])
+    assert (sparse.moved_rows(words.f_update, words.tparams['Wemb'])
             is None) == every_row
     means = [words.average(decay) for decay in (0.9, 0.999)]
     asked = words.average(0.9)

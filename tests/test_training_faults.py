@@ -119,16 +119,19 @@ def test_more_epochs_are_as_if_they_were_set_at_first(train, complete, capsys):
     assert_same(contents(complete()[0] + '.npz'), contents('lstm_model.npz'))
 
 
-@pytest.mark.parametrize('options, ends_last', [
-    ({}, True), ({'patience': 0}, False)],
-    ids=['the last epoch', 'early stopping'])
+@pytest.mark.parametrize('options, ended_by', [
+    ({}, 'max_epochs'), ({'patience': 0}, 'patience')])
 def test_a_training_that_has_ended_does_no_update_when_resumed(
-        train, capsys, options, ends_last):
+        train, capsys, options, ended_by):
+    """It says what to raise."""
     errors = train(**options)
     before = files_in()
-    assert ('Update 76 ' in capsys.readouterr().out) == ends_last
+    out = capsys.readouterr().out
+    assert ('Update 76 ' in out) == (ended_by == 'max_epochs')
+    assert 'to go on' not in out
     assert train(resume=True, **options) == errors
     out = capsys.readouterr().out
+    assert re.findall('to go on, raise (.*)', out) == [ended_by]
     assert '0 updates in 0 epochs' in out and 'Cost' not in out
     assert sorted(before) == FILES
     for name, data in before.items():
@@ -163,7 +166,8 @@ def test_resuming_with_other_data_or_shapes_is_refused(train, dataset):
         training_set, test_set = pickle.load(f), pickle.load(f)
     training_set[0][3].append(5)
     write_data('other.pkl', training_set, test_set)
-    with pytest.raises(ValueError, match='data='):
+    with pytest.raises(ValueError, match='checksum of all reviews=[0-9]+, but '
+                       'this run has checksum of all reviews=[0-9]'):
         train(dataset='other.pkl', average=0.9, resume=True)
     os.remove('other.pkl')
     other = {'float32': 'float64', 'float64': 'float32'}[theano.config.floatX]

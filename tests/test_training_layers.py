@@ -3,7 +3,6 @@ import functools
 
 import numpy
 import pytest
-import theano
 from theano import tensor
 
 import imdb
@@ -16,50 +15,18 @@ from lstm_support import storage
 REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
 
 
-# ---- A gated recurrent unit with 2 D outputs --------------------------------
+# ---- A layer of its own, an attention, and the last word --------------------
 
-def init_gru(options, params, prefix='gru', rng=numpy.random):
-    dim = options['dim_proj']
-    for name, n in ('W', dim), ('U', 2 * dim):
-        params['%s_%s' % (prefix, name)] = lstm.numpy_floatX(
-            rng.randn(n, 6 * dim) / n)
-    return params
+def wide(tparams, state_below, options, prefix='wide', mask=None):
+    """The outputs of an LSTM layer beside its inputs: (T, n, 2D)."""
+    return tensor.concatenate([state_below, lstm.lstm_layer(
+        tparams, state_below, options, prefix, mask)], axis=2)
 
 
-def gru(tparams, state_below, options, prefix='gru', mask=None):
-    dim = 2 * options['dim_proj']
-    W, U = tparams[prefix + '_W'], tparams[prefix + '_U']
+def wide_outputs(params, inputs):
+    return numpy.concatenate([inputs, reference.lstm_outputs(
+        inputs, *[params['wide_' + name] for name in 'WUb'])], axis=1)
 
-    def step(x, m, h):
-        preact = x + tensor.dot(h, U)
-        update, reset = [tensor.nnet.sigmoid(preact[:, k * dim:(k + 1) * dim])
-                         for k in (0, 1)]
-        new = tensor.tanh(x[:, 2 * dim:] + tensor.dot(
-            reset * h, U[:, 2 * dim:]))
-        new = update * h + (1 - update) * new
-        return tensor.switch(m[:, None], new, h)
-
-    h, _ = theano.scan(
-        step, sequences=[tensor.dot(state_below, W), mask],
-        outputs_info=[tensor.zeros((state_below.shape[1], dim))])
-    return h
-
-
-def gru_outputs(params, inputs):
-    W, U = params['gru_W'], params['gru_U']
-    dim = len(U)
-    h, outputs = numpy.zeros(dim), []
-    for x in inputs @ W:
-        update, reset = [
-            reference.logistic((x + h @ U)[k * dim:(k + 1) * dim])
-            for k in (0, 1)]
-        new = numpy.tanh(x[2 * dim:] + (reset * h) @ U[:, 2 * dim:])
-        h = update * h + (1 - update) * new
-        outputs.append(h)
-    return numpy.array(outputs)
-
-
-# ---- An attention, and the last word ----------------------------------------
 
 def init_attention(options, params, prefix, rng, n_units):
     params[prefix + '_v'] = lstm.numpy_floatX(rng.randn(n_units))
@@ -89,7 +56,7 @@ def pooled(params, h, pooling):
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setitem(lstm.layers, 'gru', (init_gru, gru))
+    monkeypatch.setitem(lstm.layers, 'wide', (lstm.param_init_lstm, wide))
     monkeypatch.setitem(lstm.poolings, 'attention', (init_attention,
                                                      attention))
     monkeypatch.setitem(lstm.poolings, 'last', [last_word])
@@ -98,7 +65,7 @@ def registered(monkeypatch):
 
 
 @pytest.mark.parametrize('encoder, pooling, n_inputs', [
-    ('gru', 'both', 32), ('bilstm', 'attention', 16), ('lstm', 'last', 8)])
+    ('wide', 'both', 32), ('bilstm', 'attention', 16), ('lstm', 'last', 8)])
 def test_outputs_of_any_width_are_trained_saved_and_loaded(
         dataset, tmp_path, encoder, pooling, n_inputs):
     saveto = str(tmp_path / 'm.npz')
@@ -112,13 +79,13 @@ def test_outputs_of_any_width_are_trained_saved_and_loaded(
     for name, value in params.items():
         assert (value != start[name]).any(), name
     # A NumPy forward gives the same probabilities.
-    expected = []
-    for review in REVIEWS:
-        inputs = params['Wemb'][review]
-        h = (gru_outputs(params, inputs) if encoder == 'gru' else
-             reference.encoder_outputs(params, review, encoder))
-        scores = 0.5 * pooled(params, h, pooling) @ params['U'] + params['b']
-        expected.append(numpy.exp(scores) / numpy.exp(scores).sum())
+    outputs = [wide_outputs(params, params['Wemb'][review])
+               if encoder == 'wide' else
+               reference.encoder_outputs(params, review, encoder)
+               for review in REVIEWS]
+    expected = [reference.softmax(
+        0.5 * pooled(params, h, pooling) @ params['U'] + params['b'])
+        for h in outputs]
     model = lstm.build_model(lstm.init_tparams(params), saved)
     x, mask, _ = imdb.prepare_data(REVIEWS, [0] * 4)
     assert_close(model.f_pred_prob(x, mask), expected, 10 * EXACT)
@@ -133,7 +100,7 @@ def test_the_average_and_resuming_include_all_parameters(dataset, tmp_path):
     for name, all_epochs in ('whole.npz', [2]), ('parts.npz', [1, 2]):
         for epochs in all_epochs:
             lstm.train_lstm(**dict(
-                TINY, dataset=dataset, encoder='gru', pooling='attention',
+                TINY, dataset=dataset, encoder='wide', pooling='attention',
                 average=0.9, saveto=str(tmp_path / name), max_epochs=epochs,
                 resume=name == 'parts.npz'))
         saved.append(contents(str(tmp_path / name)))
@@ -172,6 +139,18 @@ def test_a_data_file_registered_by_a_name_has_its_words(tmp_path,
 
 
 # ---- Class weights ----------------------------------------------------------
+
+@pytest.mark.parametrize('labels, class_weight, helps', [
+    ([0] * 9 + [1], None, True), ([0] * 9 + [1], 'balanced', False),
+    ([0] * 5 + [1] * 5, None, False)])
+def test_class_weights_are_advised_where_they_would_help(labels, class_weight,
+                                                         helps):
+    warning, = lstm.missing({'classes': ['bad', 'good'],
+                             'class_weight': class_weight}, labels, {0})
+    assert 'good' in warning and '%d ' % sum(labels) in warning
+    assert ('class_weight' in warning) == helps
+    assert ('more reviews' in warning) != helps
+
 
 def test_a_class_without_training_reviews_has_no_weight(monkeypatch):
     assert lstm.metrics.balanced([0, 2, 2]) == [1.5, 0, 0.75]

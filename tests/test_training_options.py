@@ -18,7 +18,7 @@ import lstm
 import reference
 from conftest import (
     ROOT, TINY, assert_same, contents, environment, run_python, write_data)
-from graphs import some_params
+from graphs import forced_scan, some_params
 from lstm_support.training import report, vectors
 
 PARAMETERS = ['Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b']
@@ -244,7 +244,7 @@ BAD = [
     ('decay_c', [-1., numpy.nan], 'a number of 0 or more'),
     ('lrate', [0, numpy.inf, '0.1'], 'a number above 0'),
     ('n_words', [2], 'an integer of 3 or more'),
-    ('optimizer', ['momentum', None],
+    ('optimizer', ['momentum', 'Adam', None],
      "'adadelta', 'adam', 'rmsprop', 'sgd' or a function"),
     ('encoder', ['gru'], "'bilstm', 'lstm' or another key of lstm.layers"),
     ('saveto', [3, 'folder/', '/dev/null'],
@@ -259,11 +259,11 @@ BAD = [
     ('use_dropout', ['no'], 'True or False'),
     ('reload_model', [True], r'the path of a \.npz file, or None'),
     ('test_size', [-2], 'an integer of 0 or more, or -1: all'),
-    ('seed', [0, 2147462579], 'an integer from 1 to 2147462578'),
+    ('seed', [0, 2147462579], 'an integer of 1 or more and up to 2147462578'),
     ('pool_lengths', [2], 'True or False'),
     ('word_dropout', [1., -0.1], 'a number of 0 or more and below 1'),
     ('clip_c', [-1, 1e39],
-     r'a number from 1e-30 to 1e\+30, or 0: no clipping'),
+     r'a number of 1e-30 or more and up to 1e\+30, or 0: no clipping'),
     ('class_weight', ['equal'], "'balanced', or None"),
     ('vectors', [3], "the path of a text file, 'learn', or None"),
     ('pooling', ['last', None], "'both', 'max', 'mean' or another key of "),
@@ -298,15 +298,44 @@ def test_a_bad_value_is_named_before_data_is_loaded(monkeypatch, name, value,
         lstm.train_lstm(**dict(TINY, **{name: value}))
 
 
-@pytest.mark.parametrize('name, nearest', [
-    ('max_epoch', 'max_epochs'), ('learning_rate', 'lrate'),
-    ('dimproj', 'dim_proj'), ('unknown', '')])
-def test_an_unknown_option_is_told_the_nearest_name(monkeypatch, name,
-                                                    nearest):
+@pytest.mark.parametrize('name, hint', [
+    ('max_epoch', 'name is max_epochs$'), ('learning_rate', 'name is lrate$'),
+    ('dimproj', 'name is dim_proj$'), ('hidden', '--help'), ('q', '--help')])
+def test_an_unknown_option_is_told_a_similar_name_if_any(monkeypatch, name,
+                                                         hint):
+    """The script prints a ValueError without a traceback."""
     monkeypatch.setattr(lstm, 'get_dataset', None)
-    with pytest.raises(TypeError, match='train_lstm has no option %s; the '
-                       'nearest name is %s' % (name, nearest)):
+    with pytest.raises(TypeError, match='train_lstm has no option %s; .*%s'
+                       % (name, hint)) as caught:
         lstm.train_lstm(**dict(TINY, **{name: 3}))
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize('options, fact', [
+    ({}, None), ({'lrate': .5}, 'lrate=0.5'),
+    ({'schedule': 'linear'}, 'schedule=linear'),
+    ({'schedule': 'linear', 'lrate': .5, 'optimizer': 'sgd'}, None),
+    ({'encoder': 'one row'}, None),
+    ({'encoder': 'one row', 'pooling': 'max'}, 'pooling=max'),
+    ({'dropout': .2, 'use_dropout': False}, 'dropout=0.2'),
+    ({'noise_std': .1}, 'noise_std=0.1')])
+def test_an_option_without_effect_is_one_line(train, monkeypatch, capsys,
+                                              options, fact):
+    """Also when a training is resumed, which has no other line about it."""
+    monkeypatch.setitem(lstm.layers, 'one row', (
+        lambda options, params: params,
+        lambda tparams, x, options, **_: x.sum(axis=0)))
+    fixed = {name: value for name, value in options.items()
+             if name in ('encoder', 'optimizer', 'pooling', 'use_dropout')}
+    with forced_scan():
+        train(max_epochs=0, **fixed)
+        capsys.readouterr()
+        train(max_epochs=0, resume=True, **options)
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if 'no effect' in line]
+    assert len(lines) == (fact is not None)
+    if fact:
+        assert fact in lines[0] and 'Continuing with another' not in out
 
 
 def test_the_docstring_explains_every_option():
@@ -346,6 +375,8 @@ def test_odd_reviews_give_finite_numbers(train, options, reviews):
     ([([[2, 3]] * 9 + [[4] * 9] * 31, LABELS), ([[2]], [0])], {'maxlen': 3},
      'no validation review is left'),
     ([([[2], [3]] * 20, LABELS), ([], [])], {}, 'no test review is left'),
+    ([([[2], [3]] * 20, LABELS), ([[2]], [0])], {'valid_portion': 1e-3},
+     'no validation review is left: [^;]*; raise valid_portion, or add '),
     ([], {'reload_model': 'nowhere.npz'}, 'no model file nowhere.npz'),
     ([], {'dataset': 'nowhere.pkl'}, r'nowhere\.pkl is neither here nor in')])
 def test_sets_that_cannot_be_used_are_named_before_training(train, sets,
@@ -412,6 +443,11 @@ def test_an_option_of_the_command_line_has_the_type_of_the_table(
         assert options == dict(typed(), **{name: value})
 
 
+def test_an_option_that_is_true_or_false_may_have_no_word(typed):
+    assert typed('--resume', '--seed', '3') == dict(typed(), resume=True,
+                                                    seed=3)
+
+
 def test_the_command_line_replaces_options_of_the_call_in_the_file(typed):
     expected = {row.name: row.default for row in lstm.OPTIONS}
     assert typed() == expected
@@ -449,6 +485,7 @@ def test_a_first_training_without_data_starts_from_the_own_model(
     (['--dim_proj'], '--dim_proj: expected one argument'),
     (['--learning_rate', '3'], 'no option --learning_rate; the nearest name '
                                'is --lrate'),
+    (['--hidden', '64'], 'no option --hidden; python lstm.py --help'),
     (['--dimproj=3'], 'no option --dimproj; the nearest name is --dim_proj'),
     (['--seed', '3', 'sample'], 'sample is not an option; options have the '
                                 'form --NAME VALUE')])
@@ -467,8 +504,9 @@ def test_help_has_every_option_with_its_meaning_and_default(typed, capsys):
     text = ' '.join(capsys.readouterr().out.split())
     for row in lstm.OPTIONS:
         default = getattr(defaults[row.name], '__name__', defaults[row.name])
-        assert ' --%s VALUE %s; %s (default: %s)' % (
-            row.name, row.meaning, row.values.words, default) in text
+        form = '[VALUE]' if row.values is lstm.opt.boolean else 'VALUE'
+        assert ' --%s %s %s; %s (default: %s)' % (
+            row.name, form, row.meaning, row.values.words, default) in text
     for name, row in lstm.PRESETS.items():
         said = text.partition('preset %s: ' % name)[2].split('preset ')[0]
         for each, value in row.items():
@@ -640,12 +678,18 @@ def test_files_that_hold_no_word_vectors_are_refused(first_model, tmp_path,
 
 # ---- Memory -----------------------------------------------------------------
 
+@pytest.mark.parametrize('options, words', [
+    ({}, r'a minibatch of the longest reviews \(4, of up to 9 words\) needs '
+     'about .* GB .*lower maxlen, batch_size or dim_proj'),
+    ({'batch_size': 10 ** 9}, r'longest reviews \(76, .*lower .*batch_size'),
+    ({'dim_proj': 10 ** 7}, 'need about 1.....* GB .*dim_proj=10000000'),
+    ({'n_words': 10 ** 12}, 'need about 192000.* GB .*n_words=1000000000000'),
+    ({'ngrams': 10 ** 12}, 'need about 48000.* GB .*ngrams=1000000000000')])
 def test_a_training_that_cannot_fit_says_so_before_it_starts(
-        train, monkeypatch, capsys):
-    monkeypatch.setattr(report.storage, 'free_memory', lambda: 1000)
-    with pytest.raises(MemoryError, match=r'a minibatch of the longest '
-                       r'reviews \(4, of up to 9 words\) needs about .* GB'):
-        train()
+        train, monkeypatch, capsys, options, words):
+    monkeypatch.setattr(report.storage, 'free_memory', lambda: 20000)
+    with pytest.raises(MemoryError, match=words):
+        train(**options)
     assert 'Compiled' not in capsys.readouterr().out
 
 

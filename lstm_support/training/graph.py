@@ -140,9 +140,3 @@ def gradients(cost, tparams):
     if not moved:
         raise ValueError('no gradient of the cost reaches any parameter')
     return moved, [found[p] for p in moved.values()]
-
-
-@change_flags(compute_test_value='off')
-def compiled(optimizer, *arguments):
-    """Call an optimizer; gradients are stored in arrays without values."""
-    return optimizer(*arguments)

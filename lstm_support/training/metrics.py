@@ -43,18 +43,21 @@ def sample(data, size, rng):
     return [[part[k] for k in chosen] for part in data]
 
 
-def missing(classes, labels, predicted):
+def missing(options, labels, predicted):
     """Return a warning for each class without reviews, or never predicted."""
-    lines = []
+    lines, classes = [], options['classes']
     counts = numpy.bincount(labels, minlength=len(classes))
+    uneven = counts.max() > 1.5 * counts.min()
     for k, (name, n) in enumerate(zip(classes, counts)):
         if not n:
             lines.append('Warning: there are no test reviews of %s' % name)
         elif k not in predicted:
             lines.append(
                 'Warning: no review was predicted as %s, though %d have this '
-                "label; train with class_weight='balanced' if classes differ "
-                'in size' % (name, n))
+                'label; train %s' % (
+                    name, n, "with class_weight='balanced'" if uneven and not
+                    options.get('class_weight') else 'for more epochs, or on '
+                    'more reviews of this class'))
     return lines
 
 

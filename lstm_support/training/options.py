@@ -27,29 +27,28 @@ Values = collections.namedtuple('Values', 'words clean parse')
 BAD_VALUE = KeyError, TypeError, ValueError, OverflowError
 
 
+class UnknownOption(TypeError, ValueError):
+    """An option that no row of a table has."""
+
+
 def _numbers(kind, number_type, parse, low=None, high=None, above=None,
              below=None, also=None):
     """Finite numbers in an interval; `also` is a value outside, and a text."""
-    limits = [(compare, limit) for compare, limit in (
-        (operator.ge, low), (operator.le, high), (operator.gt, above),
-        (operator.lt, below)) if limit is not None]
-    if low is not None and high is not None:
-        words = '%s from %s to %s' % (kind, low, high)
-    else:
-        words = kind + ' ' + ' and '.join(form % limit for form, limit in (
-            ('of %s or more', low), ('above %s', above), ('below %s', below))
-            if limit is not None)
+    limits = [(compare, limit, words % limit) for compare, limit, words in (
+        (operator.ge, low, 'of %s or more'), (operator.gt, above, 'above %s'),
+        (operator.lt, below, 'below %s'), (operator.le, high, 'up to %s'))
+        if limit is not None]
+    words = '%s %s' % (kind, ' and '.join(words for _, _, words in limits))
     if also:
         words += ', or %s: %s' % also
 
     def clean(value):
-        if value is None and also and also[0] is None:
+        if also and also[0] is value is None:
             return None
         if not isinstance(value, number_type) or isinstance(
-                value, (bool, numpy.bool_)) or not numpy.isfinite(value):
-            raise ValueError(value)
-        if not all(compare(value, limit) for compare, limit in limits) and (
-                not also or value != also[0]):
+                value, (bool, numpy.bool_)) or not numpy.isfinite(value) or (
+                    not all(compare(value, limit) for compare, limit, _ in
+                            limits) and not (also and value == also[0])):
             raise ValueError(value)
         return value
     return Values(words, clean, parse)
@@ -58,51 +57,32 @@ def _numbers(kind, number_type, parse, low=None, high=None, above=None,
 integer = functools.partial(_numbers, 'an integer', numbers.Integral, int)
 number = functools.partial(_numbers, 'a number', numbers.Real, float)
 
-
-def _clean_boolean(value):
-    if not isinstance(value, (numbers.Integral, numpy.bool_)) or (
-            value not in (0, 1)):
-        raise ValueError(value)
-    return bool(value)
-
-
-boolean = Values('True or False', _clean_boolean,
+boolean = Values('True or False', {True: True, False: False}.__getitem__,
                  lambda word: {'true': True, 'false': False}[word.lower()])
 
 
-def _one_of(names, words):
-    """One of the names of a list or of a dict, to which users may add."""
-    def clean(value):
-        if value is not None and not isinstance(value, six.string_types) or (
-                value not in names):
-            raise ValueError(value)
-        return value
-    return Values(words, clean, str)
+def _listed(names):
+    return ', '.join(repr(name) for name in names)
 
 
 def choice(*names):
-    """One of the given names, the last of which may be None."""
-    shown = [repr(name) for name in names]
-    return _one_of(names, '%s%s or %s' % (
-        ', '.join(shown[:-1]), ',' * (names[-1] is None), shown[-1]))
+    """One of some names, the last of which may be None."""
+    return Values('%s%s or %r' % (
+        _listed(names[:-1]), ',' * (names[-1] is None), names[-1]),
+        dict(zip(names, names)).__getitem__, str)
 
 
 def key(registry, name):
     """A key of a dict, to which users may add."""
-    return _one_of(registry, '%s or another key of %s' % (
-        ', '.join(repr(each) for each in sorted(registry)), name))
+    words = '%s or another key of %s' % (_listed(sorted(registry)), name)
+    return Values(words, lambda value: choice(*registry).clean(value), str)
 
 
 def function(registry):
     """A function, or the name that it has in a dict."""
-    def clean(value):
-        if isinstance(value, six.string_types):
-            return registry[value]
-        if not callable(value):
-            raise ValueError(value)
-        return value
-    return Values('%s or a function like them' % ', '.join(
-        repr(each) for each in sorted(registry)), clean, str)
+    return Values(
+        '%s or a function like them' % _listed(sorted(registry)),
+        lambda value: value if callable(value) else registry[value], str)
 
 
 def path(kind, ending='', none=True):
@@ -157,8 +137,8 @@ def resolve(table, presets, given):
 def check(table, presets, given, caller):
     """Return all options, in the table's order and in their final form."""
     for name in sorted(set(given).difference(row.name for row in table)):
-        raise TypeError('%s has no option %s; the nearest name is %s'
-                        % (caller, name, nearest(table, name)))
+        raise UnknownOption('%s has no option %s%s'
+                            % (caller, name, nearest(table, name)))
     options = resolve(table, presets, given)
     for row in table:
         value = options[row.name]
@@ -173,10 +153,11 @@ def check(table, presets, given, caller):
     return options
 
 
-def nearest(table, name):
-    """Return the option with the most similar name."""
-    return difflib.get_close_matches(
-        name, [row.name for row in table], 1, 0.)[0]
+def nearest(table, name, form='%s'):
+    """Return the end of an error: the option with a similar name, if any."""
+    names = difflib.get_close_matches(name, [row.name for row in table], 1, .5)
+    return ('; the nearest name is ' + form % names[0] if names else
+            '; python lstm.py --help lists all')
 
 
 def takes(table, presets, ignored=()):
@@ -188,9 +169,8 @@ def takes(table, presets, ignored=()):
         def with_options(*args, **kwargs):
             given = dict(zip(names, args))
             if len(args) > len(names) or set(given).intersection(kwargs):
-                raise TypeError('%s got %d options by position, and %s by name'
-                                % (function.__name__, len(args),
-                                   ', '.join(sorted(kwargs)) or 'none'))
+                raise TypeError('%s got an option twice, or more than it has'
+                                % function.__name__)
             given.update((name, value) for name, value in kwargs.items()
                          if name not in ignored)
             return function(check(table, presets, given, function.__name__))
@@ -209,14 +189,12 @@ def takes(table, presets, ignored=()):
 
 def _described(table):
     """Return the description of each option, for a docstring."""
-    lines = []
-    for row in table:
-        lines += textwrap.wrap('%s : %s' % (row.name, row.values.words), 75,
-                               subsequent_indent='    ')
-        lines += textwrap.wrap(
-            row.meaning[0].upper() + row.meaning[1:] + '.', 75,
-            initial_indent='    ', subsequent_indent='    ')
-    return '\n'.join(lines)
+    return '\n'.join(
+        textwrap.fill(text, 75, initial_indent=indent,
+                      subsequent_indent='    ')
+        for row in table for indent, text in (
+            ('', '%s : %s' % (row.name, row.values.words)),
+            ('    ', row.meaning[0].upper() + row.meaning[1:] + '.')))
 
 
 def _read(row, word):
@@ -255,23 +233,22 @@ def from_command_line(table, presets, changed, description, commands, first):
         value = shown[row.name]
         parser.add_argument(
             '--' + row.name, metavar='VALUE', default=argparse.SUPPRESS,
-            type=functools.partial(_read, row),
-            help=('%s; %s (default: %s)' % (
+            type=functools.partial(_read, row), help=('%s; %s (default: %s)' % (
                 row.meaning, row.values.words,
-                getattr(value, '__name__', value))).replace('%', '%%'))
+                getattr(value, '__name__', value))).replace('%', '%%'),
+            **({'nargs': '?', 'const': True} if row.values is boolean else {}))
     typed, unknown = parser.parse_known_args()
     for word in unknown:
         name = word.lstrip('-').split('=')[0]
         if not word.startswith('--'):
             parser.error('%s is not an option; options have the form --NAME '
                          'VALUE' % word)
-        parser.error('there is no option --%s; the nearest name is --%s'
-                     % (name, nearest(table, name)))
+        parser.error('there is no option --%s%s'
+                     % (name, nearest(table, name, '--%s')))
     typed = vars(typed)
-    edited = dict((name, value) for name, value in changed.items()
-                  if _AS_IT_COMES.get(name) != value
-                  and not typed.get('preset'))
-    given = dict(edited, **typed)
+    given = {} if typed.get('preset') else dict(
+        each for each in changed.items() if each not in _AS_IT_COMES.items())
+    given.update(typed)
     if first and not set(_OTHERWISE).intersection(given):
         terminal.log.info('This training starts from the model that comes '
                           'with the scripts, see --preset %s' % first)

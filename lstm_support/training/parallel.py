@@ -23,14 +23,14 @@ import zlib
 import numpy
 import theano
 from theano import tensor
+from theano.configparser import change_flags
+from theano.sandbox import rng_mrg
 
 from lstm_support import storage, terminal
 from lstm_support.terminal import log
 from lstm_support.training import graph, report
-from lstm_support.training.random_streams import MRG_RandomStreams
 from lstm_support.training.rows import sparse_gradient
 
-PATIENCE = 5.  # seconds until a process that failed ends the others
 EXPECTED = (IOError, OSError, TypeError, ValueError, FloatingPointError,
             MemoryError)
 
@@ -41,9 +41,9 @@ def run(make, options):
             group.first and options['saveto']):
         with group.agreed(), graph.explained():
             training = make(options, group)
-        group.check_equal(data=[training.config['data']],
-                          options=sorted(training.config.items()))
-        with group.first_compiles(), graph.explained():
+        group.check_equal('data', training.config['data'])
+        group.check_equal('options', repr(sorted(training.config.items())))
+        with group.agreed(), graph.explained():
             training.compile()
         with group.agreed():
             training.saver.restore(training.state)
@@ -53,19 +53,21 @@ def run(make, options):
             try:
                 training.run(group.stops)
             except (FloatingPointError, MemoryError) as error:
-                fault = group.common(error)
+                if not group.all_have(error):
+                    raise
+                fault = error
             errors = training.finish(fault)
-        number = group.signal()
+        number = group.stops()
     if number:
         raise SystemExit(128 + number)
     return errors
 
 
 def processes():
-    """Return a context manager: an :class:`Alone`, or a :class:`Group`."""
+    """Return the :class:`Group` of this process, a context manager."""
     size, rank, _ = terminal.mpi_job()
     if size < 2:
-        return Alone()
+        return Group()
     try:
         with warnings.catch_warnings():  # the error below says the same
             warnings.simplefilter('ignore')
@@ -92,256 +94,234 @@ def deal(lengths, n_processes):
     return [numpy.sort(order[owners == k]) for k in range(n_processes)]
 
 
-class Alone(object):
-    """The only process of a training: it computes complete minibatches."""
-
-    first = True  # it prints and saves
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    @contextlib.contextmanager
-    def agreed(self):
-        """Let an error of one process in this block be raised by all."""
-        yield
-
-    first_compiles = agreed  # also does nothing
-
-    def check_equal(self, **values):
-        """Raise a ValueError if a value, named in the plural, differs."""
-
-    def share(self, state):
-        """Give the state of the first process to all."""
-
-    def divided(self, optimizer, f_pred):
-        """Let an optimizer and a prediction compute with all processes."""
-        return optimizer, f_pred
-
-    def stops(self):
-        """Return whether a process has received a signal."""
-        return self.signals.received
-
-    def common(self, error):
-        """Return `error` once all have one, or raise it after PATIENCE."""
-        return error
-
-    def signal(self):
-        """Return the number of a signal that a process received, or None."""
-        return self.signals.received
-
-
-class Group(Alone):
-    """The processes of an MPI job; this is one of them.
+class Group(object):
+    """The processes that train together; this is one of them.
 
     A context manager. An error that all processes have is raised in each. An
     error of one alone is printed and ends all, since the others would wait.
     """
 
-    def __init__(self, mpi):
-        self.mpi, self.comm = mpi, mpi.COMM_WORLD
-        self.rank, self.size = self.comm.rank, self.comm.size
-        self.first = self.rank == 0
-        # For errors, which may come while others wait in self.comm.
-        self.fault_comm, self.exit_comm = self.comm.Dup(), self.comm.Dup()
+    def __init__(self, mpi=None):
+        # Without MPI, the group is this process.
+        self.comm = mpi and mpi.COMM_WORLD
+        self.rank, self.size = (
+            (self.comm.rank, self.comm.size) if mpi else (0, 1))
+        self.first = self.rank == 0  # it prints and saves
+        self.signalled = self.all_fail = False
         # Indices of a minibatch's reviews, those of this process first, for
         # dropout. Empty at first, so that checkpoints leave it out.
-        self.order = theano.shared(numpy.zeros(0, 'int64'), name='order')
-        self.signalled = False
+        self.order = mpi and theano.shared(numpy.zeros(0, 'int64'), 'order')
 
     def __enter__(self):
         MRG_RandomStreams.order = self.order
         self.streams = sys.stdout, sys.stderr
         if not self.first:
             sys.stdout = sys.stderr = open(os.devnull, 'w')
-        log.info('Each minibatch is divided among %d processes' % self.size)
+        if self.size > 1:
+            log.info('Each minibatch is divided among %d processes'
+                     % self.size)
         return self
 
     def __exit__(self, kind, error, trace):
         MRG_RandomStreams.order = None
         sys.stdout, sys.stderr = self.streams
+        if not kind or self.all_have(error):
+            return
         if isinstance(error, SystemExit):
             self.comm.Abort(error.code)  # after a second signal
-        elif kind and not self.meet(self.exit_comm, PATIENCE):
-            lines = traceback.format_exception(kind, error, trace)
-            if issubclass(kind, EXPECTED):
-                lines = lines[-1:]
-            log.warning('Process %d of %d ends the training: %s' % (
-                self.rank + 1, self.size, ''.join(lines).strip()))
-            time.sleep(.5)  # mpiexec may drop what comes just before an Abort
-            self.comm.Abort(1)
-        for comm in self.fault_comm, self.exit_comm:
-            comm.Free()
+        lines = traceback.format_exception(kind, error, trace)
+        if issubclass(kind, EXPECTED):
+            lines = lines[-1:]
+        log.warning('Process %d of %d ends the training: %s' % (
+            self.rank + 1, self.size, ''.join(lines).strip()))
+        time.sleep(.5)  # mpiexec may drop what comes just before an Abort
+        self.comm.Abort(1)
 
-    def meet(self, comm, seconds=numpy.inf):
-        """Wait for all processes; return whether they came."""
-        request, end = comm.Ibarrier(), time.time() + seconds
-        while not request.Test():  # MPI's own wait would keep the CPU busy
-            if time.time() > end:
-                return False
+    def all_have(self, error):
+        """Return whether all processes raise an error."""
+        # Sums and parameters are equal, so all or none are not finite.
+        return self.size == 1 or self.all_fail or isinstance(
+            error, FloatingPointError)
+
+    def meet(self, comm):
+        """Wait for all processes; MPI's own wait would keep the CPU busy."""
+        request = self.size > 1 and comm.Ibarrier()
+        while request and not request.Test():
             time.sleep(.02)
-        return True
+
+    def gathered(self, value):
+        """Return the values of all processes, in their order."""
+        self.meet(self.comm)
+        return self.comm.allgather(value) if self.size > 1 else [value]
 
     @contextlib.contextmanager
     def agreed(self):
+        """Let an error of one process in this block be raised by all."""
         fault = None
         try:
             yield
         except EXPECTED as error:
             fault = error
-        faults = self.comm.allgather(fault and str(fault))
-        for rank, text in enumerate(faults):
+        for rank, text in enumerate(self.gathered(fault and str(fault))):
             if text is not None:
+                self.all_fail = True
                 raise fault or ValueError('process %d: %s' % (rank + 1, text))
 
-    @contextlib.contextmanager
-    def first_compiles(self):
-        """Compile on one process per machine; the others load the result."""
-        machine = self.comm.Split_type(self.mpi.COMM_TYPE_SHARED)
-        if machine.rank:
-            self.meet(machine)
-        yield
-        if not machine.rank:
-            self.meet(machine)
-        machine.Free()
-
-    def check_equal(self, **values):
-        of_all = self.comm.allgather(dict((name, zlib.crc32(b''.join(
-            each.tobytes() if hasattr(each, 'dtype') else
-            repr(each).encode('utf-8') for each in arrays)))
-            for name, arrays in values.items()))
-        for name in sorted(values):
-            if len(set(sums[name] for sums in of_all)) > 1:
+    def check_equal(self, name, *values):
+        """Raise a ValueError if values, named in the plural, differ."""
+        checksum = zlib.crc32(b''.join(
+            numpy.array(each).tobytes() for each in values))
+        with self.agreed():
+            if len(set(self.gathered(checksum))) > 1:
                 raise ValueError(
                     'the %s of the %d processes differ; use the same command, '
                     'data, packages and kind of CPU on all machines'
                     % (name, self.size))
 
     def share(self, state):
-        contents = self.comm.bcast(state.contents if self.first else None)
-        if not self.first:
-            state.contents = contents
+        """Give the state of the first process to all."""
+        if self.size > 1:
+            state.contents = self.comm.bcast(state.contents)
 
     def stops(self):
-        return self.signalled  # all processes learned it in the last update
-
-    def common(self, error):
-        if not self.meet(self.fault_comm, PATIENCE):
-            raise error
-        return error
-
-    def signal(self):
-        return self.comm.allreduce(self.signals.received or 0, self.mpi.MAX)
+        """Return the number of a signal that a process received, or None."""
+        # All processes learned that of a group in the last exchange.
+        return self.signals.received if self.size == 1 else self.signalled
 
     def divided(self, optimizer, f_pred):
+        """Let an optimizer and a prediction compute with all processes."""
+        if self.size == 1:
+            return optimizer, f_pred
+
+        @change_flags(compute_test_value='off')
         def of_all(lr, tparams, grads, x, mask, y, cost):
-            cost, grads = self.summed([x, mask, y], tparams, cost, grads)
+            sparse = list(map(sparse_gradient, grads))
+            parts, merges = [cost], [sum]
+            for grad, rows in zip(grads, sparse):
+                parts += [grad] if rows is None else [rows.index, rows.values]
+                merges += [sum] if rows is None else 2 * [numpy.concatenate]
+            merged = iter(Merge(self, merges)(*parts))
+            cost = next(merged)
+            grads = [next(merged) if rows is None else tensor.inc_subtensor(
+                tensor.zeros_like(p)[next(merged)], next(merged))
+                for p, rows in zip(tparams.values(), sparse)]
             f_grad_shared, f_update = optimizer(lr, tparams, grads, x, mask, y,
                                                 cost)
-
-            def divided(x, mask, y):
-                self.sum_gradients(x, mask, y)
-                return f_grad_shared(x[:1, :1], mask[:1, :1], y[:1])
-
-            # An optimizer of one's own may have no shared variables.
-            divided.get_shared = lambda: list(self.f_part.get_shared()) + list(
-                getattr(f_grad_shared, 'get_shared', tuple)())
+            divided = functools.partial(self.call, f_grad_shared)
+            if hasattr(f_grad_shared, 'get_shared'):
+                divided.get_shared = f_grad_shared.get_shared
             return divided, f_update
-        return of_all, functools.partial(self.predict, f_pred)
 
-    def _part(self, mask):
-        """Return this process's columns of a minibatch, and their share."""
-        dealt = deal(mask.sum(axis=0), self.size)
-        own = dealt.pop(self.rank)
-        self.order.set_value(numpy.concatenate([own] + dealt))
+        def predict(x, mask):
+            parts = self.exchange(self.call(f_pred, x, mask))
+            labels = numpy.empty(mask.shape[1], 'int64')
+            for columns, part in zip(self.dealt, parts):
+                labels[columns] = part[:len(columns)]
+            return labels
+        return of_all, predict
+
+    def call(self, f, x, mask, *labels):
+        """Call a function with this process's part of a minibatch."""
+        self.dealt = deal(mask.sum(axis=0), self.size)
+        columns = self.dealt[self.rank]
+        self.order.set_value(numpy.concatenate([columns] + [
+            each for each in self.dealt if each is not columns]))
+        self.share = len(columns) / mask.shape[1]
         # Theano needs at least one review. If there are more processes than
-        # reviews, some compute the first review with a share of 0.
-        return (own if len(own) else numpy.zeros(1, 'int64'),
-                len(own) / mask.shape[1])
-
-    def summed(self, inputs, tparams, cost, grads):
-        """Return a cost and its gradients, which sum_gradients sets."""
-        floats = theano.config.floatX
-        # The cost, then the dense gradients.
-        self.sums = theano.shared(numpy.zeros(0, floats), name='sums')
-        self.row_totals, summed, sparse, end = [], [], [], 1
-        dense = [tensor.zeros((0,), floats)]  # a model may have none
-        for (name, p), grad in zip(tparams.items(), grads):
-            rows = sparse_gradient(grad)
-            if rows is None:
-                dense.append(grad.flatten())
-                start, end = end, end + p.get_value(borrow=True).size
-                summed.append(self.sums[start:end].reshape(p.shape, p.ndim))
-            else:  # the rows of all processes, one after the other
-                sparse += [rows.index, rows.values]
-                index = theano.shared(numpy.zeros(0, 'int64'),
-                                      name=name + '_index')
-                total = theano.shared(numpy.zeros((0,) * p.ndim, floats),
-                                      name=name + '_sum')
-                self.row_totals.append((index, total))
-                summed.append(tensor.inc_subtensor(
-                    tensor.zeros_like(p)[index], total))
-        self.n_sums = end
-        self.f_part = theano.function(
-            inputs, [theano.Out(output, borrow=True) for output in
-                     [cost, tensor.concatenate(dense)] + sparse],
-            name='f_part')
-        # An optimizer compiles f_grad_shared with these inputs. Theano refuses
-        # inputs that a graph does not use, so the cost uses them.
-        return self.sums[0] + 0 * sum(
-            tensor.cast(each.sum(), floats) for each in inputs), summed
-
-    def sum_gradients(self, x, mask, y):
-        """Compute this process's part, and store the sums of all parts."""
-        columns, share = self._part(mask)
-        # What is summed over the processes: how many have a signal, how many
-        # lack memory, the rows of each sparse gradient in each process, sums.
-        n_counts = 2 + len(self.row_totals) * self.size
-        message = numpy.zeros(n_counts + self.n_sums, theano.config.floatX)
-        n_rows = message[2:n_counts].reshape(-1, self.size)
-        sums = message[n_counts:]
-        message[0] = bool(self.signals.received)
+        # reviews, some compute the first with a share of 0.
+        columns = columns if len(columns) else numpy.zeros(1, 'int64')
         try:
-            results = self.f_part(x[:, columns], mask[:, columns],
-                                  numpy.asarray(y)[columns])
-            sums[0] = share * results[0]
-            numpy.multiply(results[1], share, out=sums[1:])
-            rows = results[2:]
-            n_rows[:, self.rank] = list(map(len, rows[::2]))
+            return f(x[:, columns], mask[:, columns],
+                     *[numpy.asarray(each)[columns] for each in labels])
         except MemoryError:
-            message[1] = 1
-        self.comm.Allreduce(self.mpi.IN_PLACE, message)
-        if message[1]:
-            raise MemoryError('%d of %d processes' % (message[1], self.size))
-        self.signalled = message[0] > 0
-        self.sums.set_value(sums, borrow=True)
-        for k, (index, total) in enumerate(self.row_totals):
-            counts = n_rows[k].astype('int64')
-            index.set_value(self._gather(rows[2 * k], counts), borrow=True)
-            total.set_value(self._gather(rows[2 * k + 1] * share, counts),
-                            borrow=True)
+            if not self.all_fail:
+                self.exchange(None)
+            raise
 
-    def _gather(self, rows, counts):
-        """Return the rows of all processes, in the order of processes."""
-        rows = numpy.ascontiguousarray(rows)
-        everyone = numpy.empty((counts.sum(),) + rows.shape[1:], rows.dtype)
-        self.comm.Allgatherv(
-            rows, (everyone, counts * int(numpy.prod(rows.shape[1:]))))
-        return everyone
+    def exchange(self, part):
+        """Return the parts of all processes; None is one without memory."""
+        numbers, parts = zip(*self.comm.allgather(
+            (self.signals.received, part)))
+        n_lacking = sum(part is None for part in parts)
+        if n_lacking:
+            self.all_fail = True
+            raise MemoryError('%d of %d processes' % (n_lacking, self.size))
+        self.signalled = max(number or 0 for number in numbers)
+        return parts
 
-    def predict(self, f_pred, x, mask):
-        """Return the labels of reviews that the processes share."""
-        columns, share = self._part(mask)
-        labels = numpy.zeros(mask.shape[1] + 1, 'int64')
-        try:
-            part = f_pred(x[:, columns], mask[:, columns])
-            if share:
-                labels[columns] = part
-        except MemoryError:
-            labels[-1] = 1  # counts the processes that lack memory
-        self.comm.Allreduce(self.mpi.IN_PLACE, labels)
-        if labels[-1]:
-            raise MemoryError('%d of %d processes' % (labels[-1], self.size))
-        return labels[:-1]
+
+class Merge(theano.Op):
+    """Sums of all processes, by their shares, or rows one after the other."""
+
+    def __init__(self, group, merges):
+        self.group, self.merges = group, merges
+
+    def make_node(self, *parts):
+        return theano.Apply(self, parts, [each.type() for each in parts])
+
+    def perform(self, node, parts, outputs):
+        parts = self.group.exchange([
+            each * self.group.share if each.dtype.kind == 'f' else each
+            for each in parts])
+        for variable, merge, each, output in zip(
+                node.outputs, self.merges, zip(*parts), outputs):
+            output[0] = numpy.asarray(merge(each), variable.dtype)
+
+
+# ---- Random numbers ---------------------------------------------------------
+
+def _multiply(matrix, vectors, modulus):
+    """Multiply each row of `vectors`, all below 2 ** 31, by a matrix."""
+    return (vectors[:, None, :] * matrix % modulus).sum(axis=2) % modulus
+
+
+class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
+    """The same random numbers as those of Theano's class of this name.
+
+    Several processes draw them for a whole minibatch and keep those of their
+    reviews. Reviews are the axis before the last.
+    """
+
+    order = None  # with several processes: that of a parallel.Group
+
+    def inc_rstate(self):
+        self.rstate = self._ahead(self.rstate[None], rng_mrg.A1p134,
+                                  rng_mrg.A2p134)[0].astype('int32')
+
+    def get_substream_rstates(self, n_streams, dtype, inc_rstate=True):
+        """Return Theano's states, 2 ** 72 numbers apart: (n_streams, 6)."""
+        states = self.rstate[None].astype('int64')
+        first, second = rng_mrg.A1p72, rng_mrg.A2p72
+        while len(states) < n_streams:  # each step doubles their number
+            states = numpy.concatenate(
+                [states, self._ahead(states, first, second)])
+            first = _multiply(first, first.T, rng_mrg.M1).T
+            second = _multiply(second, second.T, rng_mrg.M2).T
+        if inc_rstate:
+            self.inc_rstate()
+        return states[:n_streams].astype('int32')
+
+    @staticmethod
+    def _ahead(states, first, second):
+        """Multiply the halves of each state by these matrices."""
+        return numpy.concatenate(
+            [_multiply(first, states[:, :3], rng_mrg.M1),
+             _multiply(second, states[:, 3:], rng_mrg.M2)], axis=1)
+
+    def uniform(self, size, *args, **kwargs):
+        draw = super(MRG_RandomStreams, self).uniform
+        listed = isinstance(size, (tuple, list))
+        if self.order is None or listed and not any(
+                isinstance(k, theano.Variable) for k in size):
+            return draw(size, *args, **kwargs)
+        size = tensor.stack(size) if listed else size
+        # Theano makes all other kinds of numbers of one axis of these.
+        lengths = [] if kwargs.get('ndim') == 1 else [
+            size[k] for k in range(tensor.get_vector_length(size))]
+        if len(lengths) < 2:
+            raise ValueError(
+                'with mpiexec, random numbers can be uniform or binomial, and '
+                'need an axis of reviews and one of units')
+        n, lengths[-2] = lengths[-2], self.order.shape[0]
+        drawn = draw(tensor.stack(lengths), *args, **kwargs)
+        return drawn.take(self.order[:n], axis=drawn.ndim - 2)

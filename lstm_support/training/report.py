@@ -100,6 +100,27 @@ class Signals(object):
                 signal.signal(number, handler)
 
 
+def check_memory(what, need, remedy):
+    """Raise a MemoryError if so many bytes are not free."""
+    free = storage.free_memory()
+    if free is not None and need > free:
+        raise MemoryError('%s about %.1f GB of memory, and %.1f GB are free; '
+                          'lower %s' % (what, need / 1e9, free / 1e9, remedy))
+
+
+def check_options(options):
+    """Raise an error if options do not fit together, or into the memory."""
+    if options['resume'] and not options['saveto']:
+        raise ValueError('resume=True needs the saveto of a training')
+    dim, n_words = options['dim_proj'], options['n_words']
+    # Random numbers take 16 bytes while a parameter is drawn; an optimizer
+    # keeps two or three numbers for each.
+    check_memory('the parameters need', 24 * (
+        dim * (n_words + 8. * dim) + 2. * options['ngrams']),
+        'dim_proj=%d, n_words=%d or ngrams=%d' % (dim, n_words,
+                                                  options['ngrams']))
+
+
 def check_update(sequences, batch_size, weights):
     """Raise a MemoryError if an update may not fit; None: unknown weights."""
     if weights is None:
@@ -108,15 +129,11 @@ def check_update(sequences, batch_size, weights):
     # Measured: it takes 2 to 3 numbers per unit and position of the padded
     # minibatch, and 20 per unit and word.
     longest = sorted(map(len, sequences))[-batch_size:]
-    need = units.size * units.itemsize * (
-        3 * longest[-1] * len(longest) + 20 * sum(longest))
-    free = storage.free_memory()
-    if free is not None and need > free:
-        raise MemoryError(
-            'a minibatch of the longest reviews (%d, of up to %d words) needs '
-            'about %.1f GB of memory, and %.1f GB are free; lower maxlen, '
-            'batch_size or dim_proj' % (len(longest), longest[-1], need / 1e9,
-                                        free / 1e9))
+    check_memory(
+        'a minibatch of the longest reviews (%d, of up to %d words) needs'
+        % (len(longest), longest[-1]), units.size * units.itemsize * (
+            3. * longest[-1] * len(longest) + 20 * sum(longest)),
+        'maxlen, batch_size or dim_proj')
 
 
 def failure(fault, options, update, saved):

@@ -1,4 +1,4 @@
-"""Gradients that are zero except in the rows of a minibatch's words."""
+"""The rows of a minibatch's words: their gradients and moving averages."""
 from __future__ import absolute_import, division, print_function
 
 import collections
@@ -6,6 +6,7 @@ import collections
 import numpy
 import theano
 from theano import tensor
+from theano.configparser import change_flags
 from theano.tensor import extra_ops, subtensor
 
 # Zeros (V, D), distinct row indices (M,) and the values of these rows (M, D).
@@ -60,12 +61,15 @@ def clip_gradients(grads, max_norm):
 
 
 def clipped(optimizer, max_norm):
-    """Return an optimizer whose gradients are clipped together."""
-    if not max_norm:
-        return optimizer
+    """Return an optimizer whose gradients are clipped together; 0: as it is.
 
+    What it stores has no values yet, so none are tested while it is compiled.
+    """
+    @change_flags(compute_test_value='off')
     def of_clipped(lr, tparams, grads, *more):
-        return optimizer(lr, tparams, clip_gradients(grads, max_norm), *more)
+        if max_norm:
+            grads = clip_gradients(grads, max_norm)
+        return optimizer(lr, tparams, grads, *more)
     return of_clipped
 
 
@@ -94,23 +98,8 @@ class Rows(object):
 
     def set(self, shared, values):
         """Return the update that sets these rows of a shared variable."""
-        if self.index is None:
-            return shared, values
-        return shared, tensor.set_subtensor(shared[self.index], values)
-
-
-class GradientRows(Rows):
-    """The rows that an update moves; f_grad_shared `stores` their gradient."""
-
-    def __init__(self, name, p, grad):
-        sparse, index = sparse_gradient(grad), None
-        self.g = theano.shared(numpy.zeros((0,) * p.ndim, p.dtype),
-                               name=name + '_grad')
-        self.stores = [(self.g, grad)]
-        if sparse is not None:
-            index = theano.shared(numpy.zeros(0, 'int64'), name=name + '_rows')
-            self.stores = [(index, sparse.index), (self.g, sparse.values)]
-        super(GradientRows, self).__init__(name, p, index)
+        return shared, values if self.index is None else (
+            tensor.set_subtensor(shared[self.index], values))
 
     def missed(self, n_updates):
         """Count the updates since that of each row, (M, 1), and record it."""
@@ -122,13 +111,84 @@ class GradientRows(Rows):
 
     def dense(self):
         """Return the gradient of all rows."""
-        if self.index is None:
-            return self.g
-        return tensor.set_subtensor(
+        return self.g if self.index is None else tensor.set_subtensor(
             tensor.zeros_like(self.p)[self.index], self.g)
 
 
 def rows_of(tparams, grads):
-    """Return the :class:`GradientRows` of every parameter, in order."""
-    return [GradientRows(name, p, grad)
-            for (name, p), grad in zip(tparams.items(), grads)]
+    """Return the :class:`Rows` of each parameter that an update moves.
+
+    They also have the gradient `g`, which f_grad_shared `stores`.
+    """
+    moved = []
+    for (name, p), grad in zip(tparams.items(), grads):
+        g = theano.shared(numpy.zeros((0,) * p.ndim, p.dtype), name + '_grad')
+        sparse, index, stores = sparse_gradient(grad), None, [(g, grad)]
+        if sparse is not None:
+            index = theano.shared(numpy.zeros(0, 'int64'), name + '_rows')
+            stores = [(index, sparse.index), (g, sparse.values)]
+        moved.append(Rows(name, p, index))
+        moved[-1].g, moved[-1].stores = g, stores
+    return moved
+
+
+# ---- A moving average -------------------------------------------------------
+
+def moved_rows(f_update, p):
+    """Return the shared index of the rows that an update of p moves."""
+    maker = getattr(f_update, 'maker', None)  # of a function of Theano
+    for each in maker.expanded_inputs if maker else ():
+        node = getattr(each.update, 'owner', None)
+        if each.variable is p and node and isinstance(
+                node.op, subtensor.AdvancedIncSubtensor1):
+            table, _, index = node.inputs
+            if table is p and hasattr(index, 'get_value'):
+                return index
+    return None  # any row may move
+
+
+class Average(object):
+    """A moving average of the parameters, which weighs recent updates more.
+
+    After N updates it is the mean of p_1, ..., p_N, the parameters after each
+    update, with weights proportional to ``decay ** (N - n)``. B. T. Polyak
+    and A. B. Juditsky, "Acceleration of Stochastic Approximation by
+    Averaging", SIAM J. Control Optim. 30(4), 1992, use equal weights.
+
+    An update that moves some rows leaves the others as they are. So the sum z
+    of a row is brought up to date only before the row moves. This adds k
+    equal terms at once, ``z <- p + (z - p) * decay ** k``, which is exact.
+    """
+
+    @change_flags(compute_test_value='off')
+    def __init__(self, tparams, decay, f_update):
+        # decay is near 1, where float32 is too coarse for high powers.
+        self.log_decay = numpy.log(numpy.float64(decay))
+        self.names = list(tparams)
+        n, updates, sums = tensor.lscalar('n'), [], []
+
+        def up_to_date(z, seen, p):
+            # 1 - decay ** (n - seen), in float64 without cancellation.
+            gain = -tensor.expm1(self.log_decay * (n - seen))
+            return z + (p - z) * tensor.cast(gain, z.dtype)
+
+        for name, p in tparams.items():
+            rows = Rows(name, p, moved_rows(f_update, p))
+            z, seen = rows.zeros('average'), rows.counter('averaged')
+            z_new = up_to_date(rows.of(z), rows.of(seen), rows.of(p))
+            updates += [rows.set(z, z_new),
+                        rows.set(seen, tensor.zeros_like(rows.of(seen)) + n)]
+            sums.append(up_to_date(z, seen, p))
+        #: Adds the rows that the next update will move, given the number of
+        #: updates so far. f_grad_shared must have stored their index.
+        self.add = theano.function([n], [], updates=updates, name='f_average',
+                                   on_unused_input='ignore')
+        self.get_shared = self.add.get_shared
+        self._sums = theano.function([n], sums, on_unused_input='ignore')
+
+    def values(self, n_updates):
+        """Return the average after `n_updates`, as a dict of arrays."""
+        weight = -numpy.expm1(self.log_decay * n_updates)
+        return collections.OrderedDict(
+            (name, z / numpy.asarray(weight, z.dtype))
+            for name, z in zip(self.names, self._sums(n_updates)))

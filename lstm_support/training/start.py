@@ -50,16 +50,20 @@ def _axes(params, options, name, init_params):
         if larger[each].shape[axis] != length)
 
 
+def options_of(path):
+    """Load the options of a model; files of 2014 have none."""
+    with storage.open_npz(path, 'model file') as archive:
+        has_options = storage.has_array(archive, 'options')
+    return storage.load_options(path) if has_options else {}
+
+
 def start_from(path, params, dictionary, options, init_params):
     """Start from a saved model, even one with other words or classes.
 
     What is made for each word is matched by word, what is made for each class
     by its name. Without names, all are matched by index.
     """
-    with storage.open_npz(path, 'model file') as archive:
-        shapes = dict((name, shape) for name, (shape, _) in
-                      storage.member_shapes(archive).items())
-    saved = storage.load_options(path) if 'options' in shapes else {}
+    saved = options_of(path)
     changes = ['%s=%r' % (name, saved[name])
                for name in ('encoder', 'pooling', 'dim_proj')
                if saved.get(name) not in (None, options.get(name))]
@@ -91,11 +95,12 @@ def _matched_words(path, dictionary, n_words):
     if words is None or dictionary is None:
         return None, 'words by id, since %s has no dictionary' % (
             'the model' if words is None else 'the data set')
-    pairs = [(n, words[word]) for word, n in dictionary.items()
-             if n < n_words and word in words]
+    known = [word for word, n in dictionary.items() if n < n_words]
+    pairs = [(dictionary[word], words[word]) for word in known
+             if word in words]
     # Padding and the unknown word have the ids 0 and 1 in every model.
     return [(0, 0), (1, 1)] + pairs, '%d of the %d words of the data set' % (
-        len(pairs), sum(n < n_words for n in dictionary.values()))
+        len(pairs), len(known))
 
 
 def _matched_classes(saved, names):
@@ -111,12 +116,12 @@ def _matched_classes(saved, names):
 
 def _copied(path, name, value, axis, pairs, saved):
     """Return a parameter, with what `pairs` match copied from a saved one."""
-    value, saved = numpy.moveaxis(numpy.array(value), axis, 0), (
-        numpy.moveaxis(saved, axis, 0))
-    if value.shape[1:] != saved.shape[1:] or len(saved) <= max(
-            [n_saved for _, n_saved in pairs] or [-1]):
+    value, before = numpy.array(value), (slice(None),) * axis
+    to, of = numpy.array(pairs, int).reshape(-1, 2).T
+    if saved.ndim != value.ndim or of.max(initial=-1) >= saved.shape[axis] or (
+            numpy.delete(saved.shape, axis).tolist()
+            != numpy.delete(value.shape, axis).tolist()):
         raise ValueError('%s holds %s of other sizes; it was made for other '
                          'data or by another script' % (path, name))
-    for n, n_saved in pairs:
-        value[n] = saved[n_saved]
-    return numpy.ascontiguousarray(numpy.moveaxis(value, 0, axis))
+    value[before + (to,)] = saved[before + (of,)]
+    return value

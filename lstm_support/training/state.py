@@ -19,6 +19,7 @@ import theano
 
 from lstm_support import storage
 from lstm_support.terminal import log
+from lstm_support.training import start
 
 
 def keep_previous(saveto):
@@ -37,7 +38,8 @@ def keep_previous(saveto):
 FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
          'pooling', 'average', 'split', 'valid_portion', 'class_weight',
-         'classes', 'floatX', 'data', 'words')
+         'ngrams', 'classes', 'floatX', 'data', 'words')
+_CALLED = {'data': 'checksum of all reviews', 'words': 'checksum of all words'}
 
 
 def run_configuration(options, sets, dictionary):
@@ -69,19 +71,16 @@ def read_progress(path, config):
                 and place <= 624 and (best_err is None or 0 <= best_err <= 1)
                 and isinstance(progress['options'], dict)):
             raise ValueError('impossible counters')
-    saved = progress['options']
-    changed = [name for name, value in config.items()
-               if name != 'resume' and name in saved and saved[name] != value]
-    fixed = [name for name in changed if name in FIXED]
+    saved = progress['options']  # older states lack newer options
+    progress['changed'] = [name for name, value in config.items()
+                           if saved.get(name, value) != value]
+    fixed = [name for name in FIXED if name in progress['changed']]
     if fixed:
         raise ValueError(
             '%s was saved with %s, but this run has %s; use the saved values '
-            'to continue, or resume=False to start again' % (
-                path, ', '.join('%s=%s' % (k, saved[k]) for k in fixed),
-                ', '.join('%s=%s' % (k, config[k]) for k in fixed)))
-    for name in changed:
-        log.info('Continuing with another %s: %s, which was %s'
-                 % (name, config[name], saved[name]))
+            'to continue, or resume=False to start again' % ((path,) + tuple(
+                ', '.join('%s=%s' % (_CALLED.get(name, name), options[name])
+                          for name in fixed) for options in (saved, config))))
     return progress
 
 
@@ -95,8 +94,8 @@ def _value(variable):
     """
     value = variable.get_value()
     if isinstance(value, _RandomState):
-        value = numpy.concatenate([value.get_state()[1],
-                                   value.get_state()[2:]])
+        _, keys, place, has_gauss, gauss = value.get_state()
+        value = numpy.append(keys, [place, has_gauss, gauss])
     return value
 
 
@@ -164,9 +163,8 @@ class Progress(object):
             arrays = dict((name, _read_like(archive, name, value))
                           for name, value in wanted.items())
             history = storage.read_array(archive, 'history')
-        if history.ndim != 2 or history.shape[1] != 5 or (
-                history.dtype != 'float64'
-                or len(history) > progress['counters'][0]):
+        if history.shape[1:] != (5,) or history.dtype != 'float64' or (
+                len(history) > progress['counters'][0]):
             raise ValueError('%s holds no history of errors' % path)
         self.contents = dict(arrays, history=history), progress
 
@@ -201,30 +199,27 @@ class Progress(object):
         for name, variable in self.shared.items():
             value = arrays[name]
             if isinstance(variable.get_value(borrow=True), _RandomState):
-                state, value = value, _RandomState()
-                value.set_state(('MT19937', state[:-3].astype('uint32'))
-                                + tuple(state[-3:-1].astype(int))
-                                + (state[-1],))
+                keys, (place, has_gauss, gauss) = value[:-3], value[-3:]
+                value = _RandomState()
+                value.set_state(('MT19937', keys.astype('uint32'), int(place),
+                                 int(has_gauss), gauss))
             variable.set_value(value)
         self.rng.set_state(self.epoch_rng)
 
 
 def _read_like(archive, name, wanted):
     """Read an array that must have the shape and type of another."""
-    message = ('%s was saved by another version of this script (%%s); '
-               'resume=False starts again, and reload_model starts from a '
-               'saved model' % archive.filename)
     # Version 1.1 also numbered the variables: "state/12 Wemb_average".
-    names = [each[:-len('.npy')] for each in archive.namelist()]
-    named = dict((re.sub(r'^(state/)\d+ ', r'\1', each), each)
-                 for each in names)
-    if name not in named:
-        raise ValueError(message % ('it lacks %s' % name))
-    value = storage.read_array(archive, named[name])
-    if value.shape != wanted.shape or value.dtype != wanted.dtype:
-        raise ValueError(message % (
-            'its %s has shape %s and type %s, not %s and %s' % (
-                name, value.shape, value.dtype, wanted.shape, wanted.dtype)))
+    named = dict((re.sub(r'^(state/)\d+ ', r'\1', each), each) for each in (
+        each[:-len('.npy')] for each in archive.namelist()))
+    value = named.get(name) and storage.read_array(archive, named[name])
+    if value is None or value.shape != wanted.shape or (
+            value.dtype != wanted.dtype):
+        raise ValueError(
+            '%s was saved by another version of this script: it lacks %s of '
+            'shape %s and type %s; resume=False starts again, and '
+            'reload_model starts from a saved model' % (
+                archive.filename, name, wanted.shape, wanted.dtype))
     return value
 
 
@@ -251,7 +246,7 @@ class Saver(object):
 
     def __init__(self, saveto, options, config, dictionary):
         self.saveto, self.options, self.config = saveto, options, config
-        self.progress, self.words = None, {}
+        self.words, self.unused = {}, ['resume']
         if dictionary is None:
             log.info('There is no dictionary of %s, so the model will know '
                      'words by id only' % options['dataset'])
@@ -259,8 +254,8 @@ class Saver(object):
             self.words['words'] = storage.words_array(dictionary,
                                                       options['n_words'])
         self.path = saveto and saveto[:-len('.npz')] + '.resume.npz'
-        self.resumed = bool(options['resume'] and saveto) and (
-            os.path.isfile(self.path))
+        self.resumed = bool(saveto and options['resume']
+                            and os.path.isfile(self.path))
         self.kept_previous = self.resumed
         if self.resumed:
             self.progress = read_progress(self.path, config)
@@ -274,17 +269,44 @@ class Saver(object):
         self.options['graph'] = graph
         source = self.saveto if self.resumed else self.options['reload_model']
         if source and os.path.exists(source):
-            with storage.open_npz(source) as archive:
-                saved = {} if not storage.has_array(archive, 'options') else (
-                    storage.load_options(source))
-            storage.compare_graph(source, saved.get('graph'), graph)
+            storage.compare_graph(
+                source, start.options_of(source).get('graph'), graph)
+
+    def note_unused(self, table, f_update, h):
+        """Say which options were set in vain."""
+        options, unused = self.options, {
+            'noise_std': 'it only keeps calls of 2014 valid'}
+        maker = getattr(f_update, 'maker', None)  # of a function of Theano
+        if maker and not any(each.clients for each in maker.fgraph.inputs
+                             if each.name == 'lr'):
+            unused['lrate'] = unused['schedule'] = (
+                '%s has no learning rate' % options['optimizer'])
+        if getattr(h, 'ndim', 3) == 2:
+            unused['pooling'] = 'the layer has one output per review'
+        if not options['use_dropout']:
+            unused['dropout'] = 'use_dropout is False'
+        for row in table:
+            if row.name in unused and options[row.name] != row.default:
+                log.info('%s=%s has no effect: %s' % (
+                    row.name, options[row.name], unused[row.name]))
+        self.unused += unused
 
     def restore(self, state):
         """Load the state to continue from, if there is one."""
-        if self.resumed:
-            state.load(self.path, self.progress)
-            log.info('Continuing %s after update %d' % (
-                self.path, state.update))
+        if not self.resumed:
+            return
+        for name in self.progress['changed']:
+            if name not in self.unused:
+                log.info('Continuing with another %s: %s, which was %s' % (
+                    name, self.config[name], self.progress['options'][name]))
+        state.load(self.path, self.progress)
+        log.info('Continuing %s after update %d' % (self.path, state.update))
+        for name, ended in (
+                ('max_epochs', state.epoch >= self.options['max_epochs']),
+                ('patience', state.stopping.done)):
+            if ended:
+                log.info('That training had ended: %s=%s; to go on, raise %s'
+                         % (name, self.options[name], name))
 
     def save(self, state, params):
         """Save the state and the best parameters; before any, `params`."""
@@ -296,16 +318,15 @@ class Saver(object):
                 self.kept_previous = True
             state.save(self.path, self.config)
             self._save_model(self.saveto, state, state.best_params or params)
-            log.info('Saved %s' % self.saveto)
         except (IOError, OSError) as error:  # the training goes on
             log.info('NOT saved (%s); each file is complete, from this save '
                      'or from an earlier one' % error)
 
     def save_final(self, state, errors):
         """Save the best parameters and errors; return the path, or None."""
-        if not self.saveto:
-            return None
         path = self.saveto
+        if not path:
+            return None
         errors = dict(zip(('train_err', 'valid_err', 'test_err'), errors))
         try:
             self._save_model(path, state, state.best_params, **errors)
@@ -313,10 +334,10 @@ class Saver(object):
             log.info('%s cannot be saved (%s)' % (path, error))
             path = os.path.join(tempfile.mkdtemp(), os.path.basename(path))
             self._save_model(path, state, state.best_params, **errors)
-        log.info('Saved %s' % path)
         return path
 
     def _save_model(self, path, state, params, **errors):
         history = state.history_array()
         storage.save_model(path, params, history[:, 3:], self.options,
                            history=history, **dict(self.words, **errors))
+        log.info('Saved %s' % path)
