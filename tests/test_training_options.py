@@ -324,7 +324,8 @@ def test_an_option_without_effect_is_one_line(train, monkeypatch, capsys,
     """Also when a training is resumed, which has no other line about it."""
     monkeypatch.setitem(lstm.layers, 'one row', (
         lambda options, params: params,
-        lambda tparams, x, options, **_: x.sum(axis=0)))
+        lambda tparams, x, options, mask, **_: (
+            x * mask[:, :, None]).sum(axis=0)))
     fixed = {name: value for name, value in options.items()
              if name in ('encoder', 'optimizer', 'pooling', 'use_dropout')}
     with forced_scan():

@@ -231,11 +231,11 @@ def from_command_line(table, presets, changed, description, commands, first):
         **({} if six.PY2 else {'allow_abbrev': False}))
     for row in table:
         value = shown[row.name]
+        text = '%s; %s (default: %s)' % (
+            row.meaning, row.values.words, getattr(value, '__name__', value))
         parser.add_argument(
             '--' + row.name, metavar='VALUE', default=argparse.SUPPRESS,
-            type=functools.partial(_read, row), help=('%s; %s (default: %s)' % (
-                row.meaning, row.values.words,
-                getattr(value, '__name__', value))).replace('%', '%%'),
+            type=functools.partial(_read, row), help=text.replace('%', '%%'),
             **({'nargs': '?', 'const': True} if row.values is boolean else {}))
     typed, unknown = parser.parse_known_args()
     for word in unknown:

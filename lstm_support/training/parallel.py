@@ -45,7 +45,6 @@ def run(make, options):
         group.check_equal('options', repr(sorted(training.config.items())))
         with group.agreed(), graph.explained():
             training.compile()
-        with group.agreed():
             training.saver.restore(training.state)
         group.share(training.state)
         fault = None
@@ -125,10 +124,10 @@ class Group(object):
     def __exit__(self, kind, error, trace):
         MRG_RandomStreams.order = None
         sys.stdout, sys.stderr = self.streams
+        if isinstance(error, SystemExit) and self.size > 1:
+            self.comm.Abort(error.code)  # after a second signal
         if not kind or self.all_have(error):
             return
-        if isinstance(error, SystemExit):
-            self.comm.Abort(error.code)  # after a second signal
         lines = traceback.format_exception(kind, error, trace)
         if issubclass(kind, EXPECTED):
             lines = lines[-1:]

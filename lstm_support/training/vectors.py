@@ -11,35 +11,31 @@ _LONGEST = 2 ** 16  # bytes per line
 
 def load(path, table, dictionary):
     """Put the vectors of known words into a table (V, D)."""
-    with storage.told_from(path, 'a file of word vectors'):
-        _load(path, table, dictionary)
-
-
-def _load(path, table, dictionary):
     from lstm_support.text import escaped  # which Python 2.7 cannot import
     # Rows, and whether from the spelling in lower case, which counts most.
     filled = {}
-    for number, line in _lines(path):
-        if len(line) == _LONGEST:
-            raise _no_vector(number, path)
-        word, numbers = (line.split(None, 1) + [b'', b''])[:2]
-        if number == 1 and len(numbers.split()) == 1:
-            continue
-        try:
-            word = word.decode('utf-8-sig')
-        except UnicodeDecodeError:
-            raise ValueError('line %d of %s is not UTF-8 text; the binary '
-                             'form of word2vec must be converted to the text '
-                             'form' % (number, path))
-        lower = word.lower()
-        row = dictionary.get(lower, dictionary.get(escaped(lower)))
-        if row is not None and row < len(table) and (
-                row not in filled or word == lower and not filled[row]):
-            table[row] = _vector(path, number, numbers, table)
-            filled[row] = word == lower
-    if not filled:
-        raise ValueError('%s has a vector for none of the words of the data '
-                         'set' % path)
+    with storage.told_from(path, 'a file of word vectors'):
+        for number, line in _lines(path):
+            if len(line) == _LONGEST:
+                raise _no_vector(number, path)
+            word, numbers = (line.split(None, 1) + [b'', b''])[:2]
+            if number == 1 and len(numbers.split()) == 1:
+                continue
+            try:
+                word = word.decode('utf-8-sig')
+            except UnicodeDecodeError:
+                raise ValueError('line %d of %s is not UTF-8 text; the binary '
+                                 'form of word2vec must be converted to the '
+                                 'text form' % (number, path))
+            lower = word.lower()
+            row = dictionary.get(lower, dictionary.get(escaped(lower)))
+            if row is not None and row < len(table) and (
+                    row not in filled or word == lower and not filled[row]):
+                table[row] = _vector(path, number, numbers, table)
+                filled[row] = word == lower
+        if not filled:
+            raise ValueError('%s has a vector for none of the words of the '
+                             'data set' % path)
     log.info('%s has vectors for %d of the %d words' % (path, len(filled), sum(
            n < len(table) for n in dictionary.values())))
 
