@@ -48,7 +48,7 @@ def run(make, options):
             training.saver.restore(training.state)
         group.share(training.state)
         fault = None
-        with report.Signals() as group.signals:
+        with group.signals:
             try:
                 training.run(group.stops)
             except (FloatingPointError, MemoryError) as error:
@@ -106,7 +106,8 @@ class Group(object):
         self.rank, self.size = (
             (self.comm.rank, self.comm.size) if mpi else (0, 1))
         self.first = self.rank == 0  # it prints and saves
-        self.signalled = self.all_fail = False
+        self.signals, self.signalled = report.Signals(), None
+        self.all_fail = False  # whether all processes raise an error
         # Indices of a minibatch's reviews, those of this process first, for
         # dropout. Empty at first, so that checkpoints leave it out.
         self.order = mpi and theano.shared(numpy.zeros(0, 'int64'), 'order')
