@@ -4,7 +4,6 @@ from __future__ import absolute_import, division, print_function
 import collections
 import contextlib
 
-from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 import theano
 from theano import tensor

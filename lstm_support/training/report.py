@@ -116,9 +116,9 @@ def check_options(options):
     # Random numbers take 16 bytes while a parameter is drawn; an optimizer
     # keeps two or three numbers for each.
     check_memory('the parameters need', 24 * (
-        dim * (n_words + 8. * dim) + 2. * options['ngrams']),
-        'dim_proj=%d, n_words=%d or ngrams=%d' % (dim, n_words,
-                                                  options['ngrams']))
+        dim * (n_words + 8. * dim) + 2. * options['ngrams']), ' or '.join(
+            '%s=%d' % (name, options[name])
+            for name in ('dim_proj', 'n_words', 'ngrams') if options[name]))
 
 
 def check_update(sequences, batch_size, weights):

@@ -3,7 +3,6 @@ from __future__ import absolute_import, division, print_function
 
 import collections
 
-from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
 
 from lstm_support import storage

@@ -84,16 +84,13 @@ def read_progress(path, config):
     return progress
 
 
-_RandomState = numpy.random.RandomState
-
-
 def _value(variable):
     """Return the value of a shared variable as an array.
 
     Theano's RandomStreams keep a generator of NumPy: its state is one array.
     """
     value = variable.get_value()
-    if isinstance(value, _RandomState):
+    if isinstance(value, numpy.random.RandomState):
         _, keys, place, has_gauss, gauss = value.get_state()
         value = numpy.append(keys, [place, has_gauss, gauss])
     return value
@@ -198,9 +195,10 @@ class Progress(object):
             progress['shuffle'])
         for name, variable in self.shared.items():
             value = arrays[name]
-            if isinstance(variable.get_value(borrow=True), _RandomState):
+            if isinstance(variable.get_value(borrow=True),
+                          numpy.random.RandomState):
                 keys, (place, has_gauss, gauss) = value[:-3], value[-3:]
-                value = _RandomState()
+                value = numpy.random.RandomState()
                 value.set_state(('MT19937', keys.astype('uint32'), int(place),
                                  int(has_gauss), gauss))
             variable.set_value(value)
@@ -264,8 +262,7 @@ class Saver(object):
                      'the beginning' % self.path)
 
     def note_graph(self, graph):
-        """Say if another graph made the parameters that this run starts from.
-        """
+        """Say if another graph made the parameters that this run has."""
         self.options['graph'] = graph
         source = self.saveto if self.resumed else self.options['reload_model']
         if source and os.path.exists(source):
