@@ -1,4 +1,4 @@
-"""Use a saved model: predict, explain, evaluate, plot, export.
+"""Use a saved model: predict, explain, watch, evaluate, plot, export.
 
 From a shell, where ``--model`` is ``lstm_model.npz`` by default::
 
@@ -221,13 +221,24 @@ class Classifier:
                 with _compiling:
                     self._contributions = explain.compile_contributions(
                         self.model, len(self.classes), kernel.quick_mode())
-            parts, bias, note = explain.contributions(
+            found = explain.contributions(
                 self._contributions, x, mask, towards, len(words))
         return explain.Explanation(
             text_rules.shown(text, self.tokenizer),
             [terminal.printable(word) for word in words],
-            [n != imdb.UNKNOWN for n in ids], parts, bias, probs,
-            self.classes, towards, note)
+            [n != imdb.UNKNOWN for n in ids], self.classes, towards, probs,
+            *found)
+
+    def watch(self, text):
+        """Return a :class:`lstm_support.explain.Watched` of a decision."""
+        explanation = self.explain(text)
+        x, mask, _ = imdb.prepare_data([self.encode(text)], [0])
+        with self._lock, _compiling:
+            params = lstm.init_tparams(self.params)
+            return explain.watch(
+                explanation, self.model, lambda *inputs: lstm.encode(
+                    params, self.options, *inputs)[0], x, mask,
+                kernel.quick_mode())
 
 
 def __getattr__(name):
@@ -267,12 +278,27 @@ def predict(args):
                 log.warning("none of these words is in the model's "
                             'vocabulary: %r' % text[:60])
     if args.html:
-        path = storage.as_path(args.html)
-        with storage.atomic_write(path) as f:
-            f.write(explain.as_page(explanations).encode('utf-8'))
-        log.warning('Wrote %s' % path)
+        _write_page(args.html, explain.as_page(explanations))
     if fault:
         raise fault
+
+
+def _write_page(path, page):
+    """Write a page in HTML, and say so."""
+    path = storage.as_path(path)
+    with storage.atomic_write(path) as f:
+        f.write(page.encode('utf-8'))
+    log.warning('Wrote %s' % path)
+
+
+def watch(args):
+    """Show gates and cells for each word, and the decision so far."""
+    classifier = Classifier(args.model, args.dict)
+    watched = [classifier.watch(text) for texts in explain.read(args.texts, [])
+               for text in texts]
+    if args.html:
+        _write_page(args.html, explain.cells_as_page(watched))
+    _write('\n'.join(map(str, watched)))
 
 
 def evaluate(args):
@@ -346,11 +372,13 @@ _EXAMPLES = """examples:
   python classify.py predict "A dull, endless film."
   python classify.py predict --file reviews.txt --json
   python classify.py predict --html page.html "..."
+  python classify.py watch --html page.html "..."
   python classify.py evaluate --model lstm_model.npz
   python classify.py plot
   python classify.py export model.onnx
 
 "python classify.py COMMAND --help" lists the options of a command."""
+_WITH_TEXTS = 'predict', 'watch'
 
 
 def _parser():
@@ -372,8 +400,9 @@ def _parser():
         return command.add_argument
 
     add = add_command(predict, 'label texts, with probabilities')
-    add('texts', nargs='*', metavar='TEXT',
-        help='a text; -: each line of standard input')
+    texts = dict(nargs='*', metavar='TEXT',
+                 help='a text; -: each line of standard input')
+    add('texts', **texts)
     add('--file', action='append', default=[], help='a file with one text per '
         'line; or a table: CSV, JSON, Parquet, Excel')
     add('--text', metavar='COLUMN', help='column of the texts in a table')
@@ -385,6 +414,10 @@ def _parser():
     add('--html', metavar='PAGE', help='write the contributions as HTML')
     dictionary = dict(metavar='FILE', help='the dictionary of a model that '
                       'has none in its file, such as those of 2014')
+    add('--dict', **dictionary)
+    add = add_command(watch, 'show the gates and the cell for each word')
+    add('texts', **texts)
+    add('--html', metavar='PAGE', help='write them as HTML, too')
     add('--dict', **dictionary)
     add = add_command(evaluate, 'report errors, F1, the area under the ROC '
                       'curve and more, on all test reviews')
@@ -409,7 +442,8 @@ def _parse(arguments):
     parser, end = _parser(), (arguments + ['--']).index('--')
     args, rest = parser.parse_known_args(arguments[:end])
     if not args.command:
-        parser.error('expected a command: predict, evaluate, plot or export')
+        parser.error('expected a command: predict, watch, evaluate, plot '
+                     'or export')
     texts = getattr(args, 'texts', []) + rest  # those after an option
     for text in texts:
         if text.endswith('.npz') and os.path.isfile(text):
@@ -418,12 +452,12 @@ def _parse(arguments):
             parser.error('unknown argument: %s; a text that begins with "-" '
                          'comes after "--"' % text)
     args.texts = texts + arguments[end + 1:]
-    if args.command != 'predict':
+    if args.command not in _WITH_TEXTS:
         if args.texts:
             parser.error('unknown argument: %s' % args.texts[0])
     elif args.html == '':
         parser.error('--html needs the name of a file')
-    elif not args.texts and not args.file:
+    elif not args.texts and not getattr(args, 'file', None):
         args.texts = ['-']
         if sys.stdin is not None and sys.stdin.isatty():
             log.warning('Reading reviews, one per line; Ctrl-D ends.')
@@ -436,7 +470,7 @@ def _default_model(command, dictionary=None):
     if command != 'plot':
         # A model without words, of ids alone, cannot label a text.
         if os.path.exists(OWN_MODEL) and (not os.path.exists(path) or (
-                command == 'predict' and not dictionary
+                command in _WITH_TEXTS and not dictionary
                 and lstm.load_words(path) is None)):
             path = OWN_MODEL
         if os.path.exists(path):

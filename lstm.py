@@ -803,7 +803,7 @@ def command_line(**changed):
     """Return options: defaults, then `changed`, then the command line."""
     return opt.from_command_line(
         OPTIONS, PRESETS, changed, 'Train an LSTM to classify reviews.',
-        {'python classify.py': ('predict', 'evaluate', 'plot', 'export')},
+        {'python classify.py': 'predict watch evaluate plot export'.split()},
         None if imdb.find_file('imdb.pkl') else 'few')
 
 

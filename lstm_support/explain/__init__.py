@@ -11,3 +11,5 @@ from lstm_support.explain.page import (  # noqa: F401
 from lstm_support.explain.plot import plot  # noqa: F401
 from lstm_support.explain.scores import (  # noqa: F401
     as_json as scores_as_json, report, scores)
+from lstm_support.explain.watch import (  # noqa: F401
+    as_page as cells_as_page, watch)

@@ -20,14 +20,15 @@ from lstm_support.explain import page
 
 
 class Explanation(collections.namedtuple(
-        'Explanation', 'text words known parts bias probs classes towards '
-        'note')):
+        'Explanation', 'text words known classes towards probs parts bias '
+        'note h moves')):
     """The words of a text, and what each adds to the log-odds.
 
     `known` says for each word whether the model has it. `parts` are their
     contributions in nats, `bias` the log-odds without any word. Positive parts
     favour the class with the index `towards`. `note` says why the parts do not
-    explain the log-odds, or is ''.
+    explain the log-odds, or is ''. `h` (T, F) are the outputs of the layer,
+    and `moves` (T, F) their contributions.
     """
 
     def _repr_html_(self):
@@ -70,14 +71,16 @@ def compile_contributions(model, n_classes, mode):
 
 
 def contributions(function, x, mask, towards, n_words):
-    """Return contributions, bias and note of an :class:`Explanation`."""
+    """Return parts, bias, note, h and moves of an :class:`Explanation`."""
     log_odds, bias, *values = [
         value.astype('float64') for value in function(x, mask, towards)]
     half, note = len(values) // 2, ''
-    parts = sum((value * slope)[:n_words, 0].sum(axis=1)
-                for value, slope in zip(values[:half], values[half:]))
+    h, *_ = values = [each[:n_words, 0] for each in values]
+    moves = [value * slope
+             for value, slope in zip(values[:half], values[half:])]
+    parts = sum(each.sum(axis=1) for each in moves)
     if abs(parts.sum() + bias - log_odds) > 1e-3 * max(1., abs(log_odds)):
         note = ('The log-odds are not in proportion to the outputs. Parts are '
                 'gradient times output, and do not add up to the log-odds, '
                 '%+.3f.' % log_odds)
-    return parts, float(bias), note
+    return parts, float(bias), note, h, moves[0]

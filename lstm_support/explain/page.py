@@ -1,11 +1,14 @@
 """Predictions as text, as JSON and, with explanations, as an HTML page."""
 import json
-import os
+import pkgutil
 import string
 from xml.sax.saxutils import escape
 
 from lstm_support import text as text_rules
 from lstm_support.terminal import one_line, printable
+
+# Blue and orange, which the colour-blind can tell apart.
+FAVOURS, OPPOSES = '31,119,200', '230,120,20'
 
 
 def _sum(explanation):
@@ -69,11 +72,18 @@ def as_page(explanations):
     sides = set((each.favoured, each.other) for each in explanations)
     favoured, other = (sides.pop() if len(sides) == 1
                        else ('the class in its heading', 'the others'))
-    with open(os.path.join(os.path.dirname(__file__), 'page.html'),
-              encoding='utf-8') as f:
-        return string.Template(f.read()).substitute(
-            favoured=escape(favoured), other=escape(other),
-            reviews='\n'.join(map(as_fragment, explanations)))
+    return as_html('Which words moved the decision', 'words.html',
+                map(as_fragment, explanations), favoured=escape(favoured),
+                other=escape(other))
+
+
+def as_html(title, legend, texts, **names):
+    """Return a page: its title, a legend with names, and texts."""
+    frame, legend = [
+        string.Template(pkgutil.get_data(__name__, name).decode())
+        for name in ('page.html', legend)]
+    return frame.substitute(title=title, legend=legend.substitute(names),
+                            texts='\n'.join(texts))
 
 
 def as_fragment(explanation):
@@ -91,7 +101,7 @@ def as_fragment(explanation):
             text += ('<span%s style="background: rgba(%s,%.2f)" '
                      'title="%+.4f">%s</span>' % (
                          '' if known else ' class="unknown"',
-                         '31,119,200' if part > 0 else '230,120,20',
+                         FAVOURS if part > 0 else OPPOSES,
                          0.75 * abs(part) / largest, part, escape(shown)))
     return ('<h2>%s, with probability %.4f</h2>\n'
             '<p class="text" dir="auto">%s</p>\n<p class="note">%s</p>\n'
