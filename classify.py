@@ -13,6 +13,7 @@ From Python::
 """
 import argparse
 import contextlib
+import functools
 import numbers
 import os
 import sys
@@ -56,7 +57,7 @@ def load_model(path):
         if options[name] not in list(getattr(lstm, here)):
             raise ValueError('%s has the %s %r, which lstm.%s lacks'
                              % (path, name, options[name], here))
-    options['classes'] = explain.Names.of_model(path, options).classes
+    options['classes'] = explain.class_names(path, options)
     return params, options
 
 
@@ -79,10 +80,7 @@ os.register_at_fork(after_in_child=_renew_locks)
 
 
 def build(path):
-    """Return parameters, options and the compiled :class:`lstm.Model`.
-
-    A ValueError says that a file does not fit ``lstm.build_model``.
-    """
+    """Return parameters, options and the :class:`lstm.Model` of a file."""
     params, options = load_model(path)
     return params, options, compile_model(path, params, options)
 
@@ -149,10 +147,8 @@ class Classifier:
                 'with --dict' % (dictionary or path))
         self.path, (self.params, self.options) = path, load_model(path)
         if dictionary:
-            names = explain.Names.of_model(path, self.options, words)
-            self.options['classes'], _ = names.match(explain.Names(
-                dictionary, given.dictionary, given.classes,
-                given.tokenizer), self.options['n_words'])
+            self.options['classes'], _ = explain.match(
+                path, self.options, words, dictionary, given)
         self.classes = self.options['classes']
         self.tokenizer = (self.options.get('tokenizer')
                           or words is None and given.tokenizer
@@ -201,13 +197,9 @@ class Classifier:
                              'more' % (batch_size,))
         if not seqs:
             return numpy.zeros((0, len(self.classes)), theano.config.floatX)
-
-        def f_pred_prob(x, mask):
-            with self._lock:
-                return self.model.f_pred_prob(x, mask)
-
-        return _pred_probs(f_pred_prob, imdb.prepare_data, seqs,
-                           [0] * len(seqs), batch_size)
+        with self._lock:
+            return _pred_probs(self.model.f_pred_prob, imdb.prepare_data, seqs,
+                               [0] * len(seqs), batch_size)
 
     def explain(self, text):
         """Return a :class:`lstm_support.explain.Explanation` of a decision."""
@@ -234,11 +226,10 @@ class Classifier:
         explanation = self.explain(text)
         x, mask, _ = imdb.prepare_data([self.encode(text)], [0])
         with self._lock, _compiling:
-            params = lstm.init_tparams(self.params)
-            return explain.watch(
-                explanation, self.model, lambda *inputs: lstm.encode(
-                    params, self.options, *inputs)[0], x, mask,
-                kernel.quick_mode())
+            encode = functools.partial(
+                lstm.encode, lstm.init_tparams(self.params), self.options)
+            return explain.watch(explanation, self.model, encode, x, mask,
+                                 kernel.quick_mode())
 
 
 def __getattr__(name):
@@ -255,32 +246,21 @@ def predict(args):
     """Print label, probability and text, separated by tabs, per text."""
     classifier = Classifier(args.model, args.dict)
     form = explain.as_json if args.json else explain.as_text
-    explanations, fault = [], None
-    for texts in explain.read(args.texts, args.file, args.text,
-                              args.encoding):
+    chunks = explain.read(args.texts, args.file, args.text, args.encoding)
+    if args.html:  # first: it is written even if no output can be
+        chunks = list(chunks)
+        _write_page(args.html, explain.as_page(
+            [classifier.explain(text) for texts in chunks for text in texts]))
+    for texts in chunks:
         seqs = [classifier.encode(text) for text in texts]
         probs = classifier.probabilities_of_ids(seqs)
         for text, seq, row in zip(texts, seqs, probs):
-            explanation, known = None, [n != imdb.UNKNOWN for n in seq]
-            if args.explain or args.html:
-                explanation = classifier.explain(text)
-            if args.html:
-                explanations.append(explanation)
-            try:
-                if not fault:
-                    _write(form(text, classifier.classes, row, known,
-                                args.explain and explanation))
-            except OSError as error:
-                if not args.html:
-                    raise
-                fault = error  # the page is written, nevertheless
+            known = [n != imdb.UNKNOWN for n in seq]
+            _write(form(text, classifier.classes, row, known,
+                        args.explain and classifier.explain(text)))
             if not any(known):
                 log.warning("none of these words is in the model's "
                             'vocabulary: %r' % text[:60])
-    if args.html:
-        _write_page(args.html, explain.as_page(explanations))
-    if fault:
-        raise fault
 
 
 def _write_page(path, page):
@@ -303,10 +283,10 @@ def watch(args):
 
 def evaluate(args):
     """Report how a model does on a table, or on a data set's test reviews."""
+    prepare_data = imdb.prepare_data
     if args.file:
-        classifier, prepare_data = Classifier(args.model), imdb.prepare_data
-        options, model, name = (
-            classifier.options, classifier.model, args.file)
+        classifier, name = Classifier(args.model), args.file
+        options, model = classifier.options, classifier.model
         with contextlib.redirect_stdout(sys.stderr):  # what was read
             corpus = explain.read_labelled(name, args.text, args.label,
                                            classifier.encode)
@@ -322,10 +302,8 @@ def evaluate(args):
     reviews, labels = corpus.test
     if not reviews:
         raise ValueError('dataset %r has no test reviews' % name)
-    classes, labels = explain.Names.of_model(
-        args.model, options, lstm.load_words(args.model)).match(
-            explain.Names(name, corpus.dictionary, corpus.classes),
-            options['n_words'], labels)
+    classes, labels = explain.match(
+        args.model, options, lstm.load_words(args.model), name, corpus, labels)
     probs = _pred_probs(model.f_pred_prob, prepare_data, reviews, labels)
     form = explain.scores_as_json if args.json else explain.report
     lines = [form(explain.scores(labels, probs), classes)]

@@ -455,8 +455,8 @@ def test_plots_that_cannot_be_drawn(refuses, tmp_path, monkeypatch):
     ('evaluate old.npz', '--model old.npz'), ('evaluate sample', 'sample'),
     ('evaluate -- a', ': a'), ('predict --jsn a', '--jsn'),
     ('predict -bad', 'argument: -bad; a text that begins with "-"'),
-    ('predict --html= x', '--html'), ('', 'predict, evaluate, plot or export'),
-    ('train', "'train'")])
+    ('predict --html= x', '--html'),
+    ('', 'predict, watch, evaluate, plot or export'), ('train', "'train'")])
 def test_bad_command_lines_end_with_a_sentence(capfd, tmp_path, monkeypatch,
                                                arguments, fact):
     monkeypatch.chdir(tmp_path)

@@ -4,7 +4,7 @@ from lstm_support.explain.contributions import (  # noqa: F401
 from lstm_support.explain.estimator import estimator  # noqa: F401
 from lstm_support.explain.inputs import (  # noqa: F401
     check_ids, check_texts, read, read_labelled)
-from lstm_support.explain.names import Names  # noqa: F401
+from lstm_support.explain.names import class_names, match  # noqa: F401
 from lstm_support.explain.onnx_file import export  # noqa: F401
 from lstm_support.explain.page import (  # noqa: F401
     as_json, as_page, as_text)

@@ -84,14 +84,6 @@ class _TextClassifier:
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
-    def _more_tags(self):  # of scikit-learn before 1.6
-        return {'X_types': ['string']}
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string, tags.input_tags.two_d_array = True, False
-        return tags
-
 
 def estimator(train_lstm, classifier):
     """Return the class LSTMClassifier, which trains and predicts by these."""

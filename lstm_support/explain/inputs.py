@@ -1,15 +1,13 @@
 """Texts from arguments, standard input, text files and tables; word ids."""
 import codecs
+import contextlib
 import io
-import itertools
 import operator
 import os
 import select
 import sys
 
 from lstm_support import corpora, storage
-
-CHUNK = 1024  # texts that are labelled together
 
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
@@ -24,13 +22,18 @@ def read(arguments, paths, column=None, encoding=None):
                          'with --file')
     for text in arguments:
         if text == '-':
-            yield from _file('-', None, encoding)
+            yield from _of_file('-', encoding)
         else:
             # The bytes that the shell passed, whatever the locale is.
             yield [corpora.decode_text(os.fsencode(text),
                                        'the text %r' % text[:60])]
-    for path in paths:
-        yield from _file(storage.as_path(path), column, encoding)
+    for path in map(storage.as_path, paths):
+        if _is_table(path, column):
+            texts = corpora.read_table_texts(path, column, encoding)
+            for n in range(0, len(texts), 1024):
+                yield texts[n:n + 1024]
+        else:
+            yield from _of_file(path, encoding)
 
 
 def _is_table(path, column):
@@ -39,45 +42,53 @@ def _is_table(path, column):
         column and column.isdigit() and os.path.isfile(path))
 
 
-def _file(path, column, encoding):
-    """Yield the texts of a file, or of standard input, in lists."""
-    if path == '-':
-        if sys.stdin is None:
-            raise OSError('standard input is closed; give texts as arguments '
-                          'or with --file')
-        yield from _decoded(_arriving(sys.stdin.buffer), 'standard input',
-                            encoding)
-    elif _is_table(path, column):
-        yield from _chunks(corpora.read_table_texts(path, column, encoding))
-    else:
+def _of_file(path, encoding):
+    """Yield lists of the lines of a file, or of standard input."""
+    if path != '-':
         with open(path, 'rb') as f:
-            yield from _decoded(_arriving(f), path, encoding)
+            yield from _lines(f, path, encoding)
+    elif sys.stdin is None:
+        raise OSError('standard input is closed; give texts as arguments or '
+                      'with --file')
+    else:
+        yield from _lines(sys.stdin.buffer, 'standard input', encoding)
 
 
-def _chunks(texts):
-    """Return an iterator over lists of ``CHUNK`` texts."""
-    texts = iter(texts)
-    return iter(lambda: list(itertools.islice(texts, CHUNK)), [])
+def _lines(f, name, encoding):
+    """Yield lists of the lines of a binary file that have come, as text."""
+    number, rest, pieces = 0, b'', _arriving(f)
+    for piece in pieces:
+        begun = rest + piece
+        *lines, rest = begun.split(b'\n')
+        if not piece:
+            lines = [rest] if rest else []
+        if lines and not number:
+            corpora.check_text(begun, name)
+            if begun.startswith(_WIDE) or (encoding or '')[:5] in (
+                    'utf-1', 'utf-3'):
+                # Byte 10 can be a part of another character there.
+                text = corpora.decode_text(begun + b''.join(pieces), name,
+                                           encoding=encoding)
+                yield [line.rstrip('\r\n') for line in io.StringIO(text, '\n')]
+                return
+        if lines:
+            yield [corpora.decode_text(
+                line, 'line %d of %s' % (n, name), False, encoding).rstrip('\r')
+                for n, line in enumerate(lines, number + 1)]
+        number += len(lines)
 
 
 def _arriving(f):
-    """Yield lists of the lines of a binary file that have come so far."""
-    lines, parts = [], []
-    while True:
-        data = f.read1(2 ** 16)
-        parts.append(data)
-        if b'\n' in data or not data:
-            *more, rest = b''.join(parts).split(b'\n')
-            lines += [line + b'\n' for line in more]
-            parts = [rest]
-        if not data:
-            break
-        if len(lines) >= CHUNK or lines and not _is_waiting(f):
-            yield lines
-            lines = []
-    lines += filter(None, parts)
-    if lines:
-        yield lines
+    """Yield the bytes of a binary file that have come; at its end, b''."""
+    piece, more = b'', True
+    while more:
+        more = f.read1(2 ** 16)
+        piece += more
+        if piece and (not more or len(piece) >= 2 ** 20
+                      or not _is_waiting(f)):
+            yield piece
+            piece = b''
+    yield b''
 
 
 def _is_waiting(f):
@@ -86,26 +97,6 @@ def _is_waiting(f):
         return bool(select.select([f], [], [], 0)[0])
     except (OSError, ValueError):  # not a file of the system
         return True
-
-
-def _decoded(chunks, name, encoding):
-    """Yield lists of lines as text, without line ends."""
-    number = 0
-    for lines in chunks:
-        if not number:
-            corpora.check_text(lines[0], name)
-            if lines[0].startswith(_WIDE) or (
-                    (encoding or '')[:5] in ('utf-1', 'utf-3')):
-                # Byte 10 can be a part of another character there.
-                text = corpora.decode_text(b''.join(itertools.chain(
-                    lines, *chunks)), name, encoding=encoding)
-                yield from _chunks(line.rstrip('\r\n')
-                                   for line in io.StringIO(text, '\n'))
-                return
-        yield [corpora.decode_text(line, 'line %d of %s' % (n, name), False,
-                                   encoding).rstrip('\r\n')
-               for n, line in enumerate(lines, number + 1)]
-        number += len(lines)
 
 
 def read_labelled(path, text, label, encode):
@@ -131,14 +122,13 @@ def check_ids(seqs, n_words, unknown):
     """Return lists of word ids; ids of `n_words` or more become `unknown`."""
     checked = []
     for n, seq in enumerate(_as_list(seqs, 'lists of word ids')):
-        message = ('text %d is not a list of word ids, which are integers of '
-                   '0 or more' % n)
         try:
             ids = list(map(operator.index, _as_list(seq, 'it')))
-        except TypeError:
-            raise TypeError(message)
-        if min(ids, default=0) < 0:
-            raise ValueError(message)
+            if min(ids, default=0) < 0:
+                raise ValueError
+        except (TypeError, ValueError) as error:
+            raise type(error)('text %d is not a list of word ids, which are '
+                              'integers of 0 or more' % n)
         checked.append([word if word < n_words else unknown for word in ids])
     return checked
 
@@ -148,9 +138,9 @@ def _as_list(values, name):
     if isinstance(values, (str, bytes)):
         raise TypeError('one text is not a list of texts: write [text]')
     # A loop over these yields keys, column names or an arbitrary order.
-    if isinstance(values, (dict, set, frozenset)) or hasattr(
-            values, 'columns') or not hasattr(values, '__iter__') or (
-            getattr(values, 'ndim', 1) == 0):
-        raise TypeError('%s must be a list, not %s'
-                        % (name, type(values).__name__))
-    return list(values)
+    if not isinstance(values, (dict, set, frozenset)) and not hasattr(
+            values, 'columns'):
+        with contextlib.suppress(TypeError):
+            return list(values)
+    raise TypeError('%s must be a list, not %s'
+                    % (name, type(values).__name__))

@@ -53,7 +53,7 @@ def export(classifier, path, prepare_data):
 
 def _model(params, options):
     """Return an onnx.ModelProto without metadata."""
-    from onnx import helper, numpy_helper, parser
+    from onnx import helper, numpy_helper, parser, utils
     encoder, ngrams = options['encoder'], options.get('ngrams', 0)
     for name in [name for name in params if re.match(
             re.escape(encoder) + '(_forward|_backward)?_[WUb]$', name)]:
@@ -66,12 +66,9 @@ def _model(params, options):
             {'temperature': 1, 'ngrams': 0}, **dict(
                 options, scores='sum' if ngrams else 'of_lstm',
                 layer='lstm' if encoder + '_W' in params else 'bilstm')))
-    needed = {'prob'}
-    for node in reversed(model.graph.node):
-        if needed.isdisjoint(node.output):
-            model.graph.node.remove(node)
-            continue
-        needed.update(node.input)
+    model = utils.Extractor(model).extract_model(['x', 'mask'], ['prob'])
+    graph = model.graph
+    for node in graph.node:
         if node.op_type == 'LabelEncoder':
             numbers, places = numpy.unique(params.pop('ngrams'), True)
             node.attribute.extend(helper.make_attribute(*each) for each in (
@@ -79,18 +76,16 @@ def _model(params, options):
                 ('default_int64', ngrams)))
             weights = params['ngram_weights']
             params['ngram_weights'] = numpy.append(weights, 0 * weights[:1], 0)
-    made = {each.name for each in [*model.graph.input,
-                                   *model.graph.initializer]}
-    others = (needed - made.union(*[node.output for node in model.graph.node])
-              ).symmetric_difference(params)
+    made = {each.name for each in [*graph.input, *graph.initializer]}.union(
+        *[node.output for node in graph.node])
+    others = set().union(*[node.input for node in graph.node]).difference(
+        made).symmetric_difference(params)
     if others:
         raise ValueError('the parameters differ by %s'
                          % ', '.join(sorted(others)))
     if options.get('use_dropout', True):
         params['U'] = params['U'] * (1 - options.get('dropout', 0.5))
-    values = [each for each in model.graph.initializer if each.name in needed]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(values + [
+    graph.initializer.extend(
         numpy_helper.from_array(numpy.asarray(value, 'float32'), name)
-        for name, value in params.items()])
+        for name, value in params.items())
     return model

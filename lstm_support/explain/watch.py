@@ -68,8 +68,8 @@ class Watched(collections.namedtuple(
 def watch(explanation, model, encode, x, mask, mode):
     """Return the :class:`Watched` of a text, for which there are x and mask.
 
-    `encode` builds the outputs h of such inputs. A ValueError says if they are
-    not those of lstm_layer.
+    `encode` builds h of x and mask, and more. A ValueError says if it is not
+    that of lstm_layer.
     """
     if not explanation.words:
         raise ValueError('there is no word to watch in this text')
@@ -78,7 +78,7 @@ def watch(explanation, model, encode, x, mask, mode):
                                  on_unused_input='ignore')
     try:
         with change_flags(fused_lstm=False):
-            h = encode(model.x, model.mask)
+            h, _ = encode(model.x, model.mask)
         scans = [node for node in io_toposort([], [h])
                  if isinstance(node.op, Scan)]
         layers = [_values(node, model, x, mask, compiled) for node in scans]
