@@ -15,7 +15,6 @@ import struct
 import subprocess
 import sys
 import threading
-import types
 import xml.etree.ElementTree as xml
 from concurrent import futures
 
@@ -90,10 +89,10 @@ def run(capfdbinary, monkeypatch):
     That is its standard output, or its standard error if it is to fail.
     `stdin` has the bytes of its standard input.
     """
-    def run(command, path, *arguments, module=classify, code=0, stdin=b''):
+    def run(command, path, *arguments, code=0, stdin=b''):
         monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(stdin)))
         capfdbinary.readouterr()
-        found = module.main([command, '--model', str(path)] + [
+        found = classify.main([command, '--model', str(path)] + [
             str(each) for each in arguments])
         out, error = capfdbinary.readouterr()
         assert found == code, error
@@ -104,8 +103,8 @@ def run(capfdbinary, monkeypatch):
 @pytest.fixture
 def refuses(run):
     """Run a command that ends with a sentence; the facts are in it."""
-    def refuses(command, *facts, module=classify):
-        assert_one_sentence(run(*command, code=1, module=module), *facts)
+    def refuses(command, *facts):
+        assert_one_sentence(run(*command, code=1), *facts)
     return refuses
 
 
@@ -547,9 +546,6 @@ def test_threads_share_and_build_classifiers(small):
         assert all(numpy.array_equal(each, wanted) for each in results)
 
 
-Frame = collections.namedtuple('Frame', 'columns')  # pandas has one
-
-
 @pytest.mark.parametrize('texts, fact', [
     ('great', r'list of texts: write \[text\]'), (b'great', 'list of texts'),
     (['a', 'b', b'x'], "text 2 is not a str but bytes: b'x'; decode it first"),
@@ -558,7 +554,8 @@ Frame = collections.namedtuple('Frame', 'columns')  # pandas has one
     ([['a', 'b']], 'text 0 is not a str but list'), (5, 'not int'),
     (numpy.array([['a'], ['b']]), 'text 0 is not a str but ndarray'),
     (numpy.array('x'), 'not ndarray'), ({'text': 'great'}, 'not dict'),
-    ({'great', 'dull'}, 'not set'), (Frame(['text']), 'not Frame')])
+    ({'great', 'dull'}, 'not set'),
+    (collections.namedtuple('Frame', 'columns')(['text']), 'not Frame')])
 def test_what_is_no_list_of_texts_is_refused(shared, texts, fact):
     with pytest.raises(TypeError, match=fact):
         shared.probabilities(texts)
@@ -581,21 +578,17 @@ def test_texts_and_word_ids_may_come_from_anything_with_an_order(shared):
     assert shared.probabilities([]).shape == (0, 2)
 
 
-@pytest.mark.parametrize('seqs, error, fact', [
-    ([[2, -1]], ValueError, 'text 0'), ([[2], [2.]], TypeError, 'text 1'),
-    ([['2']], TypeError, 'text 0'), (['dull'], TypeError, 'text 0'),
-    ([''], TypeError, 'text 0'), ([2, 3], TypeError, 'text 0'),
-    ('dull', TypeError, 'list'), ([numpy.array([2.5])], TypeError, 'text 0'),
-    (7, TypeError, 'int')])
-def test_what_is_no_list_of_word_ids_is_refused(shared, seqs, error, fact):
+@pytest.mark.parametrize('seqs, size, error, fact', [
+    ([[2, -1]], 64, ValueError, 'text 0'), (7, 64, TypeError, 'int'),
+    ('dull', 64, TypeError, 'list'), ([[2], [2.]], 64, TypeError, 'text 1'),
+    *((seqs, 64, TypeError, 'text 0') for seqs in (
+        [['2']], ['dull'], [''], [2, 3], [numpy.array([2.5])])),
+    *(([[2]], size, ValueError, 'batch_size=.*an integer of 1 or')
+      for size in (0, -1, 2.5, None, '64'))])
+def test_other_word_ids_and_batch_sizes_are_refused(shared, seqs, size, error,
+                                                    fact):
     with pytest.raises(error, match=fact):
-        shared.probabilities_of_ids(seqs)
-
-
-@pytest.mark.parametrize('size', [0, -1, 2.5, None, '64'])
-def test_invalid_batch_sizes_are_refused(shared, size):
-    with pytest.raises(ValueError, match='batch_size=.*an integer of 1 or'):
-        shared.probabilities(['great'], size)
+        shared.probabilities_of_ids(seqs, size)
 
 
 def test_minibatches_are_bounded_in_words(shared, monkeypatch):
@@ -974,20 +967,6 @@ SECOND_LAYER = (
     '    ' + POOLED)
 
 
-def classify_with(module):
-    """Return classify.py as a module that uses another lstm.py."""
-    path = os.path.join(ROOT, 'classify.py')
-    copy = types.ModuleType('classify_edited')
-    with io.open(path, encoding='utf-8') as f:
-        code = compile(f.read(), path, 'exec')
-    sys.modules['lstm'], before = module, lstm
-    try:
-        exec(code, copy.__dict__)
-    finally:
-        sys.modules['lstm'] = before
-    return copy
-
-
 def odds_of(params, ids, pool=reference.mean_of, layers=('lstm',)):
     """The log-odds of the second of two classes, and the outputs, in NumPy."""
     h = params['Wemb'][ids]
@@ -998,13 +977,17 @@ def odds_of(params, ids, pool=reference.mean_of, layers=('lstm',)):
     return scores[1] - scores[0], h
 
 
-def test_predict_evaluate_and_explain_use_a_second_layer(run, refuses, small,
-                                                         tmp_path):
-    two, stacked = ('lstm', 'lstm2'), classify_with(edited(
-        SECOND_PARAMS, SECOND_LAYER))
+def test_predict_evaluate_and_explain_use_a_second_layer(
+        run, refuses, small, tmp_path, monkeypatch):
+    two = 'lstm', 'lstm2'
     params = some_params(SIZES, names=two)
     path = write_model(tmp_path / 'x.npz', **params)
-    classifier, texts = stacked.Classifier(path), [
+    for command in ('predict', 'evaluate'):
+        refuses((command, path), path, 'lstm2_W', 'lstm2_U', 'lstm2_b')
+    monkeypatch.setattr(classify, 'lstm', edited(SECOND_PARAMS, SECOND_LAYER))
+    for command in ('predict', 'evaluate'):
+        refuses((command, small), small, 'lstm2_W')
+    classifier, texts = classify.Classifier(path), [
         'a great film', 'dull', 'it was so good and the film, great']
     seqs = [classifier.encode(text) for text in texts]
     odds, outputs = zip(*[odds_of(params, ids, layers=two) for ids in seqs])
@@ -1014,7 +997,7 @@ def test_predict_evaluate_and_explain_use_a_second_layer(run, refuses, small,
     data = write_data(tmp_path / 'd.pkl', ([[2]], [0]), (seqs, [0, 1, 1]))
     assert 'Error on 3 test reviews: %.4f,' % numpy.mean(
         (expected > 0.5) != [0, 1, 1]) in run(
-            'evaluate', path, '--dataset', data, module=stacked)
+            'evaluate', path, '--dataset', data)
     found, h = classifier.explain(texts[0]), outputs[0]
     numpy.testing.assert_allclose(
         found.parts, 0.5 / len(h) * h @ (params['U'] @ [-1, 1]),
@@ -1022,10 +1005,6 @@ def test_predict_evaluate_and_explain_use_a_second_layer(run, refuses, small,
     assert found.parts.sum() + found.bias == pytest.approx(
         odds[0], abs=3 * TOLERANCE)
     assert found.note == ''
-    # Neither script takes the other's model.
-    for command in ('predict', 'evaluate'):
-        refuses((command, path), path, 'lstm2_W', 'lstm2_U', 'lstm2_b')
-        refuses((command, small), small, 'lstm2_W', module=stacked)
 
 
 @pytest.mark.parametrize('edit, pool, adds_up', [
@@ -1036,11 +1015,12 @@ def test_predict_evaluate_and_explain_use_a_second_layer(run, refuses, small,
      lambda h: numpy.tanh(5 * h.mean(axis=0)), False)],
     ids=['last', 'rectified', 'tanh'])
 def test_explanations_say_if_a_model_is_not_in_proportion_to_its_outputs(
-        run, small, tmp_path, edit, pool, adds_up):
-    copy, text = classify_with(edited((POOLED, edit))), 'the film was great'
+        run, small, tmp_path, monkeypatch, edit, pool, adds_up):
+    monkeypatch.setattr(classify, 'lstm', edited((POOLED, edit)))
+    text = 'the film was great'
     log_odds, _ = odds_of(some_params(SIZES), [
         WORDS.index(word) for word in text.split()], pool)
-    found = copy.Classifier(small).explain(text)
+    found = classify.Classifier(small).explain(text)
     assert found.probs[1] == pytest.approx(1 / (1 + numpy.exp(-log_odds)))
     assert (found.parts.sum() + found.bias == pytest.approx(
         log_odds, abs=TOLERANCE)) == adds_up
@@ -1049,21 +1029,20 @@ def test_explanations_say_if_a_model_is_not_in_proportion_to_its_outputs(
     if note:
         assert '%+.3f' % log_odds in note
         options = ['--explain', '--html', page, text]
-        assert note in run('predict', small, *options, module=copy)
+        assert note in run('predict', small, *options)
         assert note in page.read_text(encoding='utf-8')
-        assert json.loads(run('predict', small, '--json', *options,
-                              module=copy))['note'] == note
+        assert json.loads(run('predict', small, '--json', *options))[
+            'note'] == note
 
 
 def test_a_plain_tuple_of_build_model_predicts_but_explains_nothing(
-        run, refuses, small):
-    copy = classify_with(edited(
+        run, refuses, small, monkeypatch):
+    expected = run('predict', small, 'great')
+    monkeypatch.setattr(classify, 'lstm', edited(
         ('    return model\n', '    return tuple(model)\n')))
-    assert run('predict', small, 'great', module=copy) == run(
-        'predict', small, 'great')
+    assert run('predict', small, 'great') == expected
     for option in ('--explain', '--html=page.html'):
-        refuses(('predict', small, option, 'great'), 'build_model',
-                module=copy)
+        refuses(('predict', small, option, 'great'), 'build_model')
 
 
 FORKS = """

@@ -191,14 +191,6 @@ class OnNumbers(classify.LSTMClassifier):
                          for n, value in enumerate(row))
                 for row in numpy.asarray(X)]
 
-    def _more_tags(self):
-        return {'X_types': ['2darray']}
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = True
-        return tags
-
 
 LEFT_OUT = dict.fromkeys(
     'estimators_dtypes complex_data dtype_object fit1d fit2d_predict1d '

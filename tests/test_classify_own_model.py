@@ -1,4 +1,6 @@
 """The model that comes with the scripts, data/imdb_lstm.npz."""
+import csv
+import io
 import os
 
 import numpy
@@ -9,74 +11,6 @@ import imdb
 import lstm
 from conftest import ROOT, read
 from lstm_support import explain
-
-# What a newcomer types first.
-POSITIVE = u"""\
-This was a wonderful film with great acting.
-Lovely.
-I loved it!
-i really enjoyed this movie
-One of the best films I have ever seen.
-It\u2019s a masterpiece.
-not bad at all
-A brilliant, moving story.
-GREAT MOVIE
-Highly recommended!
-You won\u2019t regret watching it.
-funny and touching
-The acting was superb and the plot kept me guessing.
-Beautifully shot, and the music is perfect.
-""".splitlines()
-NEGATIVE = u"""\
-A dull, endless film.
-This was a terrible film with awful acting.
-Boring.
-I hated it.
-not good
-I didn\u2019t like it.
-What a waste of time.
-the worst movie ever
-Don't bother.
-i fell asleep after ten minutes
-The plot makes no sense.
-Not funny at all.
-I would not recommend this film to anyone.
-BAD ACTING, BAD SCRIPT
-""".splitlines()
-# Negation and contrast: here the single words mislead. They were chosen before
-# the model was trained.
-YET_POSITIVE = u"""\
-not a masterpiece, yet I was never bored
-I expected nothing, but it was a delight.
-It isn't perfect, but I loved every minute of it.
-You will not be disappointed.
-I can't say anything bad about it.
-There is never a dull moment.
-Nothing about this film disappoints.
-The beginning is slow, but the end is brilliant.
-Hardly a scene is wasted.
-I couldn't stop laughing.
-The critics hated it; I thought it was wonderful.
-I have never seen a better film.
-Despite a weak script, the actors make it a joy.
-Don't miss it.
-""".splitlines()
-YET_NEGATIVE = u"""\
-It could have been great, but it was a mess.
-Great actors, but a terrible script.
-I wanted to like it, but I was bored.
-Not the masterpiece that everyone talks about.
-This is not a good film.
-The trailer was funny; the film was not.
-Beautiful pictures cannot save this boring story.
-I have never been so bored.
-It is never funny, and never moving.
-There is nothing to like about it.
-Everyone loved it, but I found it dull.
-It fails to be either scary or funny.
-The first ten minutes are good, and then it falls apart.
-I don't think anyone will enjoy this.
-""".splitlines()
 
 
 @pytest.fixture(scope='module')
@@ -90,11 +24,16 @@ def test_what_a_newcomer_types_is_labelled_right(classifier):
 
 
 def check_sentences(classifier):
-    for texts, most in (((NEGATIVE, POSITIVE), 2),
-                        ((YET_NEGATIVE, YET_POSITIVE), 10)):
-        wrong = [text for label, texts_of_class in enumerate(texts)
-                 for text, row in zip(texts_of_class, classifier.probabilities(
-                     texts_of_class)) if row.argmax() != label]
+    """Plain ones, which newcomers type first; negation and contrast.
+
+    In the latter, the single words mislead. They were chosen before the model
+    was trained.
+    """
+    rows = list(csv.DictReader(io.StringIO(read('tests/sentences.csv'))))
+    probs = classifier.probabilities([row['text'] for row in rows])
+    for kind, most in (('plain', 2), ('contrast', 10)):
+        wrong = [row for row, p in zip(rows, probs) if row['kind'] == kind
+                 and classifier.classes[p.argmax()] != row['label']]
         assert len(wrong) <= most, wrong
 
 

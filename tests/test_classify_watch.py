@@ -1,5 +1,4 @@
 """classify.py watch: gates, candidate and cell for each word."""
-import re
 import xml.etree.ElementTree as xml
 
 import numpy
@@ -23,10 +22,9 @@ BOTH = dict(encoder='bilstm', pooling='both', classes=['a', '<', 'c'], ydim=3)
 def step():
     """The step of lstm_layer, compiled: i, f and o; the candidate; h and c."""
     with forced_scan():
-        h, _ = lstm.encode(lstm.init_tparams(some_params(SIZES)), SIZES,
-                           tensor.lmatrix(), tensor.matrix())
-        scan, = [each.op for each in io_toposort([], [h])
-                 if hasattr(each.op, 'n_seqs')]
+        h = lstm.lstm_layer(lstm.init_tparams(some_params(SIZES)),
+                            tensor.tensor3(), SIZES, mask=tensor.matrix())
+        scan = h.owner.inputs[0].owner.op
         found = [each.outputs[0] for op in (tensor.nnet.sigmoid, tensor.tanh)
                  for each in io_toposort(scan.inputs, scan.outputs)
                  if each.op == op]
@@ -36,37 +34,35 @@ def step():
 @pytest.mark.parametrize('kind', [
     {}, BOTH, dict(ngrams=600, temperature=1.7, use_dropout=False)])
 def test_values_are_those_of_the_step_and_of_the_formula(kind, step, tmp_path):
-    changes = {'ngrams': numpy.arange(600)} if 'ngrams' in kind else {}
-    path = write_model(tmp_path / 'm.npz', kind, **changes)
+    path = write_model(tmp_path / 'm.npz', kind, **{
+        name: numpy.arange(600) for name in kind if name == 'ngrams'})
     params, classifier = contents(path), classify.Classifier(path)
     found, ids = classifier.watch(TEXT), classifier.encode(TEXT)
     moves = abs(found.explanation.moves).sum(axis=0)
-    layers = [('\u2192', 'bilstm_forward', 1), ('\u2190', 'bilstm_backward', -1)
-              ] if kind is BOTH else [('\u2192', 'lstm', 1)]
-    assert [arrow for arrow, _ in found.groups] == [each[0] for each in layers]
-    for n, (_, name, order) in enumerate(layers):
-        own, units = slice(3 * n, 3 * n + 3), found.groups[n][1]
+    names = ['bilstm_forward', 'bilstm_backward'] if kind is BOTH else ['lstm']
+    arrows, groups = zip(*found.groups)
+    assert ''.join(arrows) == '\u2192\u2190'[:len(names)]
+    for n, (name, units) in enumerate(zip(names, groups)):
+        own, order = slice(3 * n, 3 * n + 3), 1 - 2 * n
         assert units.tolist() == sorted(units, key=lambda unit: -moves[unit])
         assert sorted(units) == list(range(6))[own]
         W, U, b = [params['%s_%s' % (name, each)] for each in 'WUb']
         h = c = numpy.zeros((1, 3))
         for t in range(8)[::order]:
             x = params['Wemb'][[ids[t]]] @ W + b
-            i, f, o, candidate = numpy.split(x + h @ U, 4, axis=1)
-            in_graph = step(*map(lstm.numpy_floatX, (x, [1], h, c, U)))
+            i, f, o, g = numpy.split(x + h @ U, 4, axis=1)
+            gates, tanh, _, cell = step(*map(lstm.numpy_floatX, (
+                x, [1], h, c, U)))
             h, c = reference.lstm_step(x + h @ U, h, c)
-            assert_close(found.values[t, :, own], numpy.concatenate([
-                *map(reference.logistic, (i, f, o)), numpy.tanh(candidate), c]))
-            assert_close(found.values[t, :, own], numpy.concatenate([
-                in_graph[0].reshape(3, 3), in_graph[1], in_graph[3]]))
-    starts = [ids[:n] for n in range(1, 9)]
+            for wanted in ([gates.reshape(3, 3), tanh, cell], [
+                    *map(reference.logistic, (i, f, o)), numpy.tanh(g), c]):
+                assert_close(found.values[t, :, own], numpy.vstack(wanted))
+    wanted = classifier.probabilities_of_ids([ids[:n] for n in range(1, 9)])
     if kind is BOTH:  # the first words, with what their units know of the last
         h = reference.encoder_outputs(params, ids, 'bilstm')
         wanted = [reference.softmax(0.5 * numpy.concatenate(
             [reference.mean_of(h[:n]), reference.max_of(h[:n])])
             @ params['U'] + params['b']) for n in range(1, 9)]
-    else:
-        wanted = classifier.probabilities_of_ids(starts)
     assert_close(found.probs, wanted, 3 * EXACT)
     assert_close(found.probs[-1:], classifier.probabilities([TEXT]), 3 * EXACT)
 
@@ -79,16 +75,15 @@ def test_a_terminal_and_a_page_show_the_values(tmp_path, capsys):
     found = classify.Classifier(path).watch(TEXT)
     text = page.read_text(encoding='utf-8')
     assert '<script' not in text and 'scheme: dark' in text
-    tree = xml.fromstring(re.sub('<(meta[^>]*)>', r'<\1/>', text.replace(
-        '<!DOCTYPE html>', '')))
-    details = list(tree.iter('details'))[-8:]
+    tree = xml.fromstring('<html>%s</html>' % text.split('</h1>')[1].split(
+        '</body>')[0])
+    details = tree.findall('.//details')[-8:]
     for t, (word, p) in enumerate(zip(TEXT.split(), found.decision[1])):
-        assert ''.join(details[t].find('summary').itertext()) == (
-            '%s %.4f' % (word, p))
-        assert [row.split() for row in details[t].find('pre').text.split('\n')
-                ][1:] == [[arrow, str(unit)] + [
-                    '%.2f' % value for value in found.values[t, :, unit]]
-                    for arrow, units in found.groups for unit in units]
+        assert ''.join(details[t].itertext()).split() == [
+            word, '%.4f' % p, 'unit', *'ifogc'] + [
+                shown for arrow, units in found.groups for unit in units
+                for shown in [arrow, str(unit)] + [
+                    '%.2f' % value for value in found.values[t, :, unit]]]
         for block, (arrow, units) in zip(blocks, found.groups):
             row = block.splitlines()[2 + t].split()
             assert block.startswith(arrow) and row[-1] == word

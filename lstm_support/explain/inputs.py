@@ -72,9 +72,9 @@ def _lines(f, name, encoding):
                 yield [line.rstrip('\r\n') for line in io.StringIO(text, '\n')]
                 return
         if lines:
-            yield [corpora.decode_text(
-                line, 'line %d of %s' % (n, name), False, encoding).rstrip('\r')
-                for n, line in enumerate(lines, number + 1)]
+            yield [corpora.decode_text(line, 'line %d of %s' % (n, name),
+                                       False, encoding).rstrip('\r')
+                   for n, line in enumerate(lines, number + 1)]
         number += len(lines)
 
 

@@ -21,11 +21,6 @@ def _sum(explanation):
             ).rstrip()
 
 
-def _largest(parts):
-    """Return the size of the largest contribution, above 0."""
-    return max([1e-12] + list(abs(parts)))
-
-
 def as_json(text, classes, probs, known, explanation=None):
     """Format a prediction as a line of JSON."""
     best = int(probs.argmax())
@@ -50,7 +45,7 @@ def as_text(text, classes, probs, known, explanation=None):
                                    one_line(text, None))
     written = text_rules.as_written(one_line(explanation.text, None),
                                     explanation.words)
-    shown, largest = '', _largest(explanation.parts)
+    shown, largest = '', abs(explanation.parts).max(initial=1e-12)
     for (before, word), part in zip(written, explanation.parts):
         level = int(round(3 * part / largest)) if word else 0
         marks = ('+' if level > 0 else '-') * abs(level)
@@ -73,8 +68,8 @@ def as_page(explanations):
     favoured, other = (sides.pop() if len(sides) == 1
                        else ('the class in its heading', 'the others'))
     return as_html('Which words moved the decision', 'words.html',
-                map(as_fragment, explanations), favoured=escape(favoured),
-                other=escape(other))
+                   map(as_fragment, explanations),
+                   favoured=escape(favoured), other=escape(other))
 
 
 def as_html(title, legend, texts, **names):
@@ -88,7 +83,8 @@ def as_html(title, legend, texts, **names):
 
 def as_fragment(explanation):
     """Return a review in HTML, with a colour for each word."""
-    best, largest = explanation.probs.argmax(), _largest(explanation.parts)
+    best = explanation.probs.argmax()
+    largest = abs(explanation.parts).max(initial=1e-12)
     written = text_rules.as_written(
         printable('\n'.join(explanation.text.splitlines())),
         explanation.words)

@@ -56,19 +56,16 @@ def as_json(metrics, classes):
 def report(metrics, classes):
     """Format the metrics of :func:`scores` in several lines."""
     width, two = max([9] + list(map(len, classes))), len(classes) == 2
-    first = max(13, width)
-    lines = ['Error on %d test reviews: %.4f, 95 %% interval %.4f to %.4f'
-             % ((metrics['n'], metrics['error']) + metrics['interval']),
-             'Accuracy %.4f  F1 %.4f%s  ROC AUC %.4f' % (
-                 1 - metrics['error'],
-                 metrics['f1'][-1] if two else numpy.mean(metrics['f1']),
-                 ' of %s' % classes[1] if two else ' on average',
-                 metrics['auc']),
-             'Log loss %.4f  Calibration error %.4f' % (
-                 metrics['log_loss'], metrics['calibration']),
-             '  '.join(['Labelled as'.ljust(first)] + [
-                 name.rjust(width) for name in classes])]
-    for name, row in zip(classes, metrics['confusion']):
-        lines.append('  '.join([name.ljust(first)] + [
-            ('%d' % count).rjust(width) for count in row]))
-    return '\n'.join(lines)
+    table = [['Labelled as', *classes]] + [
+        [name, *row] for name, row in zip(classes, metrics['confusion'])]
+    return '\n'.join([
+        'Error on %d test reviews: %.4f, 95 %% interval %.4f to %.4f' % (
+            metrics['n'], metrics['error'], *metrics['interval']),
+        'Accuracy %.4f  F1 %.4f%s  ROC AUC %.4f' % (
+            1 - metrics['error'],
+            metrics['f1'][-1] if two else numpy.mean(metrics['f1']),
+            ' of %s' % classes[1] if two else ' on average', metrics['auc']),
+        'Log loss %.4f  Calibration error %.4f' % (
+            metrics['log_loss'], metrics['calibration'])] + [
+        '  '.join([name.ljust(max(13, width))] + [
+            str(each).rjust(width) for each in row]) for name, *row in table])

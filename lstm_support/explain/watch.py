@@ -132,8 +132,7 @@ def _values(node, model, x, mask, compiled):
 
 
 def as_page(texts):
-    """Format :class:`Watched` texts as HTML, without scripts or other files.
-    """
+    """Format :class:`Watched` texts as HTML, without scripts."""
     return page.as_html('Inside an LSTM', 'cells.html',
                         map(_as_fragment, texts))
 
@@ -165,11 +164,9 @@ def _as_fragment(watched):
 def _heat_map(kind, row, groups):
     """Return stripes for units, with a gap after those of a direction."""
     values = [value for _, units in groups for value in [*row[units], 0]]
-    size, stops = 102 // len(values), []
-    for n, value in enumerate(values, 1):
-        colour = ('var(--gate,90,90,110)' if kind in 'ifo' else
-                  page.FAVOURS if value > 0 else page.OPPOSES)
-        stops.append('rgba(%s,%.2f) 0 %dpx' % (colour, min(1, abs(value)),
-                                               n * size))
+    size = 102 // len(values)
     return '<i class="%s" style="background: linear-gradient(%s)"></i>' % (
-        kind, ','.join(stops))
+        kind, ','.join('rgba(%s,%.2f) 0 %dpx' % (
+            'var(--gate)' if kind in 'ifo' else
+            page.FAVOURS if value > 0 else page.OPPOSES,
+            min(1, abs(value)), n * size) for n, value in enumerate(values, 1)))
