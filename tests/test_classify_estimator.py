@@ -2,10 +2,7 @@
 import copy
 import functools
 import json
-import os
 import pickle
-import re
-import textwrap
 
 import joblib
 import numpy
@@ -14,7 +11,7 @@ import pytest
 import classify
 import lstm
 import reference
-from conftest import ROOT, run_python
+from conftest import ROOT, blocks, run_python
 from lstm_support import storage
 from theano.configparser import change_flags
 
@@ -110,11 +107,9 @@ def test_selection_of_models(monkeypatch):
 
 
 def test_the_example_in_the_pages_runs(monkeypatch, capsys):
-    with open(os.path.join(ROOT, 'docs', 'elsewhere.rst')) as f:
-        code, = re.findall('^    import classify, imdb\n(?:.*\n)+?(?=prints)',
-                           f.read(), re.M)
+    code, = blocks('docs/elsewhere.rst', 'import classify, imdb')
     monkeypatch.chdir(ROOT)
-    exec(textwrap.dedent(code).replace('Classifier()', 'Classifier(**fast)'),
+    exec(code.replace('Classifier()', 'Classifier(**fast)'),
          {'fast': dict(FAST, max_epochs=0)})
     assert len(capsys.readouterr().out.strip('[]\n').split()) == 3
 

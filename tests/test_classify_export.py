@@ -1,9 +1,7 @@
 """classify.py export: ONNX files, and the server in docs/elsewhere.rst."""
 import os
-import re
 import shutil
 import sys
-import textwrap
 
 import numpy
 import pytest
@@ -11,7 +9,7 @@ import pytest
 import classify
 import imdb
 import lstm
-from conftest import ROOT, contents, run_python
+from conftest import ROOT, blocks, contents, run_python
 from graphs import WORDS, edited, forced_scan, write_model
 
 # With an empty one, unknown words, and n-grams that come twice.
@@ -109,11 +107,9 @@ def InferenceSession(path):
 
 
 def test_the_server_in_the_pages_needs_no_theano(tmp_path, evaluator):
-    with open(os.path.join(ROOT, 'docs', 'elsewhere.rst')) as f:
-        page = f.read()
-    code, = re.findall(r'^    import json(?:.*\n)+?(?=\S)', page, re.M)
+    code, = blocks('docs/elsewhere.rst', 'import json')
     (tmp_path / 'serve.py').write_text(
-        'import sys\nsys.modules["theano"] = None\n' + textwrap.dedent(code))
+        'import sys\nsys.modules["theano"] = None\n' + code)
     (tmp_path / 'onnxruntime.py').write_text(RUNTIME)
     shutil.copytree(os.path.join(ROOT, 'lstm_support'),
                     str(tmp_path / 'lstm_support'))
@@ -128,6 +124,6 @@ def test_the_server_in_the_pages_needs_no_theano(tmp_path, evaluator):
     for row, text, probs in zip(rows, texts, classifier.probabilities(texts)):
         assert [row[0], row[2]] == [classifier.classes[probs.argmax()], text]
         assert abs(float(row[1]) - probs.max()) < 1e-4
-    shown = re.search(r'it prints::\n\n((    .*\n)+)', page).group(1)
-    assert [line.split()[:2] for line in shown.splitlines()] == [
+    shown, = blocks('docs/elsewhere.rst', 'neg ')
+    assert [line.split()[:2] for line in shown.split('\n') if line] == [
         row[:2] for row in rows[:2]]

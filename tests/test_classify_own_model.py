@@ -1,6 +1,5 @@
 """The model that comes with the scripts, data/imdb_lstm.npz."""
 import csv
-import io
 import os
 
 import numpy
@@ -9,7 +8,7 @@ import pytest
 import classify
 import imdb
 import lstm
-from conftest import ROOT, read
+from conftest import ROOT, blocks, read
 from lstm_support import explain
 
 
@@ -24,12 +23,11 @@ def test_what_a_newcomer_types_is_labelled_right(classifier):
 
 
 def check_sentences(classifier):
-    """Plain ones, which newcomers type first; negation and contrast.
+    """Plain ones, and those of contrast, in which the single words mislead.
 
-    In the latter, the single words mislead. They were chosen before the model
-    was trained.
+    They were chosen before the model was trained.
     """
-    rows = list(csv.DictReader(io.StringIO(read('tests/sentences.csv'))))
+    rows = list(csv.DictReader(read('tests/sentences.csv').splitlines()))
     probs = classifier.probabilities([row['text'] for row in rows])
     for kind, most in (('plain', 2), ('contrast', 10)):
         wrong = [row for row, p in zip(rows, probs) if row['kind'] == kind
@@ -100,13 +98,16 @@ def test_a_model_of_another_kind_is_refused_by_name(tmp_path):
                         saveto=str(tmp_path / 'x.npz'))
 
 
-def test_the_readme_shows_its_predictions(classifier):
-    command = 'uv run classify.py predict "A dull, endless film." "Lovely."'
-    shown = read('README.rst').split(command)[1].split('::\n\n')[1]
+def test_the_pages_show_its_predictions(classifier):
+    shown = blocks('README.rst', 'neg ')[0].strip()
     labels, numbers, texts = zip(*[
-        line.split(None, 2) for line in shown.split('\n\n')[0].splitlines()])
+        line.split(None, 2) for line in shown.splitlines()])
     assert texts == ('A dull, endless film.', 'Lovely.')
     probs = classifier.probabilities(texts)
     assert list(labels) == [classifier.classes[k] for k in probs.argmax(1)]
     assert [float(each) for each in numbers] == pytest.approx(
         probs.max(axis=1), abs=0.005)
+    lines = blocks('docs/watch.rst', '\u2192')[0].strip().splitlines()[2:]
+    assert [float(line.split()[5]) for line in lines] == pytest.approx(
+        classifier.watch('I expected nothing, but it was a delight.').probs[
+            :, 1], abs=0.005)

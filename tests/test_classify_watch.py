@@ -5,7 +5,7 @@ import numpy
 import pytest
 import theano
 from theano import tensor
-from theano.gof.graph import io_toposort
+from theano.gof import graph
 
 import classify
 import lstm
@@ -26,7 +26,7 @@ def step():
                             tensor.tensor3(), SIZES, mask=tensor.matrix())
         scan = h.owner.inputs[0].owner.op
         found = [each.outputs[0] for op in (tensor.nnet.sigmoid, tensor.tanh)
-                 for each in io_toposort(scan.inputs, scan.outputs)
+                 for each in graph.io_toposort(scan.inputs, scan.outputs)
                  if each.op == op]
         return theano.function(scan.inputs, found[:2] + scan.outputs)
 

@@ -168,5 +168,5 @@ def _heat_map(kind, row, groups):
     return '<i class="%s" style="background: linear-gradient(%s)"></i>' % (
         kind, ','.join('rgba(%s,%.2f) 0 %dpx' % (
             'var(--gate)' if kind in 'ifo' else
-            page.FAVOURS if value > 0 else page.OPPOSES,
-            min(1, abs(value)), n * size) for n, value in enumerate(values, 1)))
+            page.FAVOURS if value > 0 else page.OPPOSES, min(1, abs(value)),
+            n * size) for n, value in enumerate(values, 1)))
