@@ -84,19 +84,13 @@ def _arriving(f):
     while more:
         more = f.read1(2 ** 16)
         piece += more
-        if piece and (not more or len(piece) >= 2 ** 20
-                      or not _is_waiting(f)):
+        ready = True
+        with contextlib.suppress(OSError, ValueError):  # no file of the system
+            ready, _, _ = select.select([f], [], [], 0)
+        if piece and not (more and ready and len(piece) < 2 ** 20):
             yield piece
             piece = b''
     yield b''
-
-
-def _is_waiting(f):
-    """Return whether a file can be read without waiting for its writer."""
-    try:
-        return bool(select.select([f], [], [], 0)[0])
-    except (OSError, ValueError):  # not a file of the system
-        return True
 
 
 def read_labelled(path, text, label, encode):

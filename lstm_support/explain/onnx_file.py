@@ -1,13 +1,11 @@
 """A model as an ONNX file (https://onnx.ai), for programs without Theano."""
 import json
-import os
+import pkgutil
 import re
 
 import numpy
 
 from lstm_support import storage
-
-_GRAPH = os.path.join(os.path.dirname(__file__), 'model.onnxtxt')
 
 
 def export(classifier, path, prepare_data):
@@ -61,12 +59,12 @@ def _model(params, options):
         i, f, o, candidate = numpy.split(params[name], 4, axis=-1)
         params[name] = numpy.concatenate([i, o, f, candidate] + 4 * [
             0 * i] * name.endswith('b'), axis=-1).T[None]
-    with open(_GRAPH) as f:
-        model = parser.parse_model(f.read() % dict(
-            {'temperature': 1, 'ngrams': 0}, **dict(
-                options, scores='sum' if ngrams else 'of_lstm',
-                layer='lstm' if encoder + '_W' in params else 'bilstm')))
-    model = utils.Extractor(model).extract_model(['x', 'mask'], ['prob'])
+    text = pkgutil.get_data(__name__, 'model.onnxtxt').decode() % dict(
+        {'temperature': 1, 'ngrams': 0}, **dict(
+            options, scores='sum' if ngrams else 'of_lstm',
+            layer='lstm' if encoder + '_W' in params else 'bilstm'))
+    model = utils.Extractor(parser.parse_model(text)).extract_model(
+        ['x', 'mask'], ['prob'])
     graph = model.graph
     for node in graph.node:
         if node.op_type == 'LabelEncoder':
