@@ -96,6 +96,7 @@ def test_a_terminal_and_a_page_show_the_values(tmp_path, capsys):
     ('return o * tensor.tanh(c_t), c_t', 'return o * c_t, c_t'),
     ('f * c + i * tensor', 'f * h + i * tensor'),
     ('return kernel.substitute(h, dim)', 'return 2 * h'),
+    ('return kernel.substitute(h, dim)', 'return h + state_below'),
     ("emb = tparams['Wemb'][x] ", "return 2 * [tparams['Wemb'][x].mean(0)]#")])
 def test_another_layer_is_one_sentence(edit, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(classify, 'lstm', edited(edit))

@@ -75,7 +75,7 @@ def contributions(function, x, mask, towards, n_words):
     log_odds, bias, *values = [
         value.astype('float64') for value in function(x, mask, towards)]
     half, note = len(values) // 2, ''
-    h, *_ = values = [each[:n_words, 0] for each in values]
+    values = [each[:n_words, 0] for each in values]
     moves = [value * slope
              for value, slope in zip(values[:half], values[half:])]
     parts = sum(each.sum(axis=1) for each in moves)
@@ -83,4 +83,4 @@ def contributions(function, x, mask, towards, n_words):
         note = ('The log-odds are not in proportion to the outputs. Parts are '
                 'gradient times output, and do not add up to the log-odds, '
                 '%+.3f.' % log_odds)
-    return parts, float(bias), note, h, moves[0]
+    return parts, float(bias), note, values[0], moves[0]

@@ -74,13 +74,9 @@ def _model(params, options):
                 ('default_int64', ngrams)))
             weights = params['ngram_weights']
             params['ngram_weights'] = numpy.append(weights, 0 * weights[:1], 0)
-    made = {each.name for each in [*graph.input, *graph.initializer]}.union(
-        *[node.output for node in graph.node])
-    others = set().union(*[node.input for node in graph.node]).difference(
-        made).symmetric_difference(params)
-    if others:
-        raise ValueError('the parameters differ by %s'
-                         % ', '.join(sorted(others)))
+    unused = set(params).difference(*[node.input for node in graph.node])
+    if unused:
+        raise ValueError('the parameters %s are left' % ', '.join(unused))
     if options.get('use_dropout', True):
         params['U'] = params['U'] * (1 - options.get('dropout', 0.5))
     graph.initializer.extend(

@@ -93,7 +93,8 @@ def watch(explanation, model, encode, x, mask, mode):
         if not numpy.allclose(values[:, 5], explanation.h, atol=1e-4) or (
                 abs(first - second) != 1).any():
             raise ValueError
-    except (AttributeError, LookupError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError,
+            theano.gof.MissingInputError):
         raise ValueError('the cells of this model cannot be shown, since '
                          'lstm.py does not build h from LSTM layers as it '
                          'comes with them')
@@ -164,7 +165,7 @@ def _as_fragment(watched):
 def _heat_map(kind, row, groups):
     """Return stripes for units, with a gap after those of a direction."""
     values = [value for _, units in groups for value in [*row[units], 0]]
-    size = 102 // len(values)
+    size = 102 // len(values)  # of the 102 pixels that page.html gives
     return '<i class="%s" style="background: linear-gradient(%s)"></i>' % (
         kind, ','.join('rgba(%s,%.2f) 0 %dpx' % (
             'var(--gate)' if kind in 'ifo' else
