@@ -957,14 +957,7 @@ def test_a_compiler_that_fails_is_not_the_fault_of_the_model(small,
 
 # ---- Edited models ----------------------------------------------------------
 
-SECOND_PARAMS = (
-    "    params['U'] = numpy_floatX(",
-    "    params = param_init_lstm(options, params, 'lstm2', rng)\n"
-    "    params['U'] = numpy_floatX(")
 POOLED = 'proj = h if h.ndim == 2 else pool(tparams, h, options, mask)'
-SECOND_LAYER = (
-    POOLED, "h = lstm_layer(tparams, h, options, 'lstm2', mask)\n"
-    '    ' + POOLED)
 
 
 def odds_of(params, ids, pool=reference.mean_of, layers=('lstm',)):
@@ -984,7 +977,12 @@ def test_predict_evaluate_and_explain_use_a_second_layer(
     path = write_model(tmp_path / 'x.npz', **params)
     for command in ('predict', 'evaluate'):
         refuses((command, path), path, 'lstm2_W', 'lstm2_U', 'lstm2_b')
-    monkeypatch.setattr(classify, 'lstm', edited(SECOND_PARAMS, SECOND_LAYER))
+    monkeypatch.setattr(classify, 'lstm', edited(
+        ("    params['U'] = numpy_floatX(",
+         "    params = param_init_lstm(options, params, 'lstm2', rng)\n"
+         "    params['U'] = numpy_floatX("),
+        (POOLED, "h = lstm_layer(tparams, h, options, 'lstm2', mask)\n"
+         '    ' + POOLED)))
     for command in ('predict', 'evaluate'):
         refuses((command, small), small, 'lstm2_W')
     classifier, texts = classify.Classifier(path), [
