@@ -153,9 +153,8 @@ def test_command_line(corpus, tmp_path):
         'Wrote data/imdb.pkl']
     assert os.listdir(str(tmp_path / 'data')) == ['imdb.pkl']
     done = run(tmp_path, 'aclImdb')
-    assert done.returncode == 1 and done.stderr == (
-        'imdb.py: data/imdb.pkl already exists; remove it, or name another '
-        'file to write: python imdb.py aclImdb OTHER.pkl\n')
+    assert done.returncode == 1 and done.stderr.startswith(
+        'imdb.py: data/imdb.pkl already exists; ')
     with pytest.raises(ValueError, match=r'must be named \*\.pkl'):
         imdb.preprocess(corpus, 'x.txt')
 

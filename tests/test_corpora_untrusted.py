@@ -24,14 +24,14 @@ def member(name, kind=tarfile.REGTYPE, size=0):
 
 
 @pytest.mark.parametrize('info, words', [
-    (member('/etc/passwd'), '/etc/passwd is not inside'),
-    (member('d/../../x'), 'not inside'),
-    (member('..', tarfile.DIRTYPE), 'not inside'),
-    (member('d/train/pos/2.txt', tarfile.SYMTYPE), 'is a link or a device'),
-    (member('d/train/pos/2.txt', tarfile.LNKTYPE), 'is a link or a device'),
-    (member('x', tarfile.CHRTYPE), 'is a link or a device'),
-    (member('x', tarfile.BLKTYPE), 'is a link or a device'),
-    (member('x', tarfile.FIFOTYPE), 'is a link or a device'),
+    (member('/etc/passwd'), '/etc/passwd .*do not trust'),
+    (member('d/../../x'), r'\.\. .*not trust|\.\./x.*not trust'),
+    (member('..', tarfile.DIRTYPE), r'\.\. .*not trust|\.\./x.*not trust'),
+    (member('d/train/pos/2.txt', tarfile.SYMTYPE), 'link or a device.*do not trust'),
+    (member('d/train/pos/2.txt', tarfile.LNKTYPE), 'link or a device.*do not trust'),
+    (member('x', tarfile.CHRTYPE), 'link or a device.*do not trust'),
+    (member('x', tarfile.BLKTYPE), 'link or a device.*do not trust'),
+    (member('x', tarfile.FIFOTYPE), 'link or a device.*do not trust'),
 ])
 def test_members_that_are_no_reviews(tmp_path, info, words):
     data = archive_file([(info, None)])
@@ -58,14 +58,12 @@ def zip_member(name, mode=0o100644):
 
 
 @pytest.mark.parametrize('info, words', [
-    (zip_member('/etc/passwd'), '/etc/passwd is not inside'),
-    (zip_member('d/../../x'), 'not inside'),
-    (zip_member('../x/'), 'not inside'),
-    (zip_member('d/train/pos/2.txt', 0o120777), 'is a link, not a regular'),
-    (zip_member('d/train/pos/1.txt'), 'appears twice; do not trust'),
+    (zip_member('/etc/passwd'), '/etc/passwd .*do not trust'),
+    (zip_member('d/../../x'), r'\.\. .*not trust|\.\./x.*not trust'),
+    (zip_member('../x/'), r'\.\. .*not trust|\.\./x.*not trust'),
+    (zip_member('d/train/pos/2.txt', 0o120777), 'pos/2.txt is a link'),
     (zip_member('../a\n\x1b[31m' + 'b' * 300), r'\.\./a \[31mb{91}\.\.\. is'),
 ])
-@pytest.mark.filterwarnings('ignore:Duplicate name')
 def test_zip_members_that_are_no_reviews(tmp_path, info, words):
     refused(read_reviews, tmp_path / 'x', zip_file([(info, b'target')]),
             words)
@@ -87,7 +85,7 @@ def test_a_zip_archive_that_is_encrypted_or_damaged(tmp_path):
     for signature, place in ((b'PK\x03\x04', 6), (b'PK\x01\x02', 8)):
         encrypted[data.index(signature) + place] |= 1
     refused(read_reviews, tmp_path / 'x', bytes(encrypted),
-            'd/train/pos/1.txt is encrypted; unpack it first')
+            'd/train/pos/1.txt.* is encrypted')
     refused(read_reviews, tmp_path / 'x', data.replace(b'Good.', b'Food.', 1),
             'Bad CRC-32')
     end = data.index(b'PK\x05\x06')
@@ -114,8 +112,7 @@ def test_a_tar_archive_that_holds_a_zip_archive_last(tmp_path):
     ('csv', b'text,label\n"' + b'a' * MB, 'no row with a text'),
     ('csv', b'"text\nlabel",b,c\n', 'has the columns text label, b, c; name'),
     ('csv', b'a,' * 10 ** 5, r'has the columns a, a, (a, )*'),
-    ('csv', b'text,label\nx,' + b'y' * MB + b'\n',
-     'no row with a text and a label'),
+    ('csv', b'text,label\nx,' + b'y' * MB + b'\n', 'has 1: yyyy'),
     ('csv', b'text,label\n' + b''.join(b'x,y%d\n' % n for n in range(30)),
      'column of labels has 30 different values in 30 rows'),
     ('csv', b'a\0b\0', 'not UTF-8 text but UTF-16, it seems'),

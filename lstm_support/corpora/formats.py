@@ -1,6 +1,6 @@
-"""Open tables by pandas: CSV, JSON, Parquet, Arrow and Excel files.
+"""Open tables: CSV, JSON, Parquet, Arrow and Excel files.
 
-What pandas cannot decide is decided here: separators and quotation marks,
+What no package decides is decided here: separators and quotation marks,
 whether the first row has names, and which columns are wanted.
 """
 import collections
@@ -9,6 +9,7 @@ import functools
 import importlib
 import itertools
 import json
+import operator
 import os
 import re
 
@@ -21,7 +22,7 @@ _NAME = re.compile(r'\.(csv|tsv|tab|jsonl?|ndjson|parquet|arrow|xlsx?)'
 
 # Usual names of the columns, in lower case without blanks and signs. The first
 # one decides; of the others, only one may be there.
-USUAL = {
+_USUAL = {
     'text': ('text', 'review', 'sentence', 'comment', 'content', 'body',
              'tweet', 'message', 'reviewtext', 'document', 'phrase'),
     'label': ('label', 'sentiment', 'class', 'category', 'target', 'polarity',
@@ -29,19 +30,16 @@ USUAL = {
     'group': ('group',),
     'split': ('split', 'set', 'partition', 'subset')}
 
-# A pandas.DataFrame with a column per kind; its index has the numbers of the
-# rows. The name of each column in the file. The line of a row, as a function;
-# whether the lines of a text in quotation marks could be rows themselves.
-Table = collections.namedtuple(
-    'Table', 'frame names unit line could_be_rows',
-    defaults=('row', int, lambda text: False))
+# The name in the file of the column of each kind that is there. What the rows
+# are called; for each, its number and its text, label, group and split.
+Table = collections.namedtuple('Table', 'names unit rows')
 
 # A line that has its label in itself: fastText's, or a tree of phrases.
 _LABELLED = re.compile(
     r'((?:__label__\S+\s+)+)(.*)|\(([0-9]) (\(.*)\)\s*$', re.M)
 _EXCEL, _PARQUET = b'PK\3\4', b'PAR1'
-_ARROW = b'ARROW1', b'\xff\xff\xff\xff'  # a file, a stream
-_CHUNK = 2 ** 15  # rows that are read together
+_ARROW, _STREAM = b'ARROW1', b'\xff\xff\xff\xff'
+_BINARY = _EXCEL, _PARQUET, _ARROW, _STREAM
 
 
 def is_table(path, data=None):
@@ -49,15 +47,33 @@ def is_table(path, data=None):
     if _NAME.search(path) or data is None and not os.path.isfile(path):
         return bool(_NAME.search(path))
     try:
-        with sources.unpacked(path if data is None else data) as f:
+        with sources.unpacked(path, path if data is None else data) as f:
             head = f.read(2 ** 14)
     except Exception:  # a damaged file can raise anything
         return False
-    line = head.decode(sources.encoding_of(head), 'ignore').lstrip()
-    line = line.partition('\n')[0]
-    return bool(head.startswith((_EXCEL, _PARQUET) + _ARROW)
-                or _LABELLED.match(line)) or any(
-        _usual(line.split(sep), 'text') for sep in '\t,;|' if sep in line)
+    text = head.decode(sources.encoding_of(head), 'ignore').lstrip()
+    return bool(head.startswith(_BINARY) or _LABELLED.match(text)) or any(
+        _usual(text.partition('\n')[0].split(sep), 'text') for sep in '\t,;|')
+
+
+def open_table(name, data, source, needed, notes):
+    """Return the :class:`Table` of a file, which its first bytes tell.
+
+    `data` is its path, or its bytes; `needed` are the kinds of columns without
+    which it is refused.
+    """
+    with sources.readable(name), sources.unpacked(name, data) as f:
+        head = f.read(2 ** 20)
+        f.seek(0)
+        found = _excel(name, f, source) if head.startswith(_EXCEL) else (
+            _arrow(f, head) if head.startswith(_BINARY) else None)
+    columns, unit, rows = found or _text_table(name, data, head, source, notes)
+    names = _choose(name, columns, source, needed)
+    cells = operator.itemgetter(*[  # the last one is None
+        columns.index(names[kind]) if kind in names else -1
+        for kind in _USUAL])
+    return Table(names, unit, ((number, *cells([*row, None]))
+                               for number, row in rows))
 
 
 # ---- Columns ----------------------------------------------------------------
@@ -66,48 +82,39 @@ def _usual(columns, kind):
     """Return the columns that have usual names, the most usual first."""
     names = {re.sub(r'[\W_]', '', column.lower()): column
              for column in reversed(columns)}
-    return [names[each] for each in USUAL[kind] if each in names]
+    return [names[each] for each in _USUAL[kind] if each in names]
 
 
-def _choose(name, columns, source, kinds, needs_labels=True):
+def _choose(name, columns, source, needed):
     """Return the name of the column for each kind that is there, or raise."""
     found, missing = {}, []
-    for kind in kinds:
-        needed = kind == 'text' or kind == 'label' and needs_labels
+    for kind in _USUAL:
         wanted, usual = getattr(source, kind, None), _usual(columns, kind)
-        if wanted is None or not needed and kind == 'label' and (
-                wanted not in columns):
-            if needed and len(usual) > 1 and usual[0].lower() != kind:
+        if wanted not in columns:
+            if wanted is not None and (kind in needed or kind == 'group'):
+                raise ValueError('%s has no column %s; it has %s'
+                                 % (name, wanted, listed(columns)))
+            if kind in needed and len(usual) > 1 and (
+                    usual[0].lower() != kind):
                 raise ValueError(
                     '%s has several columns that may have the %ss: %s; name '
                     'one with --%s' % (name, kind, listed(usual), kind))
             wanted = usual[0] if usual else None
-        elif wanted not in columns:
-            raise ValueError('%s has no column %s; it has %s'
-                             % (name, wanted, listed(columns)))
         if columns.count(wanted) > 1:
             raise ValueError('%s has several columns %s; rename all but one'
                              % (name, one_line(wanted, 40)))
         if wanted is not None:
             found[kind] = wanted
-        elif needed:
+        elif kind in needed:
             missing.append('--%s COLUMN' % kind)
     if missing:
-        raise ValueError('%s has the columns %s; name those to use with %s%s'
-                         % (name, listed(columns), ' and '.join(missing),
-                            _advice(columns)))
+        sizes = [len(column.split()) for column in columns]
+        raise ValueError('%s has the columns %s; name those to use with %s%s' % (
+            name, listed(columns), ' and '.join(missing),
+            ', by number if this is a row of data: --text %d'
+            % (1 + sizes.index(max(sizes))) if max(sizes, default=0) > 4
+            else ''))
     return found
-
-
-def _advice(columns):
-    """Return how to name columns, if their names look like a row of data."""
-    if len(columns) < 2 or not any(
-            re.fullmatch(r'-?[\d.]+', column) or len(column.split()) > 4
-            for column in columns):
-        return ''
-    sizes = sorted(range(len(columns)), key=lambda n: len(columns[n]))
-    return ('; if this is a row of data, name columns by number: --text %d '
-            '--label %d' % (sizes[-1] + 1, sizes[0] + 1))
 
 
 def listed(columns):
@@ -124,122 +131,92 @@ def _named(row, source):
     return n_columns, bool(_usual(names, 'text') or _usual(names, 'label'))
 
 
-# ---- Formats ----------------------------------------------------------------
+# ---- Formats, each as columns, unit and rows --------------------------------
 
-def import_pandas():
-    """Import pandas, which takes a second and much memory."""
-    global pandas
-    pandas = _imported('pandas', 'pip install -r requirements.txt, or start '
-                       'with "uv run"')
-
-
-def _imported(package, remedy='pip install pyarrow openpyxl, or start with '
-                              '"uv run --extra tables"'):
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise ImportError('reading this table needs the package %s, which '
-                          'cannot be imported (%s): %s'
-                          % (package.split('.')[0], error, remedy))
-
-
-def open_table(name, data, source, *kinds):
-    """Return the :class:`Table` of a file, which its first bytes tell."""
-    with sources.readable(name), sources.unpacked(data) as f:
-        head = f.read(2 ** 20)
-    choose = functools.partial(_choose, name, source=source, kinds=kinds[0],
-                               needs_labels=kinds[-1] is True)
-    if head.startswith((_EXCEL, _PARQUET) + _ARROW):
-        read_frame = _excel if head.startswith(_EXCEL) else _arrow
-        with sources.readable(name), sources.unpacked(data) as f:
-            frame = read_frame(name, f, head, source)
-        names = choose(list(frame.columns))
-        frame = frame[list(names.values())].astype(object)
-        return Table(frame.set_axis(list(names), axis=1), names)
+def _text_table(name, data, head, source, notes):
     encoding = source.encoding or sources.encoding_of(head)
-    sources.check_text(head, name)
-    sources.check_width(head, name, encoding)
+    sources.check_text(head, name, encoding)
     lines = functools.partial(sources.lines, name, data, encoding)
     head = head.decode(encoding, 'ignore').lstrip()
     if _LABELLED.match(head):
-        return _labelled(lines, kinds[0])
+        return ['text', 'label'], 'line', _labelled(lines)
     if re.search(r'\.(nd)?json', name, re.I) or not _NAME.search(name) and (
             head[:1] in ('{', '[')):
-        return _json(name, lines, choose)
-    return _csv(name, lines, head, source, choose)
+        return _json(name, lines)
+    return _csv(name, lines, head, source, notes)
 
 
-def _excel(name, f, head, source):
+def _imported(package):
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            'reading this table needs the package %s, which cannot be imported'
+            ' (%s): pip install pandas pyarrow openpyxl, or start with "uv run'
+            ' --extra tables"' % (package.split('.')[0], error))
+
+
+def _excel(name, f, source):
     _imported('openpyxl')
-    book = pandas.ExcelFile(f, engine='openpyxl')
+    book = _imported('pandas').ExcelFile(f, engine='openpyxl')
     if len(book.sheet_names) > 1:
         log.info('%s: only the first of %d sheets is read: %s' % (
             name, len(book.sheet_names), book.sheet_names[0]))
     frame = book.parse(header=None, dtype=str).dropna(how='all')
     columns, has_names = _named([*frame[:1].fillna('').values, []][0], source)
-    frame.index += 1  # as Excel counts rows
-    return frame[int(has_names):].set_axis(columns, axis=1)
+    rows = zip(frame.index + 1, frame.values)  # as Excel counts
+    return columns, 'row', itertools.islice(rows, int(has_names), None)
 
 
-def _arrow(name, f, head, source):
+def _arrow(f, head):
     """Read a file of Parquet or Arrow, as Hugging Face writes them."""
-    ipc, parquet = map(_imported, ('pyarrow.ipc', 'pyarrow.parquet'))
-    if head.startswith(_PARQUET):
-        table = parquet.read_table(f, use_threads=False)
-    elif head.startswith(_ARROW[0]):
-        table = ipc.open_file(f).read_all()
-    else:
-        table = ipc.open_stream(f).read_all()
-    return table.to_pandas(use_threads=False)
+    ipc, parquet = _imported('pyarrow.ipc'), _imported('pyarrow.parquet')
+    table = (parquet.ParquetFile(f).read(use_threads=False)
+             if head.startswith(_PARQUET) else ipc.open_file(f).read_all()
+             if head.startswith(_ARROW) else ipc.open_stream(f).read_all())
+    frame = table.to_pandas(use_threads=False)
+    frame = frame.astype(object).where(frame.notna(), None)
+    return list(map(str, frame.columns)), 'row', enumerate(
+        frame.itertuples(index=False, name=None), 1)
 
 
-def _labelled(lines, kinds):
-    """Read lines that match ``_LABELLED``."""
-    rows = {}
+def _labelled(lines):
+    """Yield lines that match ``_LABELLED``."""
     for number, line in enumerate(lines(), 1):
         match = _LABELLED.match(line)
-        if match and match[1]:
-            labels = match[1].replace('__label__', ' ').split()
-            rows[number] = match[2], labels
-        elif match:
-            words = ' '.join(re.findall(r' ([^\s()]+)\)', match[4]))
-            rows[number] = words.replace('-LRB-', '(').replace(
-                '-RRB-', ')'), match[3]
-        elif line.strip():
-            rows[number] = None, None
-    names = {'text': 'the lines', 'label': 'their labels'}
-    frame = pandas.DataFrame(list(rows.values()), list(rows), list(names))
-    return Table(frame, names, 'line')
+        labels, text, label, tree = match.groups() if match else [None] * 4
+        if labels:
+            label = labels.replace('__label__', ' ').split()
+        elif tree:
+            text = ' '.join(re.findall(r' ([^\s()]+)\)', tree)).replace(
+                '-LRB-', '(').replace('-RRB-', ')')
+        if line.strip():
+            yield number, (text, label)
 
 
 # int() would take too long for a long number.
 _DECODER = json.JSONDecoder(parse_int=lambda digits: (
     int if len(digits) < 20 else float)(digits))
+_BLANK = re.compile(r'\s*')
+_CHUNK = 2 ** 15  # objects that tell which columns there are
 
 
-def _json(name, lines, choose):
-    """Read JSON: an object per line, or what pandas makes of a document."""
+def _json(name, lines):
+    """Read JSON: an object per line, or what a document holds."""
     rows = ((n, line) for n, line in enumerate(lines(), 1) if line.strip())
     start, unit = list(itertools.islice(rows, 2)), 'line'
-    frames, names = [], {}
-    if not start:
-        raise ValueError('%s is empty' % name)
     if len(start) > 1 and isinstance(_parsed(start[0][1]), dict):
         rows = ((n, _parsed(line)) for n, line in itertools.chain(start, rows))
     else:
         unit, rows = 'item', enumerate(_records(name, ''.join(lines())), 1)
-    for chunk in iter(lambda: list(itertools.islice(rows, _CHUNK)), []):
-        frame = pandas.DataFrame(
-            [row if isinstance(row, dict) else {} for _, row in chunk],
-            [number for number, _ in chunk], dtype=object)
-        if not frames and not len(frame.columns):
-            break
-        names = names or choose(list(frame.columns))
-        frames.append(frame.reindex(columns=list(names.values())))
-    if not frames:
+    rows = ((n, row if isinstance(row, dict) else {}) for n, row in rows)
+    start = list(itertools.islice(rows, _CHUNK))
+    columns = list(dict.fromkeys(itertools.chain(*[row for _, row in start])))
+    if not columns:
         raise ValueError('%s is empty: it has no JSON object' % name)
-    return Table(pandas.concat(frames).set_axis(list(names), axis=1), names,
-                 unit)
+    return columns, unit, (
+        (n, [row.get(column) for column in columns])
+        for n, row in itertools.chain(start, rows))
 
 
 def _parsed(line):
@@ -254,7 +231,12 @@ def _records(name, content):
     """Return the objects of a JSON document, one per row of the table."""
     with storage.one_error('%s is not JSON; write one object per line, or one '
                            'array' % name):
-        value = _DECODER.decode(content)
+        values, end = [], _BLANK.match(content).end()
+        while end < len(content):
+            value, end = _DECODER.raw_decode(content, end)
+            values.append(value)
+            end = _BLANK.match(content, end).end()
+        value = value if len(values) == 1 else values
         if not isinstance(value, dict):
             return value if isinstance(value, list) else []
         lists = [each for each in value.values() if isinstance(each, list)
@@ -263,20 +245,18 @@ def _records(name, content):
             return lists[0]
         if not all(isinstance(each, (dict, list)) for each in value.values()):
             return [value]
-        if {'data', 'columns'} <= set(value):  # pandas' orient='split'
-            value = pandas.DataFrame(value['data'], columns=value['columns'])
-        return pandas.DataFrame(value).to_dict('records')
+        if not {'data', 'columns'} <= set(value):  # of pandas, too
+            value = {'data': value}
+        return _imported('pandas').DataFrame(**value).to_dict('records')
 
 
-# ---- CSV --------------------------------------------------------------------
-
-def _csv(name, lines, head, source, choose):
+def _csv(name, lines, head, source, notes):
     """Read a table whose fields are separated by a character."""
     csv.field_size_limit(2 ** 31 - 1)
     own = re.match('sep=(.)\r?\n', head)  # Excel's first line
     start, head = (1, head[own.end():]) if own else (0, head)
     form = _form(name, lines, head, source.sep or own and own[1])
-    reader = csv.reader(lines(start), **form)
+    reader = csv.reader(itertools.islice(lines(), start, None), **form)
     first = next(filter(any, reader), None)
     if first is None:
         raise ValueError('%s is empty' % name)
@@ -284,72 +264,26 @@ def _csv(name, lines, head, source, choose):
         raise IOError('%s is neither a folder nor a tar or zip archive, nor a '
                       'table' % name)
     columns, has_names = _named(first, source)
-    start += has_names and reader.line_num
-    names = choose(columns)
-    places = [columns.index(column) for column in names.values()]
+    sign, others = form['delimiter'], len(columns) - 1
 
-    def line(number):
-        rows, after = csv.reader(lines(start), **form), 1
-        for row in rows:
-            # pandas skips blank lines.
-            number -= len(row) > 1 or bool(''.join(row).strip())
-            if number < 0:
-                break
-            after = rows.line_num + 1
-        return start + after
+    def rows():
+        end = start + reader.line_num
+        if not has_names:
+            yield end, first
+        for row in reader:
+            number, end = end + 1, start + reader.line_num
+            if number < end and {line.count(sign) for line in sign.join(
+                    row).split('\n')} == {others}:
+                notes.add('Texts in quotation marks with lines that could be '
+                          'rows', '%s: line %d to %d' % (name, number, end))
+            if len(row) == others + 1 > 1:
+                yield number, row
+            elif any(row[others + 1:]):
+                yield number, [None] * len(columns)
+            elif len(row) > 1 or ''.join(row).strip():
+                yield number, row + [None] * (len(columns) - len(row))
 
-    def could_be_rows(text):
-        before, *inner, after = [each.count(form['delimiter'])
-                                 for each in text.split('\n')]
-        others = len(columns) - 1
-        return (before + places[0], after) == (others, places[0]) and (
-            set(inner) <= {others})
-
-    # If nothing closes a quotation mark, the end of the table does, in a row
-    # with too many fields.
-    for end in '', form['quotechar'] + form['delimiter'] * len(columns) + '1':
-        try:
-            frame = _csv_frame(itertools.chain(lines(start), [end]),
-                               len(columns), places, form)
-            break
-        except pandas.errors.ParserError as error:
-            if 'memory' in str(error):
-                raise MemoryError()
-            if end or 'EOF' not in str(error):
-                raise ValueError('%s is damaged: %s'
-                                 % (name, one_line(str(error))))
-    return Table(frame.set_axis(list(names), axis=1), names, 'line', line,
-                 could_be_rows)
-
-
-def _csv_frame(lines, n_columns, places, form):
-    """Read columns by their places; rows with too many fields have none."""
-    # pandas counts the fields of the first line. In this one there is a
-    # column more, to find rows that have too many.
-    names = form['delimiter'].join(map(str, range(n_columns + 1))) + '\n'
-    wanted = [str(n) for n in places]
-    frames = []
-    with pandas.read_csv(
-            _File(itertools.chain([names], lines)), dtype=str,
-            usecols=[*set(wanted), str(n_columns)], index_col=False,
-            chunksize=_CHUNK, **form) as chunks:
-        for frame in chunks:
-            frame[frame[str(n_columns)].notna()] = None
-            frames.append(frame[wanted])
-    return pandas.concat(frames)
-
-
-class _File:
-    """Lines as a file that pandas can read."""
-
-    def __init__(self, lines):
-        self.lines = lines
-
-    def __iter__(self):
-        return self.lines
-
-    def read(self, _=-1):
-        return ''.join(itertools.islice(self.lines, 1000))
+    return columns, 'line', rows()
 
 
 def _form(name, lines, head, separator):
@@ -358,23 +292,21 @@ def _form(name, lines, head, separator):
     if not separator:
         separator = '\t' if re.search(r'\.(tsv|tab)\b', name, re.I) else max(
             ',;\t|', key=first.count)
-    form = {'delimiter': {'tab': '\t', '\\t': '\t'}.get(separator, separator),
-            'quotechar': '"', 'doublequote': True, 'escapechar': None,
-            'quoting': csv.QUOTE_MINIMAL}
-    if head.count('\\"') > head.count('""'):  # not doubled
-        form.update(doublequote=False, escapechar='\\')
-    single = re.findall("(?:^|{0})'[^'\n]*'(?={0}|\r?$)".format(
-        re.escape(form['delimiter'])), head, re.M)
-    if 2 * len(single) > head.count('\n'):
-        form['quotechar'] = "'"
-    if form['delimiter'] == '\t':
+    separator = {'tab': '\t', '\\t': '\t'}.get(separator, separator)
+    if len(separator) > 1:
+        raise ValueError('%s is to be read with --sep %s, which must be one '
+                         'character, or tab' % (name, separator))
+    form = {'delimiter': separator, 'quotechar': '"'}
+    if separator == '\t':
         # If all lines have the same number of tabs, none is a part of a
         # quoted text: then a single quotation mark is an ordinary character.
-        n_tabs, is_odd = set(), False
-        for line in filter(str.strip, lines()):
-            n_tabs.add(line.count('\t'))
-            is_odd |= (line.count('"') - line.count('\\"')) % 2
-        if is_odd and len(n_tabs) == 1:
-            form.update(quoting=csv.QUOTE_NONE, doublequote=True,
-                        escapechar=None)
+        shapes = {(line.count('\t'),
+                   (line.count('"') - line.count('\\"')) % 2)
+                  for line in lines() if line.strip()}
+        if len(dict(shapes)) == 1 and max(odd for _, odd in shapes):
+            return dict(form, quoting=csv.QUOTE_NONE)
+    if head.count('\\"') > head.count('""'):  # not doubled
+        form.update(doublequote=False, escapechar='\\')
+    if 2 * len(re.findall("^'|'\r?$", head, re.M)) > head.count('\n'):
+        form['quotechar'] = "'"
     return form

@@ -1,12 +1,12 @@
 """Labelled texts become a data file: tokenize, number the words, write."""
+import collections
 import concurrent.futures.process
 import contextlib
 import functools
+import itertools
 import os
 import signal
 import sys
-import warnings
-from multiprocessing import resource_tracker
 
 import numpy
 
@@ -30,23 +30,16 @@ def tokenized(texts, tokenizer, processes=None):
         yield from map(tokenize, texts)
         return
     import joblib  # small data needs none of these
-    from joblib.externals import loky
     from tqdm import tqdm
-    # A process that starts now never sees Ctrl-C; this one ends all. The
-    # trackers are started before, since they would lift that.
-    for tracker in resource_tracker, loky.backend.resource_tracker:
-        tracker.ensure_running()
-    # After Ctrl-C it would tell of tasks that are cancelled.
-    warnings.filterwarnings('ignore', module='joblib.parallel')
+    # A process that starts now never sees Ctrl-C; this one ends all.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    pool = concurrent.futures.ProcessPoolExecutor(
+        processes or joblib.cpu_count(), None,
+        signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    words = pool.map(tokenize, texts, chunksize=50)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
-        words = joblib.Parallel(processes or joblib.cpu_count(),
-                                return_as='generator', batch_size=50)(
-            map(joblib.delayed(tokenize), texts))
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    try:
-        with contextlib.closing(words):
+        with pool, contextlib.closing(words):
             yield from tqdm(words, 'tokenizing', len(texts), unit=' reviews',
                             disable=None)
     except concurrent.futures.process.BrokenProcessPool:
@@ -63,56 +56,62 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
     copies, and reviews without words, which are left out.
     """
     notes = notes or sources.Notes()
-    first_seen, numbered, kept = {}, [], []  # words by order of appearance
-    with contextlib.closing(tokenized(
-            [review.text for review in reviews], tokenizer,
-            processes)) as tokens:
-        for review, words in zip(reviews, tokens):
-            if not words:
+    kept, tokens = [], []
+    with contextlib.closing(tokenized([review.text for review in reviews],
+                                      tokenizer, processes)) as found:
+        for review, words in zip(reviews, found):
+            if words:
+                kept.append(review)
+                # Copies of a word would take a gigabyte.
+                tokens.append(tuple(map(sys.intern, words)))
+            else:
                 notes.add('Left out: texts without a word',
                           'one of %s %s' % review[:2])
-                continue
-            kept.append(review)
-            numbered.append(numpy.array(
-                [first_seen.setdefault(word, len(first_seen))
-                 for word in words], dtype='int32'))
     check_classes(path, kept)
     note_classes(kept, notes)
-    _note_copies(kept, numbered, notes)
-    train = [n for n, review in enumerate(kept) if review.split == 'train']
-    counts = numpy.bincount(numpy.concatenate([numbered[n] for n in train]),
-                            minlength=len(first_seen))
-    ranked = sorted((-counts[n], word)
-                    for word, n in first_seen.items() if counts[n])
-    dictionary = {word: n for n, (_, word) in enumerate(ranked, FIRST_WORD)}
-    for word in more_words:
-        dictionary.setdefault(word, FIRST_WORD + len(dictionary))
-    ids = numpy.array([dictionary.get(word, UNKNOWN) for word in first_seen])
+    _note_copies(kept, tokens, notes)
+    counts = collections.Counter(itertools.chain.from_iterable(
+        words for review, words in zip(kept, tokens)
+        if review.split == 'train'))
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    dictionary = {word: n for n, word in enumerate(
+        dict.fromkeys([*ranked, *more_words]), FIRST_WORD)}
     classes = sorted(set(review.label for review in kept))
     sets = {split: ([], []) for split in SPLITS}
-    for review, words in zip(kept, numbered):
-        sets[review.split][0].append(ids[words].tolist())
+    for review, words in zip(kept, tokens):
+        sets[review.split][0].append(
+            [dictionary.get(word, UNKNOWN) for word in words])
         sets[review.split][1].append(classes.index(review.label))
     return storage.Corpus(*sets.values(), dictionary, classes, tokenizer,
-                          number_groups([kept[n] for n in train]))
+                          number_groups([review for review in kept
+                                         if review.split == 'train']))
 
 
-def _note_copies(reviews, numbered, notes):
+def _note_copies(reviews, tokens, notes):
     """Note reviews that are in two splits, or have two labels."""
     labels = {}  # words -> class of the training review
-    for review, words in zip(reviews, numbered):
+    for review, words in zip(reviews, tokens):
         if review.split == 'train' and labels.setdefault(
-                words.tobytes(), review.label) != review.label:
+                words, review.label) != review.label:
             notes.add('Training reviews that are in two classes, word for '
                       'word', '%r' % review.text[:40])
-    for review, words in zip(reviews, numbered):
-        if review.split != 'train' and words.tobytes() in labels:
+    for review, words in zip(reviews, tokens):
+        if review.split != 'train' and words in labels:
             notes.add('%s reviews that are training reviews, too, word for '
                       'word' % SPLIT_NAMES[review.split].capitalize(),
                       '%r' % review.text[:40])
 
 
 # ---- Writing ----------------------------------------------------------------
+
+def _new(path):
+    """Return the path of a file to write, which must not exist."""
+    path = storage.as_path(path)
+    if os.path.exists(path):
+        raise IOError('%s already exists; remove it, or name another file to '
+                      'write' % path)
+    return path
+
 
 def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
                model=None):
@@ -122,11 +121,10 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     has the same bytes on every run. Words of a file `model` get ids, too, so
     that a training that starts from it keeps their embeddings.
     """
-    source, path = as_source(source), storage.as_path(path)
+    source, path = as_source(source), _new(path)
     if not path.endswith('.pkl'):
         raise ValueError('the data file must be named *.pkl, and %s is not; '
                          'name another' % path)
-    _check_new(path, 'python imdb.py %s OTHER.pkl' % source.path)
     tokenizer = text.name(lang)
     more_words = storage.words_of_model(model, tokenizer) if model else ()
     with storage.told_from(source.path, 'texts', 'a table', 'an archive'), (
@@ -138,13 +136,6 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
     storage.write_data_file(path, corpus)
     _report(corpus, model)
     log.info('Wrote %s' % path)
-
-
-def _check_new(path, command):
-    """Raise an IOError if a file exists."""
-    if os.path.exists(path):
-        raise IOError('%s already exists; remove it, or name another file to '
-                      'write: %s' % (path, command))
 
 
 def _report(corpus, model):
@@ -179,8 +170,7 @@ def write_vectors(source, path, dim=64, lang='en'):
     Reviews that :func:`imdb.load_data` holds back are included, without
     labels. `dim` is the length of a vector.
     """
-    source, path = as_source(source), storage.as_path(path)
-    _check_new(path, 'python imdb.py %s --vectors OTHER.txt' % source.path)
+    source, path = as_source(source), _new(path)
     skipgram.word2vec(dim)  # fails here, before the texts are read
     tokenizer = text.name(lang)
     with sources.noted(source.path) as notes:
@@ -189,7 +179,6 @@ def write_vectors(source, path, dim=64, lang='en'):
         len(labelled), len(unlabelled) or 'no'))
     with contextlib.closing(tokenized(labelled + unlabelled,
                                       tokenizer)) as tokens:
-        # Copies of a word would take a gigabyte.
         words = [list(map(sys.intern, review)) for review in tokens]
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     skipgram.train(words, path, dim)
@@ -236,10 +225,9 @@ def main():
     add('--dim', type=int, metavar='N', default=64,
         help='with --vectors: numbers per vector (default: 64)')
     args = parser.parse_intermixed_args()
-    if args.vectors is not None and args.path is not None:
-        parser.error('--vectors writes no data file, so do not name one')
-    if args.vectors is not None and args.model is not None:
-        parser.error('--vectors takes no --model')
+    if args.vectors is not None and (args.path or args.model):
+        parser.error('--vectors writes no data file, so do not name one, and '
+                     'no --model')
     path = args.vectors or args.path or os.path.join('data', 'imdb.pkl')
     source = sources.Source(
         args.source, args.text, args.label, args.group, args.test_portion,

@@ -3,7 +3,6 @@ import collections
 import io
 import os
 import re
-import unicodedata
 
 import numpy
 
@@ -25,7 +24,6 @@ _NO_CLASS = re.compile(
     r'(readme|licen[cs]e|changes|notes?|citation|authors)$', re.I)
 _GROUPS = 'urls_'      # before the name of a class: the file of its groups
 _UNLABELLED = 'unsup'  # the folder of texts without a class
-_NUMBER = re.compile('[0-9]{1,9}(?![0-9])')
 _ABOUT = re.compile('(dataset_(dict|infos?)|state).json$')  # Hugging Face's
 
 
@@ -48,24 +46,21 @@ def read_reviews(source, notes=None, unlabelled=None):
     if share is not None and not 0 < share < 1:
         raise ValueError('test_portion=%r: it must be a number between 0 and '
                          '1, or None' % (share,))
-    is_table = False
     if not os.path.isdir(path):
         storage.check_readable(path, 'table or archive')
-        is_table = formats.is_table(path) or not sources.is_archive(path)
-    if is_table:
-        formats.import_pandas()  # its size does not count
     with storage.bounded_memory(path):
-        if is_table:
-            reviews = _of_table(path, path, source, notes)
+        if os.path.isdir(path) or not formats.is_table(path) and (
+                sources.is_archive(path)):
+            reviews = _of_files(source, notes, unlabelled)
         else:
-            reviews = _read_files(source, notes, unlabelled)
+            reviews = _of_table(path, path, source, notes)
     # Test parts without labels often have one that is none, such as -1.
-    labels = {split: set(review.label for review in reviews
-                         if review.split == split) for split in SPLITS}
     for split in SPLITS[1:]:
-        if len(labels[split]) == 1 and not labels[split] & labels['train']:
+        labels = set(each.label for each in reviews if each.split == split)
+        if len(labels) == 1 and not any(
+                each[:2] == ('train', *labels) for each in reviews):
             notes.add('Left out: parts with a single label, which no training '
-                      'review has', '%s: %s' % (split, *labels[split]))
+                      'review has', '%s: %s' % (split, *labels))
             reviews = [each for each in reviews if each.split != split]
     check_classes(path, reviews)
     if all(review.split != 'test' for review in reviews):
@@ -98,14 +93,13 @@ def _set_apart(reviews, share):
     train = [n for n, review in enumerate(reviews) if review.split == 'train']
     labels = [reviews[n].label for n in train]
     groups = number_groups([reviews[n] for n in train])
-    parts = groups and split_by_group(labels, groups, share,
-                                      numpy.random.RandomState(123))
-    remark = '' if not groups else ', in whole groups' if parts else (
-        '; found no split into whole groups that has each class in both parts')
-    parts = parts or split_by_class(labels, share,
-                                    numpy.random.RandomState(123))
+    rng = numpy.random.RandomState
+    parts = groups and split_by_group(labels, groups, share, rng(123))
     log.info('There is no test part: %g of the texts of each class are set '
-             'apart for it%s' % (share, remark))
+             'apart for it%s' % (share, ', in whole groups' if parts else
+                                 '; found no split into whole groups that has '
+                                 'each class in both parts' if groups else ''))
+    parts = parts or split_by_class(labels, share, rng(123))
     chosen = set(train[n] for n in parts[1])
     return [review._replace(split='test') if n in chosen else review
             for n, review in enumerate(reviews)]
@@ -113,20 +107,18 @@ def _set_apart(reviews, share):
 
 def check_classes(path, reviews):
     """Raise a ValueError for classes that cannot be learned."""
-    labels = {split: set() for split in SPLITS}
-    for review in reviews:
-        labels[review.split].add(review.label)
-    trained = sorted(labels['train'])
+    labels = set(review[:2] for review in reviews)
+    trained = sorted(label for split, label in labels if split == 'train')
     if len(trained) < 2:
         raise ValueError(
             '%s needs training reviews of two or more classes, and has %s; %s'
-            % (path, '1: ' + trained[0] if trained else 'none',
+            % (path, '1: ' + one_line(trained[0], 40) if trained else 'none',
                'name another column with --label COLUMN'
                if trained and formats.is_table(path) else
                'put them into train/CLASS/*.txt, for example train/pos/1.txt, '
                'or name a table of them'))
-    for split in SPLITS[1:]:
-        for label in sorted(labels[split] - labels['train']):
+    for split, label in sorted(labels):
+        if label not in trained:
             raise ValueError(
                 '%s has no training reviews of class %r, which it has %s '
                 'reviews of; add some' % (path, label, SPLIT_NAMES[split]))
@@ -149,76 +141,37 @@ def note_classes(reviews, notes):
 
 # ---- Files by class ---------------------------------------------------------
 
-def _read_files(source, notes, unlabelled):
+def _of_files(source, notes, unlabelled):
     """Read a folder or an archive that holds texts by class, or tables."""
-    for place_of in _place, _place_by_folder, _place_by_file:
-        own = sources.Notes()
-        reviews = _read_by_place(source, own, unlabelled, place_of)
-        n_classes = len(set(review.label for review in reviews))
-        # A folder of many files, or of one text per file, has no classes.
-        if reviews and (place_of == _place or (
-                1 < n_classes <= 20 and len(reviews) > 2 * n_classes)):
-            break
-    else:
-        reviews = []
-    notes.kinds.update(own.kinds)
-    return reviews
-
-
-def _read_by_place(source, notes, unlabelled, place_of):
-    """Read files, the part and class of which `place_of` tells."""
-    texts, lines, groups, found_tables, folders = [], [], {}, [], {}
-    for name, read_bytes in sources.walk(source.path, notes):
-        place, split = place_of(name), _split_of(name.rpartition('/')[2])
-        data = read_bytes() if split and not place else b''
+    files, found_tables = {}, []
+    walk = (sources.walk_folder if os.path.isdir(source.path) else
+            sources.walk_archive)
+    for name, read in walk(source.path, notes):
+        place, split = _place(name), _split_of(os.path.basename(name))
+        data = read() if split and not place else b''
         if not (place and place.one_text or _ABOUT.search(name)) and (
                 formats.is_table(name, data)):
             found_tables.append((name, place.split if place else split,
-                                 data or read_bytes()))
-            continue
-        fault = _fault(name, place, unlabelled)
-        if fault:
-            notes.add('Left out: ' + fault, name)
-            continue
-        folder = folders.setdefault(place.split, place.folder)
-        if folder != place.folder:
-            raise ValueError(
-                '%s has several folders of %s reviews: %s and %s; name the '
-                'folder above one of them' % (
-                    source.path, SPLIT_NAMES[place.split], one_line(folder),
-                    one_line(place.folder)))
-        content = sources.decode_text(
-            read_bytes(), '%s: %s' % (source.path, one_line(name)),
-            encoding=source.encoding)
-        if place.one_text:
-            texts.append((name, Review(place.split, place.label, content)))
-        elif place.label.startswith(_GROUPS):
-            label = place.label[len(_GROUPS):]
-            for number, line in enumerate(io.StringIO(content)):
-                groups[label, number] = line.strip()
+                                 data or read()))
+        elif os.path.splitext(name)[1].lower() in ('.txt', '.pos', '.neg', ''):
+            files[name] = data or read()
         else:
-            lines.extend((name, Review(place.split, place.label,
-                                       line.rstrip('\r\n')))
-                         for line in io.StringIO(content) if line.strip())
-    # Next to the folders of the classes, another file is none of them.
-    n_folders = collections.Counter(split for split, _ in set(
-        review[:2] for _, review in texts))
-    for name, review in lines:
-        if n_folders[review.split] < 2:
-            texts.append((name, review))
-        else:
-            notes.add('Left out: texts in files next to the folders of '
-                      'classes', name)
-    texts.sort(key=lambda text: text[0])
-    if unlabelled is not None:
-        unlabelled.extend(review.text for _, review in texts
-                          if review.label == _UNLABELLED)
-    texts = [(name, review) for name, review in texts
-             if review.label != _UNLABELLED]
+            notes.add('Left out: files not named .txt', name)
+    places = {name: _place(name) for name in files}
+    has_parts = any(places.values())
+    if not has_parts and not found_tables:
+        in_folders = len(set(map(os.path.dirname, files)) - {''}) > 1
+        places = {name: _place(_into_train(name, in_folders))
+                  for name in files}
+    texts, groups = _texts(files, places, source, notes, unlabelled)
     if found_tables and not texts:
         return _of_tables(source, sorted(found_tables), notes, unlabelled)
     for name, _, _ in found_tables:
         notes.add('Left out: tables among other files', name)
+    n_classes = len(set(review.label for _, review in texts))
+    # A folder of many files, or of one text per file, has no classes.
+    if not has_parts and not 1 < n_classes <= min(20, (len(texts) - 1) // 2):
+        return []
     return _with_groups(texts, groups, notes)
 
 
@@ -233,72 +186,93 @@ def _place(name):
     """Return the place of .../train/pos/0_9.txt or .../train/pos.txt."""
     *folders, last = name.split('/')
     for split_of in (lambda folder: _SPLITS.get(folder.lower())), _split_of:
-        for n, folder in enumerate(folders, 1):
-            split = split_of(folder)
+        for n, split in enumerate(map(split_of, folders), 1):
             if split:
                 one_text = n < len(folders)
-                label = folders[n] if one_text else os.path.splitext(last)[0]
+                label, end = os.path.splitext(last)
+                label = folders[n] if one_text else (
+                    end[1:] if end in ('.pos', '.neg') else label)
                 return _Place(split, '/'.join(folders[:n]),
-                              _class_name(label), one_text)
+                              tables.as_name(label), one_text)
     return None
 
 
-def _place_by_folder(name):
-    """Return the place of .../pos/cv0.txt, without a part."""
-    *folders, label, _ = ['', *name.split('/')][-len(name.split('/')) - 1:]
-    return _Place('train', '/'.join(folders), _class_name(label),
-                  True) if label else None
+def _into_train(name, in_folders):
+    """Put .../pos/cv0.txt or .../polarity.pos into train, without a part."""
+    *folders, last = name.split('/')
+    folders.insert(len(folders) - in_folders, 'train')
+    return '/'.join([*folders, last])
 
 
-def _place_by_file(name):
-    """Return the place of .../pos.txt or .../polarity.pos, without a part."""
-    folder, _, last = name.rpartition('/')
-    label, end = os.path.splitext(last)
-    if end in ('.pos', '.neg'):
-        label = end[1:]
-    return _Place('train', folder, _class_name(label), False)
+def _texts(files, places, source, notes, unlabelled):
+    """Return pairs (name, Review), and {(class, number of a line): group}."""
+    texts, groups, folders = [], {}, {}
+    n_folders = collections.Counter(split for split, _ in {
+        (place.split, place.label) for place in places.values()
+        if place and place.one_text})
+    for name in sorted(files):
+        place, data = places[name], files.pop(name)
+        fault = _fault(place, n_folders, unlabelled)
+        if fault:
+            notes.add('Left out: ' + fault, name)
+            continue
+        folder = folders.setdefault(place.split, place.folder)
+        if folder != place.folder:
+            raise ValueError(
+                '%s has several folders of %s reviews: %s and %s; name the '
+                'folder above one of them' % (
+                    source.path, SPLIT_NAMES[place.split], one_line(folder),
+                    one_line(place.folder)))
+        path = '%s: %s' % (source.path, one_line(name))
+        sources.check_text(data, path, source.encoding)
+        content = sources.decode_text(data, path, source.encoding)
+        lines = [content] if place.one_text else [
+            line.rstrip('\r\n') for line in io.StringIO(content)]
+        if place.label.startswith(_GROUPS) and not place.one_text:
+            groups.update(((place.label[len(_GROUPS):], str(n)), line.strip())
+                          for n, line in enumerate(lines))
+        elif place.label == _UNLABELLED:
+            unlabelled.extend(filter(str.strip, lines))
+        else:
+            texts.extend((name, Review(place.split, place.label, line))
+                         for line in lines if place.one_text or line.strip())
+    return texts, groups
 
 
-def _class_name(label):
-    """Return a label with composed accents, which macOS separates in names."""
-    return one_line(unicodedata.normalize('NFC', label), None)
-
-
-def _fault(name, place, unlabelled):
+def _fault(place, n_folders, unlabelled):
     """Return why a file has neither texts nor groups, or None if it does."""
     if place is None:
         return 'files outside of train, valid and test'
-    if os.path.splitext(name)[1].lower() not in ('.txt', '.pos', '.neg', ''):
-        return 'files not named .txt'
     if place.label == _UNLABELLED and (unlabelled is None
                                        or place.split != 'train'):
         return 'reviews without a label (unsup)'
-    if not place.one_text and (
-            _NO_CLASS.match(place.label)
-            or place.label.startswith(_GROUPS) and place.split != 'train'):
-        return 'files of no class'
-    return None
+    if place.one_text or place.label == _UNLABELLED:
+        return None
+    if place.label.startswith(_GROUPS):
+        return None if place.split == 'train' else 'files of no class'
+    # Next to the folders of the classes, another file is none of them.
+    return 'files of no class' if (_NO_CLASS.match(place.label) or
+                                   n_folders[place.split] > 1) else None
 
 
 def _with_groups(texts, groups, notes):
     """Return the reviews, with groups {(class, number in name): group}."""
     reviews = [review for _, review in texts]
+    grouped, fits = [], True
     if not groups:
         return reviews
-    grouped, fits = [], True
     for name, review in texts:
         if review.split == 'train':
-            number = _NUMBER.match(name.rpartition('/')[2])
-            group = groups.pop(
-                (review.label, number and int(number.group())), None)
+            number = re.match('[0-9]*', os.path.basename(name))[0]
+            group = groups.pop((review.label, number), None)
             if group is None:
-                fits = False
                 notes.add('Groups are not used, because of training reviews '
                           'without a line of their own in urls_CLASS.txt',
                           name)
+                # With some groups only, reviews of one could look unrelated.
+                fits = False
             review = review._replace(group=group or None)
         grouped.append(review)
-    # With some groups only, reviews of one could look unrelated.
     return grouped if fits else reviews
 
 
@@ -312,37 +286,35 @@ def _of_tables(source, found_tables, notes, unlabelled):
             '%s holds %d tables, and no name has the word train: %s; name one '
             'of them, unpacked' % (source.path, len(found_tables), ', '.join(
                 one_line(name, 40) for name, _, _ in found_tables[:9])))
-    reviews = []
-    for needs_labels in not several, True:
-        for name, split, data in () if reviews else found_tables:
-            if split is None and several:
-                notes.add('Left out: tables not named train, valid or test',
-                          name)
-                continue
-            columns = source
-            if split in ('valid', 'test'):  # training alone needs groups
-                columns = source._replace(group=None)
-            found = _of_table('%s: %s' % (source.path, one_line(name)), data,
-                              columns, notes, needs_labels)
-            if found[0].label is None:
-                notes.add('Left out: tables without labels', name)
-                if unlabelled is not None and split == 'train':
-                    unlabelled.extend(review.text for review in found)
-            elif several:
-                reviews.extend(each._replace(split=split) for each in found)
-            else:
-                reviews = found
+    reviews, needed = [], ('text',) if several else ('text', 'label')
+    for name, split, data in found_tables:
+        if split is None and several:
+            notes.add('Left out: tables not named train, valid or test', name)
+            continue
+        columns = source
+        if split in ('valid', 'test'):  # training alone needs groups
+            columns = source._replace(group=None)
+        found = _of_table('%s: %s' % (source.path, one_line(name)), data,
+                          columns, notes, needed)
+        if found[0].label is None:
+            notes.add('Left out: tables without labels', name)
+            if unlabelled is not None and split == 'train':
+                unlabelled.extend(review.text for review in found)
+        else:
+            reviews.extend(each._replace(split=split) if several else each
+                           for each in found)
+    if not reviews:
+        raise ValueError('%s has no table with a usual column of labels; name '
+                         'it with --label COLUMN' % source.path)
     return reviews
 
 
-def _of_table(name, data, source, notes, needs_labels=True):
+def _of_table(name, data, source, notes, needed=('text', 'label')):
     """Return the reviews of a table; splits count if most are known."""
-    rows = tables.read(name, data, source, notes, needs_labels)
+    rows, reviews = tables.read(name, data, source, notes, needed), []
     splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
     counts = 'train' in splits and 2 * splits.count(None) < len(rows)
-    reviews, is_split = [], any(splits)
-    labels = set(row.label for row in rows)
-    names = {label: label and _class_name(label) for label in labels}
+    is_split = any(splits)
     for row, split in zip(rows, splits):
         if is_split and not split:
             notes.add('Left out: rows of no split such as train or test'
@@ -350,8 +322,8 @@ def _of_table(name, data, source, notes, needs_labels=True):
                       'and test, so that the splits do not count',
                       '%s: %s' % (name, row.split or row.text))
         if split or not counts:
-            reviews.append(Review(split if counts else 'train',
-                                  names[row.label], row.text, row.group))
+            reviews.append(Review(split if counts else 'train', *row[1:]))
+    labels = set(row.label for row in rows)
     if len(labels) > (len(rows) // 2 if source.label else
                       max(20, len(rows) // 5)):
         raise ValueError(

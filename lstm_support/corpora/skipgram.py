@@ -8,9 +8,7 @@ import collections
 from lstm_support import storage
 from lstm_support.terminal import log
 
-# Limits to the length of a line, so that training can read it.
-MAX_DIM = 4096
-_LONGEST_WORD = 1000
+MAX_DIM = 4096  # numbers in a line, so that training can read it
 _PIECE = 10000  # words; gensim ignores the rest of a longer text
 
 
@@ -35,19 +33,13 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     slightly from run to run.
     """
     import joblib
-    from tqdm import tqdm
     model_class = word2vec(dim)
     counts = collections.Counter(word for words in texts for word in words)
-    frequent = [word for word, n in counts.items() if n >= min_count]
-    kept = sorted((-counts[word], word) for word in frequent
-                  if len(word) <= _LONGEST_WORD)
+    kept = sorted((-n, word) for word, n in counts.items() if n >= min_count)
     if not kept:
         raise ValueError('no word occurs %d times in the %d texts, so there '
                          'is nothing to learn vectors from; give more texts'
                          % (min_count, len(texts)))
-    if len(kept) < len(frequent):
-        log.info('Left out: %d words of more than %d characters'
-                 % (len(frequent) - len(kept), _LONGEST_WORD))
     log.info('Learning vectors of %d words from %d texts of %d words, in %d '
              'epochs' % (len(kept), len(texts), sum(counts.values()), epochs))
     pieces = [words[start:start + _PIECE] for words in texts
@@ -58,10 +50,8 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     model.build_vocab_from_freq({word: -n for n, word in kept},
                                 corpus_count=len(pieces))
     # The file is opened first, since this may fail.
-    with storage.atomic_write(path) as f, tqdm(
-            desc='learning', total=epochs * len(pieces), unit=' texts',
-            disable=None) as progress:
-        model.train(_Counted(pieces, progress), total_examples=len(pieces),
+    with storage.atomic_write(path) as f:
+        model.train(_Counted(pieces), total_examples=len(pieces),
                     epochs=epochs)
         f.write(b'%d %d\n' % (len(kept), dim))
         for word, vector in zip(model.wv.index_to_key, model.wv.vectors):
@@ -70,13 +60,10 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     log.info('Wrote %s' % path)
 
 
-class _Counted:
-    """Texts to go through several times, counted by a progress bar."""
-
-    def __init__(self, texts, progress):
-        self.texts, self.progress = texts, progress
+class _Counted(list):
+    """Texts with a progress bar for each epoch."""
 
     def __iter__(self):
-        for words in self.texts:
-            yield words
-            self.progress.update()
+        from tqdm import tqdm
+        return iter(tqdm(super().__iter__(), 'learning', len(self),
+                         unit=' texts', disable=None))

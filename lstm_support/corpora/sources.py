@@ -3,17 +3,16 @@ import bz2
 import codecs
 import collections
 import contextlib
-import errno
 import functools
 import gzip
 import io
-import itertools
 import lzma
 import os
-import stat
+import re
 import tarfile
 import zipfile
 
+from lstm_support import storage
 from lstm_support.terminal import log, one_line
 
 # Where texts come from: the path of a folder, an archive or a table. Columns
@@ -38,10 +37,8 @@ class Notes:
         self.kinds = {}
 
     def add(self, kind, example):
-        """Count an example, which may be a function; `kind` is a phrase."""
-        if kind not in self.kinds:
-            self.kinds[kind] = 0, example() if callable(example) else example
-        count, first = self.kinds[kind]
+        """Count an example; `kind` is a phrase."""
+        count, first = self.kinds.get(kind, (0, example))
         self.kinds[kind] = count + 1, first
 
     def lines(self):
@@ -62,17 +59,20 @@ def noted(path):
             log.info(line)
 
 
-# ---- Encodings --------------------------------------------------------------
+# ---- Text or not ------------------------------------------------------------
 
 _MARKS = [(codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
           (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
           (codecs.BOM_UTF16_BE, 'utf-16')]
-_LIKELY = ('gb18030', 'shift_jis', 'euc_kr', 'cp1251', 'cp1252', 'latin-1')
-
-# How files of gzip, bzip2 and xz begin; then zip, PDF and others.
+_ZIP = b'PK\3\4'
 _PACKED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
-_NO_TEXT = (b'PK\3\4', b'%PDF-', b'PAR1', b'SQLite', b'\xd0\xcf\x11\xe0',
-            *_PACKED)
+_NO_TEXT = [  # how files begin that people take for text
+    (br'PK\x03\x04', 'an archive or an office document'),
+    (br'\x1f\x8b|BZh|\xfd7zXZ', 'compressed'), (br'%PDF-', 'a PDF document'),
+    (br'PAR1|ARROW1|SQLite format 3', 'a binary table'),
+    (br'\xd0\xcf\x11\xe0|{\\rtf', 'an office document'),
+    (br'(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)', 'a page of HTML or XML')]
+_DOCUMENTS = {'word/document.xml', 'ppt/presentation.xml', 'content.xml'}
 
 
 def encoding_of(data):
@@ -81,77 +81,80 @@ def encoding_of(data):
                  if data.startswith(mark)), 'utf-8')
 
 
-def check_text(data, name):
+def check_text(data, name, encoding=None):
     """Raise a ValueError if data begins like a file that is not text."""
-    if data.startswith(_NO_TEXT):
-        raise ValueError('%s is compressed, or no text file; unpack it, or '
-                         'save its text, first' % name)
-
-
-def check_width(data, name, encoding):
-    """Raise a ValueError if data are UTF-16, and the encoding UTF-8."""
-    if encoding[:5] == 'utf-8' and 4 * data.count(b'\0') > len(data):
+    for pattern, kind in _NO_TEXT:
+        if re.match(pattern, data):
+            raise ValueError('%s is %s, no text file; unpack it, or save its '
+                             'text, first' % (name, kind))
+    encoding = encoding or encoding_of(data)
+    with storage.one_error('%s: name another --encoding' % name):
+        codecs.lookup(encoding)
+    if encoding[:5] == 'utf-8' and (
+            4 * data.count(b'\0') > len(data)):
         raise ValueError('%s is not UTF-8 text but UTF-16, it seems; then '
                          'name the encoding: --encoding utf-16-le' % name)
 
 
-def decode_text(data, name, marked=True, encoding=None):
+def decode_text(data, name, encoding=None):
     """Decode UTF-8, or the encoding of the text's byte order mark.
 
-    `name` says in errors where the text is from. Not `marked` are lines after
-    the first, which have no mark of UTF-16 or UTF-32.
+    `name` says in errors where the text is from.
     """
-    own = encoding or (encoding_of(data) if marked else 'utf-8-sig')
-    check_width(data, name, own)
+    encoding = encoding or encoding_of(data)
     try:
-        return data.decode(own)
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
-        likely = []
-        for each in _LIKELY:
-            with contextlib.suppress(UnicodeDecodeError):
-                data.decode(each)
-                likely.append(each)
         line = data.count(b'\n', 0, error.start)
         raise ValueError(
             '%s is not %s text (byte %d%s); name the encoding with --encoding:'
-            ' %s would do, of the usual ones' % (
-                name, own.upper().replace('-SIG', ''), error.start,
-                line and ', in line %d' % (line + 1) or '', ', '.join(likely)))
+            ' likely ones are latin-1, cp1252, cp1251, gb18030, shift_jis and '
+            'euc_kr' % (name, encoding.upper().replace('-SIG', ''),
+                        error.start,
+                        line and ', in line %d' % (line + 1) or ''))
 
 
-def unpacked(data):
+def _open_zip(name, f):
+    archive = zipfile.ZipFile(f)
+    if _DOCUMENTS.intersection(archive.namelist()):
+        raise ValueError('%s is an office document; save its text, or its '
+                         'table as CSV, first' % name)
+    return archive
+
+
+def unpacked(name, data):
     """Open a path or bytes, decompressed; a zip archive must hold one file."""
     f = open(data, 'rb') if isinstance(data, str) else io.BytesIO(data)
     head = f.read(6)
     f.seek(0)
-    if head.startswith(b'PK\3\4'):
-        archive = zipfile.ZipFile(f)
-        names = [name for name in archive.namelist()
-                 if name[-1:] != '/' and not name.startswith('__MACOSX')]
-        if any(name.startswith('xl/') for name in names):  # Excel
+    if head.startswith(_ZIP):
+        archive = _open_zip(name, f)
+        names = [each for each in archive.namelist()
+                 if each[-1:] != '/' and not each.startswith('__MACOSX')]
+        if any(each.startswith('xl/') for each in names):  # Excel
             f.seek(0)
             return f
         if len(names) != 1:
-            raise ValueError('it holds %d files, not one' % len(names))
-        return unpacked(archive.read(names[0]))
+            raise ValueError('%s is an archive of %d files, and one table is '
+                             'wanted; unpack it' % (name, len(names)))
+        return unpacked(name, archive.read(names[0]))
     return next((opened for mark, opened in _PACKED.items()
                  if head.startswith(mark)), lambda f: f)(f)
 
 
-def lines(name, data, encoding, start=0):
+def lines(name, data, encoding):
     """Yield the lines of a path or bytes, without NUL characters."""
-    with readable(name), unpacked(data) as f:
+    with readable(name), unpacked(name, data) as f:
         text = io.TextIOWrapper(f, encoding, newline='')
         try:
-            for line in itertools.islice(text, start, None):
-                if line.endswith('\r'):  # pandas takes some for damage
+            for line in text:
+                if line.endswith('\r'):  # the csv module wants no other line
                     line = line[:-1] + '\n'
-                yield line.replace('\0', '')  # pandas would end a field there
+                yield line.replace('\0', '')
         except UnicodeDecodeError:
-            with unpacked(data) as again:
+            with unpacked(name, data) as again:
                 for number, line in enumerate(again, 1):
-                    decode_text(line, '%s: line %d' % (name, number),
-                                encoding=encoding)
+                    decode_text(line, '%s: line %d' % (name, number), encoding)
             raise
 
 
@@ -167,20 +170,16 @@ def readable(path):
     except Exception as error:  # a damaged archive can raise anything
         if isinstance(error, ValueError) and path in str(error):
             raise  # it is a sentence about this file
-        path = getattr(error, 'filename', None) or path
-        number = getattr(error, 'errno', None)
-        if number in (errno.EACCES, errno.EPERM):
-            raise IOError('permission denied: %s cannot be read; change its '
-                          'mode, or run this as its owner' % path)
-        if number in (errno.ENOENT, errno.ELOOP):
-            raise IOError('%s cannot be read: it is a link to nothing, or was '
-                          'removed' % path)
-        raise IOError('%s cannot be read to its end (%s); it is damaged or '
-                      'incomplete, get it again' % (path, one_line(str(
-                          getattr(error, 'strerror', None) or error))))
+        fault = one_line(getattr(error, 'strerror', None) or str(error))
+        if getattr(error, 'filename', None):  # the system does not open it
+            raise IOError('%s cannot be read (%s); change its mode, or remove '
+                          'it if it is a link to nothing'
+                          % (error.filename, fault))
+        raise IOError('%s cannot be read to its end (%s); it is damaged, '
+                      'incomplete or encrypted; get it again' % (path, fault))
 
 
-# ---- Folders ----------------------------------------------------------------
+# ---- Folders and archives ---------------------------------------------------
 
 def is_archive(path):
     """Return whether a file is a zip or tar archive."""
@@ -190,24 +189,16 @@ def is_archive(path):
 
 
 def _is_zip(path):
-    with readable(path), open(path, 'rb') as f:
+    with open(path, 'rb') as f:
         return f.read(2) == b'PK'
-
-
-def walk(path, notes):
-    """Yield names of files, and readers to call before the next comes."""
-    if os.path.isdir(path):
-        return _walk_folder(path, notes)
-    members = (_walk_zip if _is_zip(path) else _walk_tar)(path)
-    return _files(path, members, notes)
 
 
 def _is_hidden(name):
     return name.startswith('.') or name == '__MACOSX'
 
 
-def _walk_folder(folder, notes, prefix='', above=frozenset()):
-    """Yield the names of files and their readers, see :func:`walk`."""
+def walk_folder(folder, notes, prefix='', above=frozenset()):
+    """Yield names of files, and functions that read them."""
     above = above | {os.path.realpath(folder)}  # a link to one is a circle
     with readable(folder):
         names = sorted(os.listdir(folder))
@@ -216,90 +207,52 @@ def _walk_folder(folder, notes, prefix='', above=frozenset()):
         if _is_hidden(name):
             notes.add('Left out: hidden files and folders', prefix + name)
         elif not os.path.isdir(path):
-            yield prefix + name, functools.partial(read_file, path)
+            yield prefix + name, functools.partial(_read_file, path)
         elif os.path.realpath(path) in above:
             notes.add('Left out: links to a folder above them', prefix + name)
         else:
-            yield from _walk_folder(path, notes, prefix + name + '/', above)
+            yield from walk_folder(path, notes, prefix + name + '/', above)
 
 
-def read_file(path):
-    """Return the bytes of a file."""
-    with readable(path):
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError('it is not a regular file')
-        with open(path, 'rb') as f:
-            return f.read()
+def _read_file(path):
+    with readable(path), open(path, 'rb') as f:
+        return f.read()
 
 
-# ---- Archives ---------------------------------------------------------------
-
-def _files(path, members, notes):
-    """Leave out folders and hidden files, which macOS and editors make."""
-    for name, is_folder, read in members:
+def walk_archive(path, notes):
+    """Yield names of files, and functions to call before the next comes."""
+    for name, is_regular, read in (_zip_members if _is_zip(path)
+                                   else _tar_members)(path):
         parts = [part for part in name.split('/') if part not in ('', '.')]
-        if name.startswith('/') or '..' in parts:
-            _refuse(path, name, "is not inside the archive's own folder")
-        if is_folder:
-            continue
-        if any(map(_is_hidden, parts)):
+        if not is_regular or name.startswith('/') or '..' in parts:
+            raise ValueError('%s: %s is a link or a device, or not inside the '
+                             "archive's own folder; do not trust this archive"
+                             % (path, one_line(name)))
+        if read and any(map(_is_hidden, parts)):
             notes.add('Left out: hidden files and folders', name)
-        else:
+        elif read:
             yield '/'.join(parts), readable(path)(read)
 
 
-def _refuse(path, name, fault):
-    raise ValueError('%s: %s %s; do not trust this archive'
-                     % (path, one_line(name), fault))
-
-
-def _walk_zip(path):
-    with readable(path):
-        archive = zipfile.ZipFile(path)
-    with archive:
-        names = set()
+def _zip_members(path):
+    """Yield names, whether they are files or folders, and readers of files."""
+    with readable(path), _open_zip(path, path) as archive:
         for member in archive.infolist():
-            name = member.filename
-            if name in names:
-                _refuse(path, name, 'appears twice')
-            names.add(name)
-            if stat.S_ISLNK(member.external_attr >> 16):
-                _refuse(path, name, 'is a link, not a regular file')
-            if member.flag_bits & 1:
-                raise ValueError('%s: %s is encrypted; unpack it first, and '
-                                 'name the folder' % (path, one_line(name)))
-            yield name, name.endswith('/'), functools.partial(
-                archive.read, member)
+            kind = member.external_attr >> 28  # 10 is a link of Unix
+            yield member.filename, kind != 10, (
+                not member.filename.endswith('/')
+                and functools.partial(archive.read, member))
 
 
-class _Member(tarfile.TarInfo):
-    """A member whose header is short: it takes tarfile quadratic time."""
-
-    @classmethod
-    def frombuf(cls, *args):
-        member = super().frombuf(*args)
-        if member.type in b'xgLKX' and member.size > 8192:
-            raise tarfile.ReadError('it declares an entry of %d bytes'
-                                    % member.size)
-        return member
-
-
-def _walk_tar(path):
-    with readable(path):
-        archive = tarfile.open(path, tarinfo=_Member)
-    with archive:
-        while True:
-            with readable(path):
-                member = archive.next()
-            if member is None:
-                break
-            if not (member.isfile() or member.isdir()) or member.issparse():
-                _refuse(path, member.name,
-                        'is a link or a device, not a regular file')
-            yield (member.name, member.isdir(),
-                   lambda: archive.extractfile(member).read())
-        with readable(path):  # to the end of the file: a checksum may be there
-            if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
-                raise EOFError('its end is missing')
-            while archive.fileobj.read(2 ** 20):
-                pass
+def _tar_members(path):
+    """Yield what :func:`_zip_members` yields."""
+    with readable(path), tarfile.open(path) as archive:
+        for member in archive:
+            is_file = member.isfile() and not member.issparse()
+            yield member.name, is_file or member.isdir(), is_file and (
+                lambda: archive.extractfile(member).read())
+        # To the end of the file: a checksum may be there.
+        if archive.fileobj.tell() < archive.offset + tarfile.BLOCKSIZE:
+            raise EOFError('its end is missing')
+        while archive.fileobj.read(2 ** 20):
+            pass

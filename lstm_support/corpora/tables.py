@@ -1,24 +1,27 @@
 """Read tables of texts: which rows count, and what is said of the others."""
 import functools
-import itertools
 import numbers
 import re
+import unicodedata
 
 from lstm_support import storage
 from lstm_support.corpora import sources
-from lstm_support.corpora.formats import (
-    USUAL, import_pandas, listed, open_table)
+from lstm_support.corpora.formats import listed, open_table
 from lstm_support.terminal import log, one_line
+
+# What pandas takes for a missing value in a file of text.
+MISSING = {'', '#N/A', '#N/A N/A', '#NA', '-1.#IND', '-1.#QNAN', '-NaN',
+           '-nan', '1.#IND', '1.#QNAN', '<NA>', 'N/A', 'NA', 'NULL', 'NaN',
+           'None', 'n/a', 'nan', 'null'}
 
 
 def read_texts(path, column=None, encoding=None):
     """Return the texts of a column; by default its name is a usual one."""
     storage.check_readable(path, 'table')
-    import_pandas()
     source = sources.Source(path, column, encoding=encoding)
     with storage.bounded_memory(path):
-        return [_text(value) or '' for value in
-                open_table(path, path, source, ['text']).frame['text']]
+        table = open_table(path, path, source, ['text'], sources.Notes())
+        return [_text(text) or '' for _, text, *_ in table.rows]
 
 
 def read_labelled(path, text=None, label=None):
@@ -28,23 +31,20 @@ def read_labelled(path, text=None, label=None):
         return read(path, path, sources.Source(path, text, label), notes)
 
 
-def read(name, data, source, notes, needs_labels=True):
+def read(name, data, source, notes, needed=('text', 'label')):
     """Return a :class:`Review` per row that has a text and a label.
 
     `data` is the path of a table, or its bytes; `source` names the columns.
-    Without a column of labels, which may be missing unless `needs_labels`,
-    the labels are None.
+    Without a column of labels, if none is `needed`, the labels are None.
     """
-    import_pandas()
-    table = open_table(name, data, source, USUAL, needs_labels)
+    table = open_table(name, data, source, needed, notes)
     reviews, cached = [], functools.lru_cache(2 ** 16)(_value)
 
-    def place(end=''):
-        return '%s: %s %d%s' % (name, table.unit, table.line(number), end)
+    def place():
+        return '%s: %s %d' % (name, table.unit, number)
 
-    for number, text, *values in zip(table.frame.index, *[
-            table.frame.get(kind, itertools.repeat(None)) for kind in USUAL]):
-        label, group, split = [
+    for number, given, *values in table.rows:
+        text, (label, group, split) = _text(given), [
             cached(value) if type(value) is str else _value(value)
             for value in values]
         if list in (type(label), type(group)):
@@ -52,25 +52,17 @@ def read(name, data, source, notes, needs_labels=True):
                 '%s has the labels or groups %s, and here a text has one of '
                 'each; make a column with one value per row'
                 % (place(), one_line(str(values[:2]))))
-        given, text = text, _text(text)
-        if text and (label or 'label' not in table.names) and (
-                len(label or '') <= 200):
+        if text and (label or 'label' not in table.names):
             if type(given) is not str:
-                notes.add('Texts that are numbers', place)
-            elif '\n' in text and table.could_be_rows(text):
-                notes.add('Texts in quotation marks with lines that could be '
-                          'rows', lambda: place(
-                              ' to %d' % (table.line(number + 1) - 1)))
+                notes.add('Texts that are numbers', place())
             reviews.append(sources.Review(split, label, text, group))
             continue
-        fault = ('without a label' if text and not label else
-                 'with a label of more than 200 characters' if label and
-                 len(label) > 200 else 'without a text' if label else
+        fault = ('without a label' if text else 'without a text' if label else
                  'that are damaged, or have more values than names')
         if source.strict:
             raise ValueError('%s: this is one of the rows %s, and --strict '
                              'permits none' % (place(), fault))
-        notes.add('Left out: rows ' + fault, place)
+        notes.add('Left out: rows ' + fault, place())
     if not reviews:
         raise ValueError('%s has no row with a text and a label; the columns '
                          'are %s' % (name, listed(table.names.values())))
@@ -101,7 +93,7 @@ def _text(value):
         # Only NaN differs from itself.
         is_number = isinstance(value, numbers.Real) and value == value
         value = str(value) if is_number else ''
-    return value if value.strip() else None
+    return None if value in MISSING or not value.strip() else value
 
 
 def _value(value):
@@ -113,13 +105,17 @@ def _value(value):
         return None
     value = getattr(value, 'tolist', lambda: value)()
     if isinstance(value, list) and len(value) < 2:
-        value = value[0] if value else None
+        value = value[0] if value else ''
     if isinstance(value, (list, dict)):
         return list(value)
     # Only NaN differs from itself; pandas writes it for a missing value.
-    if value is None or value != value:
+    if value != value or value in MISSING:
         return None
     if isinstance(value, bool):
         value = str(value).lower()
-    value = one_line(str(value), None)
-    return re.sub(r'^(-?\d+)\.0+$', r'\1', value) or None
+    return re.sub(r'^(-?\d+)\.0+$', r'\1', as_name(str(value))) or None
+
+
+def as_name(label):
+    """Return a label with composed accents, which macOS separates in names."""
+    return one_line(unicodedata.normalize('NFC', label), None)

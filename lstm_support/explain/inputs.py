@@ -63,7 +63,7 @@ def _lines(f, name, encoding):
         if not piece:
             lines = [rest] if rest else []
         if lines and not number:
-            corpora.check_text(begun, name)
+            corpora.check_text(begun, name, encoding)
             if begun.startswith(_WIDE) or (encoding or '')[:5] in (
                     'utf-1', 'utf-3'):
                 # Byte 10 can be a part of another character there.
@@ -73,7 +73,7 @@ def _lines(f, name, encoding):
                 return
         if lines:
             yield [corpora.decode_text(line, 'line %d of %s' % (n, name),
-                                       False, encoding).rstrip('\r')
+                                       encoding or 'utf-8-sig').rstrip('\r')
                    for n, line in enumerate(lines, number + 1)]
         number += len(lines)
 
