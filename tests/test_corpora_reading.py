@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import shutil
-import tarfile
 import zipfile
 
 import pytest
@@ -288,26 +287,6 @@ def test_columns_that_are_missing_or_odd_are_named(tmp_path, columns, options,
                        columns.split())
     with pytest.raises(ValueError, match=words):
         read(path, **options)
-
-
-@pytest.mark.parametrize('name, data, words', [
-    ('r.csv', 'text,label\na,b,c\n', 'no row with a text and a label'),
-    ('r.csv', 'text,label\n"a,b\n', 'no row with a text and a label'),
-    ('r.csv', '', 'is empty'), ('r.jsonl', '\n', 'is empty'),
-    ('r.jsonl', '{}\n{}', 'is empty'), ('r.csv', 'text,label\n', 'no row'),
-    ('r.jsonl', '{"text": "a"}\n{"text"', 'has the columns text; name'),
-    ('r.json', '[1]', 'no JSON object'),
-    ('r.json', '{"text": ["a", "b"], "label": [1]}', 'is not JSON'),
-    ('r.jsonl', '{"id": 7}\n\n{"text": {}, "label": 1}', 'no row with a text'),
-    ('r.jsonl', '{"text": "a", "label": 1, "group": ["x", "y"]}',
-     "item 1 has the labels or groups .*'x', 'y'"),
-    ('r.csv', b'%PDF-1.7\n', 'PDF.* no text file'),
-    ('r.csv', 'text,label\ncaf\xe9,a\n'.encode('latin1'), 'is not UTF-8')])
-def test_damaged_tables_are_refused(tmp_path, name, data, words):
-    write_texts(tmp_path, {name: data})
-    with pytest.raises(ValueError, match=words) as error:
-        read(tmp_path / name)
-    assert name in str(error.value) and '\n' not in str(error.value)
 
 
 def test_values_are_texts_or_numbers_and_some_rows_lack_them(tmp_path):

@@ -25,13 +25,13 @@ def member(name, kind=tarfile.REGTYPE, size=0):
 
 @pytest.mark.parametrize('info, words', [
     (member('/etc/passwd'), '/etc/passwd .*do not trust'),
-    (member('d/../../x'), r'\.\. .*not trust|\.\./x.*not trust'),
-    (member('..', tarfile.DIRTYPE), r'\.\. .*not trust|\.\./x.*not trust'),
-    (member('d/train/pos/2.txt', tarfile.SYMTYPE), 'link or a device.*do not trust'),
-    (member('d/train/pos/2.txt', tarfile.LNKTYPE), 'link or a device.*do not trust'),
-    (member('x', tarfile.CHRTYPE), 'link or a device.*do not trust'),
-    (member('x', tarfile.BLKTYPE), 'link or a device.*do not trust'),
-    (member('x', tarfile.FIFOTYPE), 'link or a device.*do not trust'),
+    (member('d/../../x'), 'do not trust'),
+    (member('..', tarfile.DIRTYPE), 'do not trust'),
+    (member('d/train/pos/2.txt', tarfile.SYMTYPE), 'a link or a device'),
+    (member('d/train/pos/2.txt', tarfile.LNKTYPE), 'a link or a device'),
+    (member('x', tarfile.CHRTYPE), 'a link or a device'),
+    (member('x', tarfile.BLKTYPE), 'a link or a device'),
+    (member('x', tarfile.FIFOTYPE), 'a link or a device'),
 ])
 def test_members_that_are_no_reviews(tmp_path, info, words):
     data = archive_file([(info, None)])
@@ -59,8 +59,8 @@ def zip_member(name, mode=0o100644):
 
 @pytest.mark.parametrize('info, words', [
     (zip_member('/etc/passwd'), '/etc/passwd .*do not trust'),
-    (zip_member('d/../../x'), r'\.\. .*not trust|\.\./x.*not trust'),
-    (zip_member('../x/'), r'\.\. .*not trust|\.\./x.*not trust'),
+    (zip_member('d/../../x'), 'do not trust'),
+    (zip_member('../x/'), 'do not trust'),
     (zip_member('d/train/pos/2.txt', 0o120777), 'pos/2.txt is a link'),
     (zip_member('../a\n\x1b[31m' + 'b' * 300), r'\.\./a \[31mb{91}\.\.\. is'),
 ])
@@ -127,7 +127,16 @@ def test_a_tar_archive_that_holds_a_zip_archive_last(tmp_path):
      r'labels or groups \[.*b.*c'),
     ('jsonl', b'{"text": "\\ud800", "label": "\\ud800"}', 'no row with a'),
     ('csv', b'text,label\n\n', 'no row with a text and a label'),
+    ('csv', b'text,label\na,b,c\n', 'no row with a text and a label'),
+    ('csv', b'', 'is empty'), ('jsonl', b'\n', 'is empty'),
     ('json', b'[]', 'is empty'), ('json', b'7', 'no JSON object'),
+    ('jsonl', b'{}\n{}', 'is empty'), ('json', b'[1]', 'no JSON object'),
+    ('jsonl', b'{"text": "a"}\n{"text"', 'has the columns text; name'),
+    ('json', b'{"text": ["a", "b"], "label": [1]}', 'is not JSON'),
+    ('jsonl', b'{"id": 7}\n\n{"text": {}, "label": 1}', 'no row with a text'),
+    ('jsonl', b'{"text": "a", "label": 1, "group": ["x", "y"]}',
+     "item 1 has the labels or groups .*'x', 'y'"),
+    ('csv', b'text,label\ncaf\xe9,a\n', 'is not UTF-8'),
     ('csv.gz', gzip.compress(b'text,label\na,b')[:-3], 'cannot be read'),
 ], ids=lambda value: repr(value)[:30])
 def test_hostile_tables(tmp_path, kind, data, words):

@@ -67,7 +67,17 @@ def open_table(name, data, source, needed, notes):
         f.seek(0)
         found = _excel(name, f, source) if head.startswith(_EXCEL) else (
             _arrow(f, head) if head.startswith(_BINARY) else None)
-    columns, unit, rows = found or _text_table(name, data, head, source, notes)
+    if not found:
+        encoding = source.encoding or sources.encoding_of(head)
+        sources.check_text(head, name, encoding)
+        lines = functools.partial(sources.lines, name, data, encoding)
+        head = head.decode(encoding, 'ignore').lstrip()
+        is_json = re.search(r'\.(nd)?json', name, re.I) or head[:1] in (
+            '{', '[') and not _NAME.search(name)
+        found = _labelled(lines) if _LABELLED.match(head) else (
+            _json(name, lines) if is_json else
+            _csv(name, lines, head, source, notes))
+    columns, unit, rows = found
     names = _choose(name, columns, source, needed)
     cells = operator.itemgetter(*[  # the last one is None
         columns.index(names[kind]) if kind in names else -1
@@ -109,11 +119,11 @@ def _choose(name, columns, source, needed):
             missing.append('--%s COLUMN' % kind)
     if missing:
         sizes = [len(column.split()) for column in columns]
-        raise ValueError('%s has the columns %s; name those to use with %s%s' % (
-            name, listed(columns), ' and '.join(missing),
-            ', by number if this is a row of data: --text %d'
-            % (1 + sizes.index(max(sizes))) if max(sizes, default=0) > 4
-            else ''))
+        advice = ', by number if this is a row of data: --text %d' % (
+            1 + sizes.index(max(sizes))) if max(sizes, default=0) > 4 else ''
+        raise ValueError('%s has the columns %s; name those to use with %s%s'
+                         % (name, listed(columns), ' and '.join(missing),
+                            advice))
     return found
 
 
@@ -132,19 +142,6 @@ def _named(row, source):
 
 
 # ---- Formats, each as columns, unit and rows --------------------------------
-
-def _text_table(name, data, head, source, notes):
-    encoding = source.encoding or sources.encoding_of(head)
-    sources.check_text(head, name, encoding)
-    lines = functools.partial(sources.lines, name, data, encoding)
-    head = head.decode(encoding, 'ignore').lstrip()
-    if _LABELLED.match(head):
-        return ['text', 'label'], 'line', _labelled(lines)
-    if re.search(r'\.(nd)?json', name, re.I) or not _NAME.search(name) and (
-            head[:1] in ('{', '[')):
-        return _json(name, lines)
-    return _csv(name, lines, head, source, notes)
-
 
 def _imported(package):
     try:
@@ -181,17 +178,20 @@ def _arrow(f, head):
 
 
 def _labelled(lines):
-    """Yield lines that match ``_LABELLED``."""
-    for number, line in enumerate(lines(), 1):
-        match = _LABELLED.match(line)
-        labels, text, label, tree = match.groups() if match else [None] * 4
-        if labels:
-            label = labels.replace('__label__', ' ').split()
-        elif tree:
-            text = ' '.join(re.findall(r' ([^\s()]+)\)', tree)).replace(
-                '-LRB-', '(').replace('-RRB-', ')')
-        if line.strip():
-            yield number, (text, label)
+    """Read lines that match ``_LABELLED``."""
+    def rows():
+        for number, line in enumerate(lines(), 1):
+            match = _LABELLED.match(line)
+            labels, text, label, tree = match.groups() if match else [None] * 4
+            if labels:
+                label = labels.replace('__label__', ' ').split()
+            elif tree:
+                text = ' '.join(re.findall(r' ([^\s()]+)\)', tree)).replace(
+                    '-LRB-', '(').replace('-RRB-', ')')
+            if line.strip():
+                yield number, (text, label)
+
+    return ['text', 'label'], 'line', rows()
 
 
 # int() would take too long for a long number.

@@ -21,7 +21,7 @@ _SPLITS = {'train': 'train', 'training': 'train', 'test': 'test',
            'testing': 'test', 'valid': 'valid', 'validation': 'valid',
            'val': 'valid', 'dev': 'valid', 'testdata': 'test'}
 _NO_CLASS = re.compile(
-    r'(readme|licen[cs]e|changes|notes?|citation|authors)$', re.I)
+    r'(readme|licen[cs]e|changes|notes?|citation|authors)$|urls_', re.I)
 _GROUPS = 'urls_'      # before the name of a class: the file of its groups
 _UNLABELLED = 'unsup'  # the folder of texts without a class
 _ABOUT = re.compile('(dataset_(dict|infos?)|state).json$')  # Hugging Face's
@@ -149,7 +149,10 @@ def _of_files(source, notes, unlabelled):
     for name, read in walk(source.path, notes):
         place, split = _place(name), _split_of(os.path.basename(name))
         data = read() if split and not place else b''
-        if not (place and place.one_text or _ABOUT.search(name)) and (
+        if place and place.label == _UNLABELLED and (
+                unlabelled is None or place.split != 'train'):
+            notes.add('Left out: reviews without a label (unsup)', name)
+        elif not (place and place.one_text or _ABOUT.search(name)) and (
                 formats.is_table(name, data)):
             found_tables.append((name, place.split if place else split,
                                  data or read()))
@@ -212,9 +215,13 @@ def _texts(files, places, source, notes, unlabelled):
         if place and place.one_text})
     for name in sorted(files):
         place, data = places[name], files.pop(name)
-        fault = _fault(place, n_folders, unlabelled)
-        if fault:
-            notes.add('Left out: ' + fault, name)
+        has_groups = place and not place.one_text and (
+            place.split == 'train' and place.label.startswith(_GROUPS))
+        # Next to the folders of the classes, another file is none of them.
+        if not place or not (place.one_text or has_groups) and (
+                n_folders[place.split] > 1 or _NO_CLASS.match(place.label)):
+            notes.add('Left out: files of no class' if place else
+                      'Left out: files outside of train, valid and test', name)
             continue
         folder = folders.setdefault(place.split, place.folder)
         if folder != place.folder:
@@ -228,7 +235,7 @@ def _texts(files, places, source, notes, unlabelled):
         content = sources.decode_text(data, path, source.encoding)
         lines = [content] if place.one_text else [
             line.rstrip('\r\n') for line in io.StringIO(content)]
-        if place.label.startswith(_GROUPS) and not place.one_text:
+        if has_groups:
             groups.update(((place.label[len(_GROUPS):], str(n)), line.strip())
                           for n, line in enumerate(lines))
         elif place.label == _UNLABELLED:
@@ -239,40 +246,22 @@ def _texts(files, places, source, notes, unlabelled):
     return texts, groups
 
 
-def _fault(place, n_folders, unlabelled):
-    """Return why a file has neither texts nor groups, or None if it does."""
-    if place is None:
-        return 'files outside of train, valid and test'
-    if place.label == _UNLABELLED and (unlabelled is None
-                                       or place.split != 'train'):
-        return 'reviews without a label (unsup)'
-    if place.one_text or place.label == _UNLABELLED:
-        return None
-    if place.label.startswith(_GROUPS):
-        return None if place.split == 'train' else 'files of no class'
-    # Next to the folders of the classes, another file is none of them.
-    return 'files of no class' if (_NO_CLASS.match(place.label) or
-                                   n_folders[place.split] > 1) else None
-
-
 def _with_groups(texts, groups, notes):
     """Return the reviews, with groups {(class, number in name): group}."""
     reviews = [review for _, review in texts]
-    grouped, fits = [], True
-    if not groups:
-        return reviews
-    for name, review in texts:
+    grouped, fits = [], bool(groups)
+    for name, review in texts if groups else ():
         if review.split == 'train':
             number = re.match('[0-9]*', os.path.basename(name))[0]
             group = groups.pop((review.label, number), None)
+            review = review._replace(group=group or None)
             if group is None:
                 notes.add('Groups are not used, because of training reviews '
                           'without a line of their own in urls_CLASS.txt',
                           name)
-                # With some groups only, reviews of one could look unrelated.
                 fits = False
-            review = review._replace(group=group or None)
         grouped.append(review)
+    # With some groups only, reviews of one could look unrelated.
     return grouped if fits else reviews
 
 
@@ -291,9 +280,9 @@ def _of_tables(source, found_tables, notes, unlabelled):
         if split is None and several:
             notes.add('Left out: tables not named train, valid or test', name)
             continue
-        columns = source
-        if split in ('valid', 'test'):  # training alone needs groups
-            columns = source._replace(group=None)
+        # Training alone needs groups.
+        columns = source if split in (None, 'train') else source._replace(
+            group=None)
         found = _of_table('%s: %s' % (source.path, one_line(name)), data,
                           columns, notes, needed)
         if found[0].label is None:
@@ -313,10 +302,10 @@ def _of_table(name, data, source, notes, needed=('text', 'label')):
     """Return the reviews of a table; splits count if most are known."""
     rows, reviews = tables.read(name, data, source, notes, needed), []
     splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
+    found = set(splits) - {None}
     counts = 'train' in splits and 2 * splits.count(None) < len(rows)
-    is_split = any(splits)
     for row, split in zip(rows, splits):
-        if is_split and not split:
+        if found and not split:
             notes.add('Left out: rows of no split such as train or test'
                       if counts else 'Rows of another split than train, valid '
                       'and test, so that the splits do not count',

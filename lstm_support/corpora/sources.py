@@ -8,6 +8,7 @@ import gzip
 import io
 import lzma
 import os
+import pathlib
 import re
 import tarfile
 import zipfile
@@ -64,14 +65,13 @@ def noted(path):
 _MARKS = [(codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
           (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
           (codecs.BOM_UTF16_BE, 'utf-16')]
-_ZIP = b'PK\3\4'
 _PACKED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
 _NO_TEXT = [  # how files begin that people take for text
     (br'PK\x03\x04', 'an archive or an office document'),
     (br'\x1f\x8b|BZh|\xfd7zXZ', 'compressed'), (br'%PDF-', 'a PDF document'),
     (br'PAR1|ARROW1|SQLite format 3', 'a binary table'),
     (br'\xd0\xcf\x11\xe0|{\\rtf', 'an office document'),
-    (br'(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)', 'a page of HTML or XML')]
+    (br'(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)', 'an HTML or XML page')]
 _DOCUMENTS = {'word/document.xml', 'ppt/presentation.xml', 'content.xml'}
 
 
@@ -90,8 +90,7 @@ def check_text(data, name, encoding=None):
     encoding = encoding or encoding_of(data)
     with storage.one_error('%s: name another --encoding' % name):
         codecs.lookup(encoding)
-    if encoding[:5] == 'utf-8' and (
-            4 * data.count(b'\0') > len(data)):
+    if encoding[:5] == 'utf-8' and 4 * data.count(b'\0') > len(data):
         raise ValueError('%s is not UTF-8 text but UTF-16, it seems; then '
                          'name the encoding: --encoding utf-16-le' % name)
 
@@ -105,13 +104,13 @@ def decode_text(data, name, encoding=None):
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = data.count(b'\n', 0, error.start)
+        line = data.count(b'\n', 0, error.start) + 1
         raise ValueError(
             '%s is not %s text (byte %d%s); name the encoding with --encoding:'
             ' likely ones are latin-1, cp1252, cp1251, gb18030, shift_jis and '
             'euc_kr' % (name, encoding.upper().replace('-SIG', ''),
-                        error.start,
-                        line and ', in line %d' % (line + 1) or ''))
+                        error.start, ', in line %d' % line if line > 1 else '')
+        )
 
 
 def _open_zip(name, f):
@@ -127,7 +126,7 @@ def unpacked(name, data):
     f = open(data, 'rb') if isinstance(data, str) else io.BytesIO(data)
     head = f.read(6)
     f.seek(0)
-    if head.startswith(_ZIP):
+    if head.startswith(b'PK\3\4'):
         archive = _open_zip(name, f)
         names = [each for each in archive.namelist()
                  if each[-1:] != '/' and not each.startswith('__MACOSX')]
@@ -181,20 +180,14 @@ def readable(path):
 
 # ---- Folders and archives ---------------------------------------------------
 
+_HIDDEN = re.compile(r'\.|__MACOSX$')
+
+
 def is_archive(path):
     """Return whether a file is a zip or tar archive."""
     with contextlib.suppress(Exception):  # a damaged one can raise anything
-        return _is_zip(path) or tarfile.is_tarfile(path)
+        return _members_of(path) is _zip_members or tarfile.is_tarfile(path)
     return False
-
-
-def _is_zip(path):
-    with open(path, 'rb') as f:
-        return f.read(2) == b'PK'
-
-
-def _is_hidden(name):
-    return name.startswith('.') or name == '__MACOSX'
 
 
 def walk_folder(folder, notes, prefix='', above=frozenset()):
@@ -204,34 +197,33 @@ def walk_folder(folder, notes, prefix='', above=frozenset()):
         names = sorted(os.listdir(folder))
     for name in names:
         path = os.path.join(folder, name)
-        if _is_hidden(name):
+        if _HIDDEN.match(name):
             notes.add('Left out: hidden files and folders', prefix + name)
         elif not os.path.isdir(path):
-            yield prefix + name, functools.partial(_read_file, path)
+            yield prefix + name, readable(path)(pathlib.Path(path).read_bytes)
         elif os.path.realpath(path) in above:
             notes.add('Left out: links to a folder above them', prefix + name)
         else:
             yield from walk_folder(path, notes, prefix + name + '/', above)
 
 
-def _read_file(path):
-    with readable(path), open(path, 'rb') as f:
-        return f.read()
-
-
 def walk_archive(path, notes):
     """Yield names of files, and functions to call before the next comes."""
-    for name, is_regular, read in (_zip_members if _is_zip(path)
-                                   else _tar_members)(path):
+    for name, is_regular, read in _members_of(path)(path):
         parts = [part for part in name.split('/') if part not in ('', '.')]
         if not is_regular or name.startswith('/') or '..' in parts:
             raise ValueError('%s: %s is a link or a device, or not inside the '
                              "archive's own folder; do not trust this archive"
                              % (path, one_line(name)))
-        if read and any(map(_is_hidden, parts)):
+        if read and any(map(_HIDDEN.match, parts)):
             notes.add('Left out: hidden files and folders', name)
         elif read:
             yield '/'.join(parts), readable(path)(read)
+
+
+def _members_of(path):
+    with open(path, 'rb') as f:
+        return _zip_members if f.read(2) == b'PK' else _tar_members
 
 
 def _zip_members(path):

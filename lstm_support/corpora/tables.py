@@ -20,8 +20,8 @@ def read_texts(path, column=None, encoding=None):
     storage.check_readable(path, 'table')
     source = sources.Source(path, column, encoding=encoding)
     with storage.bounded_memory(path):
-        table = open_table(path, path, source, ['text'], sources.Notes())
-        return [_text(text) or '' for _, text, *_ in table.rows]
+        return [_text(text) or '' for _, text, *_ in open_table(
+            path, path, source, ['text'], sources.Notes()).rows]
 
 
 def read_labelled(path, text=None, label=None):
@@ -69,19 +69,13 @@ def read(name, data, source, notes, needed=('text', 'label')):
     log.info('%s: %d rows; %s' % (name, len(reviews), ', '.join(
         '%ss from %s' % (kind, one_line(column, 40))
         for kind, column in table.names.items())))
-    return _with_line_breaks(reviews, name, notes)
-
-
-def _with_line_breaks(reviews, name, notes):
-    r"""Replace each ``\n`` if these two characters are the line breaks."""
     if not any('\n' in review.text for review in reviews):
         for n, review in enumerate(reviews):
-            if '\\n' in review.text:
+            if r'\n' in review.text:  # these two are the line breaks
                 notes.add(r'Texts with \n, which is read as a line break',
                           '%s: %s' % (name, review.text))
-                text = review.text.replace(r'\r\n', r'\n')
-                reviews[n] = review._replace(
-                    text=text.replace(r'\n', '\n').replace(r'\"', '"'))
+                reviews[n] = review._replace(text=review.text.replace(
+                    r'\r\n', r'\n').replace(r'\n', '\n').replace(r'\"', '"'))
     return reviews
 
 
