@@ -260,19 +260,6 @@ def test_tables_with_tabs_need_no_quoting(tmp_path):
             plain)
 
 
-def test_columns_by_their_usual_names_or_by_option(tmp_path):
-    rows = [(n, 'x' * (n + 1), 'neg' if n % 2 else 'pos', n % 3)
-            for n in range(30)]
-    path = write_table(tmp_path / 'r.csv', rows, ('id', 'Tweet', 'Sentiment',
-                                                  'mood'))
-    for options, labels in (({}, {'neg', 'pos'}),
-                            ({'text': 'Tweet', 'label': 'mood',
-                              'test_portion': 0.3}, {'0', '1', '2'})):
-        reviews = read(path, **options)[0]
-        assert set(label for _, label, _ in reviews) == labels
-        assert len(reviews) == 30
-
-
 @pytest.mark.parametrize('columns, options, words', [
     ('id a b c', {}, 'has the columns id, a, b, c; name those to use with '
      '--text COLUMN and --label COLUMN'),

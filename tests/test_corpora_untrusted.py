@@ -1,6 +1,7 @@
 """Archives, tables and vectors: damaged or malicious ones are refused."""
 import gzip
 import io
+import re
 import tarfile
 import zipfile
 
@@ -23,18 +24,14 @@ def member(name, kind=tarfile.REGTYPE, size=0):
     return info
 
 
-@pytest.mark.parametrize('info, words', [
-    (member('/etc/passwd'), '/etc/passwd .*do not trust'),
-    (member('d/../../x'), 'do not trust'),
-    (member('..', tarfile.DIRTYPE), 'do not trust'),
-    (member('d/train/pos/2.txt', tarfile.SYMTYPE), 'a link or a device'),
-    (member('d/train/pos/2.txt', tarfile.LNKTYPE), 'a link or a device'),
-    (member('x', tarfile.CHRTYPE), 'a link or a device'),
-    (member('x', tarfile.BLKTYPE), 'a link or a device'),
-    (member('x', tarfile.FIFOTYPE), 'a link or a device'),
-])
-def test_members_that_are_no_reviews(tmp_path, info, words):
+@pytest.mark.parametrize('info', [
+    member('/etc/passwd'), member('d/../../x'), member('..', tarfile.DIRTYPE)]
+    + [member('d/train/pos/2.txt', kind) for kind in (
+        tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE,
+        tarfile.FIFOTYPE)])
+def test_members_that_are_no_reviews(tmp_path, info):
     data = archive_file([(info, None)])
+    words = re.escape(info.name) + ' is a link or a device, or not inside'
     refused(read_reviews, tmp_path / 'x', data, words)
     refused(read_reviews, tmp_path / 'x', gzip.compress(data), words)
 
@@ -58,10 +55,9 @@ def zip_member(name, mode=0o100644):
 
 
 @pytest.mark.parametrize('info, words', [
-    (zip_member('/etc/passwd'), '/etc/passwd .*do not trust'),
-    (zip_member('d/../../x'), 'do not trust'),
-    (zip_member('../x/'), 'do not trust'),
-    (zip_member('d/train/pos/2.txt', 0o120777), 'pos/2.txt is a link'),
+    (zip_member('/etc/passwd'), '/etc/passwd is'),
+    (zip_member('d/../../x'), 'd/../../x is'), (zip_member('../x/'), '../x/ '),
+    (zip_member('d/train/pos/2.txt', 0o120777), 'd/train/pos/2.txt is a link'),
     (zip_member('../a\n\x1b[31m' + 'b' * 300), r'\.\./a \[31mb{91}\.\.\. is'),
 ])
 def test_zip_members_that_are_no_reviews(tmp_path, info, words):
@@ -132,7 +128,8 @@ def test_a_tar_archive_that_holds_a_zip_archive_last(tmp_path):
     ('json', b'[]', 'is empty'), ('json', b'7', 'no JSON object'),
     ('jsonl', b'{}\n{}', 'is empty'), ('json', b'[1]', 'no JSON object'),
     ('jsonl', b'{"text": "a"}\n{"text"', 'has the columns text; name'),
-    ('json', b'{"text": ["a", "b"], "label": [1]}', 'is not JSON'),
+    ('json', b'{"text": ["a", "b"], "label": [1]}', 'has 1: 1'),
+    ('json', b'{"columns": ["text", "label"], "data": [1]}', 'is not JSON'),
     ('jsonl', b'{"id": 7}\n\n{"text": {}, "label": 1}', 'no row with a text'),
     ('jsonl', b'{"text": "a", "label": 1, "group": ["x", "y"]}',
      "item 1 has the labels or groups .*'x', 'y'"),

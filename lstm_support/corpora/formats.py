@@ -3,10 +3,8 @@
 What no package decides is decided here: separators and quotation marks,
 whether the first row has names, and which columns are wanted.
 """
-import collections
 import csv
 import functools
-import importlib
 import itertools
 import json
 import operator
@@ -29,10 +27,6 @@ _USUAL = {
               'rating', 'stars', 'score', 'labels', 'overall', 'cats'),
     'group': ('group',),
     'split': ('split', 'set', 'partition', 'subset')}
-
-# The name in the file of the column of each kind that is there. What the rows
-# are called; for each, its number and its text, label, group and split.
-Table = collections.namedtuple('Table', 'names unit rows')
 
 # A line that has its label in itself: fastText's, or a tree of phrases.
 _LABELLED = re.compile(
@@ -57,10 +51,12 @@ def is_table(path, data=None):
 
 
 def open_table(name, data, source, needed, notes):
-    """Return the :class:`Table` of a file, which its first bytes tell.
+    """Open a table, of the format that its first bytes tell.
 
     `data` is its path, or its bytes; `needed` are the kinds of columns without
-    which it is refused.
+    which it is refused. Returns the name of the column of each kind that is
+    there; what rows are called; and an iterator over them, with number, text,
+    label, group and split of each.
     """
     with sources.readable(name), sources.unpacked(name, data) as f:
         head = f.read(2 ** 20)
@@ -82,8 +78,8 @@ def open_table(name, data, source, needed, notes):
     cells = operator.itemgetter(*[  # the last one is None
         columns.index(names[kind]) if kind in names else -1
         for kind in _USUAL])
-    return Table(names, unit, ((number, *cells([*row, None]))
-                               for number, row in rows))
+    return names, unit, ((number, *cells([*row, None]))
+                         for number, row in rows)
 
 
 # ---- Columns ----------------------------------------------------------------
@@ -143,19 +139,9 @@ def _named(row, source):
 
 # ---- Formats, each as columns, unit and rows --------------------------------
 
-def _imported(package):
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise ImportError(
-            'reading this table needs the package %s, which cannot be imported'
-            ' (%s): pip install pandas pyarrow openpyxl, or start with "uv run'
-            ' --extra tables"' % (package.split('.')[0], error))
-
-
 def _excel(name, f, source):
-    _imported('openpyxl')
-    book = _imported('pandas').ExcelFile(f, engine='openpyxl')
+    import pandas  # it takes a second
+    book = pandas.ExcelFile(f, engine='openpyxl')
     if len(book.sheet_names) > 1:
         log.info('%s: only the first of %d sheets is read: %s' % (
             name, len(book.sheet_names), book.sheet_names[0]))
@@ -167,7 +153,7 @@ def _excel(name, f, source):
 
 def _arrow(f, head):
     """Read a file of Parquet or Arrow, as Hugging Face writes them."""
-    ipc, parquet = _imported('pyarrow.ipc'), _imported('pyarrow.parquet')
+    from pyarrow import ipc, parquet
     table = (parquet.ParquetFile(f).read(use_threads=False)
              if head.startswith(_PARQUET) else ipc.open_file(f).read_all()
              if head.startswith(_ARROW) else ipc.open_stream(f).read_all())
@@ -245,9 +231,14 @@ def _records(name, content):
             return lists[0]
         if not all(isinstance(each, (dict, list)) for each in value.values()):
             return [value]
-        if not {'data', 'columns'} <= set(value):  # of pandas, too
-            value = {'data': value}
-        return _imported('pandas').DataFrame(**value).to_dict('records')
+        if {'data', 'columns'} <= set(value):  # as pandas writes it
+            return [dict(zip(value['columns'], row)) for row in value['data']]
+        rows = {}
+        for column, cells in value.items():
+            for key, cell in (cells.items() if isinstance(cells, dict)
+                              else enumerate(cells)):
+                rows.setdefault(key, {})[column] = cell
+        return list(rows.values())
 
 
 def _csv(name, lines, head, source, notes):

@@ -65,7 +65,6 @@ def read_reviews(source, notes=None, unlabelled=None):
     check_classes(path, reviews)
     if all(review.split != 'test' for review in reviews):
         reviews = _set_apart(reviews, share or 0.1)
-        check_classes(path, reviews)
     elif share:
         log.info('There is a test part, so test_portion has no effect')
     return reviews

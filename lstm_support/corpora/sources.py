@@ -66,12 +66,13 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
           (codecs.BOM_UTF32_BE, 'utf-32'), (codecs.BOM_UTF16_LE, 'utf-16'),
           (codecs.BOM_UTF16_BE, 'utf-16')]
 _PACKED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
-_NO_TEXT = [  # how files begin that people take for text
-    (br'PK\x03\x04', 'an archive or an office document'),
-    (br'\x1f\x8b|BZh|\xfd7zXZ', 'compressed'), (br'%PDF-', 'a PDF document'),
-    (br'PAR1|ARROW1|SQLite format 3', 'a binary table'),
-    (br'\xd0\xcf\x11\xe0|{\\rtf', 'an office document'),
-    (br'(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)', 'an HTML or XML page')]
+# How files begin that people take for text, and what they are.
+_NO_TEXT = re.compile(
+    br'(PK\x03\x04)|(\x1f\x8b|BZh|\xfd7zXZ)|(%PDF-)|(PAR1|ARROW1|SQLite f)|'
+    br'(\xd0\xcf\x11\xe0|{\\rtf)|'
+    br'((?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|\?xml))')
+_KINDS = ('an archive or an office document', 'compressed', 'a PDF document',
+          'a binary table', 'an office document', 'an HTML or XML page')
 _DOCUMENTS = {'word/document.xml', 'ppt/presentation.xml', 'content.xml'}
 
 
@@ -83,13 +84,14 @@ def encoding_of(data):
 
 def check_text(data, name, encoding=None):
     """Raise a ValueError if data begins like a file that is not text."""
-    for pattern, kind in _NO_TEXT:
-        if re.match(pattern, data):
-            raise ValueError('%s is %s, no text file; unpack it, or save its '
-                             'text, first' % (name, kind))
+    match = _NO_TEXT.match(data)
+    if match:
+        raise ValueError('%s is %s, no text file; unpack it, or save its text,'
+                         ' first' % (name, _KINDS[match.lastindex - 1]))
+    if encoding:
+        with storage.one_error('%s: name another --encoding' % name):
+            codecs.lookup(encoding)
     encoding = encoding or encoding_of(data)
-    with storage.one_error('%s: name another --encoding' % name):
-        codecs.lookup(encoding)
     if encoding[:5] == 'utf-8' and 4 * data.count(b'\0') > len(data):
         raise ValueError('%s is not UTF-8 text but UTF-16, it seems; then '
                          'name the encoding: --encoding utf-16-le' % name)
@@ -164,8 +166,13 @@ def readable(path):
     """Turn any error of reading into an IOError that says what to do."""
     try:
         yield
-    except (ImportError, MemoryError):
+    except MemoryError:
         raise
+    except ImportError as error:
+        raise ImportError(
+            'reading %s needs a package that cannot be imported (%s): pip '
+            'install pandas pyarrow openpyxl, or start with "uv run --extra '
+            'tables"' % (path, error))
     except Exception as error:  # a damaged archive can raise anything
         if isinstance(error, ValueError) and path in str(error):
             raise  # it is a sentence about this file

@@ -20,8 +20,8 @@ def read_texts(path, column=None, encoding=None):
     storage.check_readable(path, 'table')
     source = sources.Source(path, column, encoding=encoding)
     with storage.bounded_memory(path):
-        return [_text(text) or '' for _, text, *_ in open_table(
-            path, path, source, ['text'], sources.Notes()).rows]
+        _, _, rows = open_table(path, path, source, ['text'], sources.Notes())
+        return [_text(text) or '' for _, text, *_ in rows]
 
 
 def read_labelled(path, text=None, label=None):
@@ -37,13 +37,13 @@ def read(name, data, source, notes, needed=('text', 'label')):
     `data` is the path of a table, or its bytes; `source` names the columns.
     Without a column of labels, if none is `needed`, the labels are None.
     """
-    table = open_table(name, data, source, needed, notes)
+    names, unit, rows = open_table(name, data, source, needed, notes)
     reviews, cached = [], functools.lru_cache(2 ** 16)(_value)
 
     def place():
-        return '%s: %s %d' % (name, table.unit, number)
+        return '%s: %s %d' % (name, unit, number)
 
-    for number, given, *values in table.rows:
+    for number, given, *values in rows:
         text, (label, group, split) = _text(given), [
             cached(value) if type(value) is str else _value(value)
             for value in values]
@@ -52,7 +52,7 @@ def read(name, data, source, notes, needed=('text', 'label')):
                 '%s has the labels or groups %s, and here a text has one of '
                 'each; make a column with one value per row'
                 % (place(), one_line(str(values[:2]))))
-        if text and (label or 'label' not in table.names):
+        if text and (label or 'label' not in names):
             if type(given) is not str:
                 notes.add('Texts that are numbers', place())
             reviews.append(sources.Review(split, label, text, group))
@@ -65,10 +65,10 @@ def read(name, data, source, notes, needed=('text', 'label')):
         notes.add('Left out: rows ' + fault, place())
     if not reviews:
         raise ValueError('%s has no row with a text and a label; the columns '
-                         'are %s' % (name, listed(table.names.values())))
+                         'are %s' % (name, listed(names.values())))
     log.info('%s: %d rows; %s' % (name, len(reviews), ', '.join(
         '%ss from %s' % (kind, one_line(column, 40))
-        for kind, column in table.names.items())))
+        for kind, column in names.items())))
     if not any('\n' in review.text for review in reviews):
         for n, review in enumerate(reviews):
             if r'\n' in review.text:  # these two are the line breaks
