@@ -261,6 +261,15 @@ def test_options_that_fit_no_table(tmp_path, options, words):
         read(write_texts(tmp_path, {'r.csv': table()}) / 'r.csv', **options)
 
 
+@pytest.mark.parametrize('content, n', [
+    ('Review\nA film.\n', None), ('A text, and more\n', None),
+    ('Review, by me\nA film.,me\n', 1), ('__label__1 A film.\n', 1)])
+def test_a_file_of_lines_is_no_table(tmp_path, content, n):
+    path = str(write_texts(tmp_path, {'x': content}) / 'x')
+    assert corpora.is_table(path) == bool(n)
+    assert n is None or len(corpora.read_table_texts(path)) == n
+
+
 def test_missing_values_are_those_of_pandas():
     parsers = pytest.importorskip('pandas._libs.parsers')
     assert parsers.STR_NA_VALUES == tables.MISSING

@@ -31,9 +31,8 @@ _USUAL = {
 # A line that has its label in itself: fastText's, or a tree of phrases.
 _LABELLED = re.compile(
     r'((?:__label__\S+\s+)+)(.*)|\(([0-9]) (\(.*)\)\s*$', re.M)
-_EXCEL, _PARQUET = b'PK\3\4', b'PAR1'
-_ARROW, _STREAM = b'ARROW1', b'\xff\xff\xff\xff'
-_BINARY = _EXCEL, _PARQUET, _ARROW, _STREAM
+_BINARY = _EXCEL, _PARQUET, _ARROW, _STREAM = (
+    b'PK\3\4', b'PAR1', b'ARROW1', b'\xff\xff\xff\xff')
 
 
 def is_table(path, data=None):
@@ -46,8 +45,9 @@ def is_table(path, data=None):
     except Exception:  # a damaged file can raise anything
         return False
     text = head.decode(sources.encoding_of(head), 'ignore').lstrip()
-    return bool(head.startswith(_BINARY) or _LABELLED.match(text)) or any(
-        _usual(text.partition('\n')[0].split(sep), 'text') for sep in '\t,;|')
+    line = text.partition('\n')[0]
+    return bool(head.startswith(_BINARY) or _LABELLED.match(line)) or any(
+        _usual(line.split(sep), 'text') for sep in '\t,;|' if sep in line)
 
 
 def open_table(name, data, source, needed, notes):

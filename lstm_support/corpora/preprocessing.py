@@ -7,6 +7,8 @@ import itertools
 import os
 import signal
 import sys
+import warnings
+from multiprocessing import resource_tracker
 
 import numpy
 
@@ -24,24 +26,32 @@ UNKNOWN, FIRST_WORD = 1, 2  # word ids, as in imdb.py
 # ---- Word ids ---------------------------------------------------------------
 
 def tokenized(texts, tokenizer, processes=None):
-    """Yield the words of each text; `processes` share many texts."""
+    """Return a tuple of words per text; `processes` share many texts."""
     tokenize = functools.partial(text.tokenize, tokenizer=tokenizer)
     if processes == 1 or processes is None and len(texts) <= 500:
-        yield from map(tokenize, texts)
-        return
+        return [tuple(map(sys.intern, tokenize(each))) for each in texts]
     import joblib  # small data needs none of these
+    from joblib.externals import loky
     from tqdm import tqdm
-    # A process that starts now never sees Ctrl-C; this one ends all.
+    # A process that starts now never sees Ctrl-C; this one ends all. The
+    # trackers are started before, since they would lift that.
+    for tracker in resource_tracker, loky.backend.resource_tracker:
+        tracker.ensure_running()
+    # After Ctrl-C it would tell of tasks that are cancelled.
+    warnings.filterwarnings('ignore', module='joblib.parallel')
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    pool = concurrent.futures.ProcessPoolExecutor(
-        processes or joblib.cpu_count(), None,
-        signal.signal, (signal.SIGINT, signal.SIG_IGN))
-    words = pool.map(tokenize, texts, chunksize=50)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
-        with pool, contextlib.closing(words):
-            yield from tqdm(words, 'tokenizing', len(texts), unit=' reviews',
-                            disable=None)
+        words = joblib.Parallel(processes or joblib.cpu_count(),
+                                return_as='generator', batch_size=50)(
+            map(joblib.delayed(tokenize), texts))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        with contextlib.closing(words):
+            # Copies of a word would take a gigabyte.
+            return [tuple(map(sys.intern, each)) for each in tqdm(
+                words, 'tokenizing', len(texts), unit=' reviews',
+                disable=None)]
     except concurrent.futures.process.BrokenProcessPool:
         raise RuntimeError('a process ended before its work was done; the '
                            'memory may be full')
@@ -57,16 +67,14 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
     """
     notes = notes or sources.Notes()
     kept, tokens = [], []
-    with contextlib.closing(tokenized([review.text for review in reviews],
-                                      tokenizer, processes)) as found:
-        for review, words in zip(reviews, found):
-            if words:
-                kept.append(review)
-                # Copies of a word would take a gigabyte.
-                tokens.append(tuple(map(sys.intern, words)))
-            else:
-                notes.add('Left out: texts without a word',
-                          'one of %s %s' % review[:2])
+    for review, words in zip(reviews, tokenized(
+            [review.text for review in reviews], tokenizer, processes)):
+        if words:
+            kept.append(review)
+            tokens.append(words)
+        else:
+            notes.add('Left out: texts without a word',
+                      'one of %s %s' % review[:2])
     check_classes(path, kept)
     note_classes(kept, notes)
     _note_copies(kept, tokens, notes)
@@ -177,9 +185,7 @@ def write_vectors(source, path, dim=64, lang='en'):
         labelled, unlabelled = read_texts(source, notes)
     log.info('%d labelled and %s unlabelled training texts' % (
         len(labelled), len(unlabelled) or 'no'))
-    with contextlib.closing(tokenized(labelled + unlabelled,
-                                      tokenizer)) as tokens:
-        words = [list(map(sys.intern, review)) for review in tokens]
+    words = tokenized(labelled + unlabelled, tokenizer)
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     skipgram.train(words, path, dim)
 
