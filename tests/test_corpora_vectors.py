@@ -95,7 +95,7 @@ def test_vectors_are_learned_from_all_training_texts(tmp_path, model, capsys):
     path = tmp_path / 'new' / 'v.txt'
     imdb.write_vectors(tmp_path / 'c', path, 3)
     made, = model
-    assert sorted(map(list, made.seen)) == sorted(
+    assert sorted(made.seen) == sorted(
         [imdb.tokenize(text_of(label, k)) for label in ('bad', 'good')
          for k in range(N)] + [imdb.tokenize(text) for text in (
              UNLABELLED['train/unsup/0_0.txt'],

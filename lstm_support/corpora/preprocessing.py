@@ -26,10 +26,11 @@ UNKNOWN, FIRST_WORD = 1, 2  # word ids, as in imdb.py
 # ---- Word ids ---------------------------------------------------------------
 
 def tokenized(texts, tokenizer, processes=None):
-    """Return a tuple of words per text; `processes` share many texts."""
+    """Yield the words of each text; `processes` share many texts."""
     tokenize = functools.partial(text.tokenize, tokenizer=tokenizer)
     if processes == 1 or processes is None and len(texts) <= 500:
-        return [tuple(map(sys.intern, tokenize(each))) for each in texts]
+        yield from map(tokenize, texts)
+        return
     import joblib  # small data needs none of these
     from joblib.externals import loky
     from tqdm import tqdm
@@ -48,10 +49,8 @@ def tokenized(texts, tokenizer, processes=None):
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         with contextlib.closing(words):
-            # Copies of a word would take a gigabyte.
-            return [tuple(map(sys.intern, each)) for each in tqdm(
-                words, 'tokenizing', len(texts), unit=' reviews',
-                disable=None)]
+            yield from tqdm(words, 'tokenizing', len(texts), unit=' reviews',
+                            disable=None)
     except concurrent.futures.process.BrokenProcessPool:
         raise RuntimeError('a process ended before its work was done; the '
                            'memory may be full')
@@ -67,14 +66,16 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
     """
     notes = notes or sources.Notes()
     kept, tokens = [], []
-    for review, words in zip(reviews, tokenized(
-            [review.text for review in reviews], tokenizer, processes)):
-        if words:
-            kept.append(review)
-            tokens.append(words)
-        else:
-            notes.add('Left out: texts without a word',
-                      'one of %s %s' % review[:2])
+    with contextlib.closing(tokenized([review.text for review in reviews],
+                                      tokenizer, processes)) as found:
+        for review, words in zip(reviews, found):
+            if words:
+                kept.append(review)
+                # Copies of a word would take a gigabyte.
+                tokens.append(tuple(map(sys.intern, words)))
+            else:
+                notes.add('Left out: texts without a word',
+                          'one of %s %s' % review[:2])
     check_classes(path, kept)
     note_classes(kept, notes)
     _note_copies(kept, tokens, notes)
@@ -185,7 +186,9 @@ def write_vectors(source, path, dim=64, lang='en'):
         labelled, unlabelled = read_texts(source, notes)
     log.info('%d labelled and %s unlabelled training texts' % (
         len(labelled), len(unlabelled) or 'no'))
-    words = tokenized(labelled + unlabelled, tokenizer)
+    with contextlib.closing(tokenized(labelled + unlabelled,
+                                      tokenizer)) as tokens:
+        words = [list(map(sys.intern, review)) for review in tokens]
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     skipgram.train(words, path, dim)
 
