@@ -1,7 +1,13 @@
-"""The edits of docs/edits.rst, as written there, against NumPy."""
+"""The edits of docs/edits.rst, as written there, against NumPy.
+
+As a script it trains each of them and prints errors and times, see the page.
+"""
 import ast
+import logging
 import os
 import re
+import sys
+import time
 
 import numpy
 import pytest
@@ -9,16 +15,21 @@ import pytest
 import imdb
 import reference
 from conftest import ROOT, TINY
-from graphs import EXACT, assert_close, edited, forced_scan
+from graphs import EXACT, assert_close, change_flags, edited, forced_scan
 from lstm_support import storage
 
 REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
 OPTIMIZERS = '# ---- Optimizers'
 
+# The options of the trainings that a table of the page compares.
+CHEAP = dict(
+    maxlen=200, dim_proj=64, batch_size=32, optimizer='adam', lrate=0.003,
+    schedule='linear', max_epochs=3, clip_c=1., saveto=None, validFreq=10 ** 6)
 
-def sections():
+
+def sections(page):
     """Yield the number, the changes and the options of each edit."""
-    with open(os.path.join(ROOT, 'docs', 'edits.rst'), encoding='utf-8') as f:
+    with open(os.path.join(ROOT, 'docs', page), encoding='utf-8') as f:
         parts = re.split(r'\n(\d+)\. .*\n-+\n', f.read().replace('\n\n\n',
                                                                  '\n\n'))
     for number, text in zip(parts[1::2], parts[2::2]):
@@ -32,8 +43,10 @@ def sections():
             elif how == 'by':
                 changes.append((old, lines))
             old = lines
-        options, = re.findall('^Options: (.*)$', text, re.M)
-        call = ast.parse('f(%s)' % options.replace('none', '').strip('`'),
+        options = re.findall('^Options: (.*)$', text, re.M)
+        if not options:  # a question
+            continue
+        call = ast.parse('f(%s)' % options[0].replace('none', '').strip('`'),
                          mode='eval').body
         yield pytest.param(int(number), changes, {
             each.arg: ast.literal_eval(each.value) for each in call.keywords},
@@ -138,34 +151,83 @@ def three(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize('number, changes, options', sections())
-def test_an_edit_of_the_page_trains_and_predicts(three, tmp_path, number,
-                                                 changes, options):
-    saveto = str(tmp_path / 'm.npz')
+def trained(dataset, saveto, changes, options):
+    """Train an edit; return parameters before and after, and predictions."""
     with forced_scan():
         lstm = edited(*changes)
         lstm.train_lstm(**dict(
-            TINY, dataset=three, saveto=saveto, optimizer='adam', lrate=0.02,
+            TINY, dataset=dataset, saveto=saveto, optimizer='adam', lrate=0.02,
             max_epochs=1, batch_size=16, **options))
         saved = lstm.load_options(saveto)
         start = lstm.init_params(saved)
         params = lstm.load_params(saveto, lstm.init_params(saved))
         x, mask, _ = imdb.prepare_data(REVIEWS, [0] * 4)
-        found = lstm.build_model(lstm.init_tparams(params),
-                                 saved).f_pred_prob(x, mask)
+        return start, params, lstm.build_model(
+            lstm.init_tparams(params), saved).f_pred_prob(x, mask)
+
+
+def mean(params, h):
+    return h.mean(axis=0)
+
+
+def predicted(params, layer=lstm_of, pool=mean, scores=lambda params, z: z):
+    """Predictions of the reviews, in NumPy."""
+    found = []
+    for review in REVIEWS:
+        pooled = pool(params, layer(params, params['Wemb'][review]))
+        z = scores(params, 0.5 * pooled @ params['U'] + params['b'])
+        found.append(numpy.exp(z) / numpy.exp(z).sum())
+    return found
+
+
+@pytest.mark.parametrize('number, changes, options', sections('edits.rst'))
+def test_an_edit_of_the_page_trains_and_predicts(three, tmp_path, number,
+                                                 changes, options):
+    start, params, found = trained(three, str(tmp_path / 'm.npz'), changes,
+                                   options)
     for name, value in params.items():
         assert (value != start[name]).any() != (
             number == 7 and name == 'Wemb'), name
-    expected = []
-    for review in REVIEWS:
-        h = LAYERS.get(number, lstm_of)(params, params['Wemb'][review])
-        pooled = POOLINGS.get(number, lambda params, h: h.mean(axis=0))(
-            params, h)
-        z = 0.5 * pooled @ params['U'] + params['b']
-        scores = SCORES.get(number, lambda params, z: z)(params, z)
-        expected.append(reference.softmax(scores))
-    assert_close(found, expected, 20 * EXACT)
+    functions = {'layer': LAYERS, 'pool': POOLINGS, 'scores': SCORES}
+    assert_close(found, predicted(params, **{
+        name: table[number] for name, table in functions.items()
+        if number in table}), 20 * EXACT)
 
 
 def test_there_are_ten_edits():
-    assert len(list(sections())) == 10
+    assert len(list(sections('edits.rst'))) == 10
+
+
+def effect(changes, options, in_cpp=True):
+    """Train an edit; return its test error and CPU time per update in ms."""
+    lstm, seconds = edited(*changes), []
+    run = lstm.Training.run
+
+    def timed_run(self, stopped):
+        start = time.process_time()
+        run(self, stopped)
+        seconds.append((time.process_time() - start) / self.state.update)
+
+    lstm.Training.run = timed_run
+    with change_flags(fused_lstm=in_cpp):
+        error = lstm.train_lstm(**dict(CHEAP, **options))[2]
+    return error, 1000 * seconds[0]
+
+
+def main(page, dataset, *seeds):
+    """Print a line per training: edit, seed, test error, ms per update."""
+    logging.disable(logging.INFO)
+    rows = [each.values for each in sections(page)]
+    if page == 'edits.rst':
+        vectors = {'vectors': 'learn'}
+        rows = [('0', [], {}), ('0 in scan', [], {})] + rows + [
+            ('0 vectors', [], vectors), ('7 vectors', rows[6][1], vectors)]
+    for seed in map(int, seeds):
+        for name, changes, options in rows:
+            print('%-10s %5d %8.4f %7.1f' % ((name, seed) + effect(
+                changes, dict(options, dataset=dataset, seed=seed),
+                name != '0 in scan')), flush=True)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,87 @@
+"""The answers of docs/exercises.rst, as written there, against NumPy."""
+import re
+import textwrap
+
+import numpy
+import pytest
+
+import imdb
+import reference
+from conftest import ROOT, read
+from graphs import EXACT, assert_close
+from test_training_edits import (  # noqa: F401  a fixture
+    gates, lstm_of, predicted, recurrent, sections, three, trained)
+
+
+def answer(start):
+    """Run the block of lines that begins with these; return its names."""
+    block, = [block for block in re.findall(
+        r'::\n\n((?:(?:    .*)?\n)+)', read('docs/exercises.rst'))
+        if block.strip().startswith(start)]
+    names = {}
+    exec(textwrap.dedent(block), names)
+    return names
+
+
+def tied(params, x):
+    def cell(a, c):
+        _, f, o, new = gates(params, a)
+        f, o = reference.logistic(f), reference.logistic(o)
+        c = f * c + (1 - f) * numpy.tanh(new)
+        return o * numpy.tanh(c), c
+    return recurrent(params, x, cell)
+
+
+def last(params, h):
+    return h[-1]
+
+
+MODELS = {3: {'pool': last}, 4: {'pool': last},
+          5: {'pool': last, 'layer': lambda params, x: lstm_of(
+              params, x[::-1])},
+          6: {'layer': tied}, 7: {'layer': lambda params, x: x}}
+
+
+@pytest.mark.parametrize('number, changes, options',
+                         sections('exercises.rst'))
+def test_an_answer_trains_and_predicts(three, tmp_path,  # noqa: F811
+                                       number, changes, options):
+    start, params, found = trained(three, str(tmp_path / 'm.npz'), changes,
+                                   options)
+    assert_close(found, predicted(params, **MODELS[number]), 20 * EXACT)
+    if number != 7:
+        bias = start['lstm_b'].reshape(4, -1)
+        assert (bias == [[0], [number == 4], [0], [0]]).all()
+
+
+def test_the_parameters_are_counted():
+    D = 128
+    names = answer('import lstm')
+    assert names['layer'] == 4 * (D * D + D * D + D) == 131584
+    assert names['sizes']['Wemb'] == 10000 * D
+
+
+def test_padding_is_counted(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = answer('import imdb')
+    x, mask, _ = imdb.prepare_data([[2, 3, 4], [5], [6, 7]], [0] * 3)
+    assert names['padding']([[2, 3, 4], [5], [6, 7]], 3) == pytest.approx(
+        1 - mask.mean())
+    # Reviews of equal lengths have none, if they are sorted.
+    assert names['padding']([[2], [2, 3]] * 4, 4) == 0
+    assert names['padding']([[2], [2, 3]] * 4, 8, False) == 0.25
+    pooled, random = names['shares']
+    assert '%.1f %%' % (100 * pooled) in read('docs/exercises.rst')
+    assert '%.1f %%' % (100 * random) in read('docs/exercises.rst')
+
+
+def test_shuffled_words_are_counted(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = answer('import random')
+    errors, shuffled = [numpy.array(names[name]) for name in (
+        'errors', 'shuffled_errors')]
+    assert len(errors) == len(shuffled) == 880
+    for found in errors, shuffled:
+        assert '%.3f' % found.mean() in read('docs/exercises.rst')
+    assert sum(sorted(map(len, names['reviews']))) == sum(
+        map(len, names['shuffled']))
