@@ -12,9 +12,9 @@ import time
 import numpy
 import pytest
 
+from conftest import ROOT, TINY  # first: it names the folder of the scripts
 import imdb
 import reference
-from conftest import ROOT, TINY
 from graphs import EXACT, assert_close, change_flags, edited, forced_scan
 from lstm_support import storage
 
