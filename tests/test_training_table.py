@@ -9,7 +9,6 @@ import imdb
 import lstm
 from conftest import ROOT, TINY, contents, environment, run_python
 from graphs import edited, forced_scan
-from test_classify_commands import classify_with
 
 DRAWN = "0.01 * rng.randn(n_features(params, options), options['ydim']))"
 ZEROS = "params['b'] = numpy_floatX(numpy.zeros(options['ydim']))"
@@ -95,7 +94,7 @@ EDITS = {
 
 @pytest.mark.parametrize('changes, fact', EDITS.values(), ids=EDITS)
 def test_an_edit_is_trained_saved_and_used_or_refused(
-        dataset, tmp_path, changes, fact):
+        dataset, tmp_path, monkeypatch, changes, fact):
     path, options = str(tmp_path / 'm.npz'), dict(
         TINY, dataset=dataset, max_epochs=1, batch_size=16, saveFreq=2,
         saveto=str(tmp_path / 'm.npz'))
@@ -112,7 +111,8 @@ def test_an_edit_is_trained_saved_and_used_or_refused(
         module.train_lstm(**dict(options, max_epochs=2))
         for name, value in contents(path).items():
             assert name == 'options' or (value == resumed[name]).all(), name
-        params, _, model = classify_with(module).build(path)
+        monkeypatch.setattr(classify, 'lstm', module)
+        params, _, model = classify.build(path)
         reviews, labels = imdb.load_data(dataset, n_words=30)[2]
         x, mask, _ = imdb.prepare_data(reviews, labels)
         found = model.f_pred_prob(x, mask).argmax(axis=1)
@@ -141,14 +141,15 @@ def test_sets_that_cannot_be_trained_on_are_one_sentence(monkeypatch, sets):
     assert '\n' not in str(caught.value)
 
 
-def test_another_graph_is_one_line(dataset, tmp_path, capsys):
+def test_another_graph_is_one_line(dataset, tmp_path, monkeypatch, capsys):
     """Not for other seeds or types; predictions stay possible."""
     path = str(tmp_path / 'm.npz')
     lstm.train_lstm(**dict(TINY, dataset=dataset, saveto=path, max_epochs=0))
     for line, module in ((0, lstm), (1, edited(
             (RETURNED, RETURNED.replace('tanh', 'nnet.relu'))))):
         capsys.readouterr()
-        classify_with(module).build(path)
+        monkeypatch.setattr(classify, 'lstm', module)
+        classify.build(path)
         assert capsys.readouterr().err.count('another graph') == line
 
 
