@@ -420,7 +420,7 @@ def _parse(arguments):
     parser, end = _parser(), (arguments + ['--']).index('--')
     args, rest = parser.parse_known_args(arguments[:end])
     if not args.command:
-        parser.error('expected a command, such as predict or watch')
+        parser.error('expected predict, watch, evaluate, plot or export')
     texts = getattr(args, 'texts', []) + rest  # those after an option
     for text in texts:
         if text.endswith('.npz') and os.path.isfile(text):

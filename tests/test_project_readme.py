@@ -181,7 +181,8 @@ def test_commands_run_in_the_order_of_the_readme(
         said = [line for line in done.stderr.splitlines()
                 if not line.startswith(('Compiling the ', 'INFO (theano.gof'))]
         if '--model' not in command and (
-                'classify.py predict' in command or ' --json' in command):
+                'classify.py predict' in command or ' --json' in command
+                or 'watch' in command):
             assert said.pop(0).startswith(
                 'The model is lstm_model.npz, trained on '), command
         if 'evaluate --file' in command:  # it says what it has read
