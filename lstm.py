@@ -336,7 +336,7 @@ def build_model(tparams, options, mode=None):
 
     model = Model(use_noise, x, mask, y, f_pred_prob, f_pred, cost)
     model.h, model.prob, model.weights = h, prob, tparams['U']
-    model.ngrams, model.graph = ngrams, kernel.digest(prob)
+    model.ngrams, model.graph = ngrams, kernel.digest(prob, use_noise)
     return model
 
 

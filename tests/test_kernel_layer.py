@@ -237,15 +237,22 @@ def test_layers_of_another_kind_stay_as_they_are(capsys):
     (), [(OUTPUT, 'return o * c_t, c_t')]], ids=['in C++', 'in scan'])
 def test_a_hash_of_a_graph_is_that_of_its_equations(change, capsys):
     """The same for every floatX and seed; those of before are ignored."""
-    def hash_of(module, floatX='float32', **options):
-        options = dict(OPTIONS, **options)
+    def hash_of(module, floatX='float32', seed=5, order=None):
+        options = dict(OPTIONS, seed=seed)
         with change_flags(floatX=floatX):
             tparams = module.init_tparams(module.init_params(options))
-            return digest(module.encode(tparams, options, tensor.lmatrix('x'),
-                                        tensor.matrix('mask'))[1])
+            _, proj = module.encode(tparams, options, tensor.lmatrix('x'),
+                                    tensor.matrix('mask'))
+            use_noise = theano.shared(lstm.numpy_floatX(0.), 'use_noise')
+            streams = lstm.MRG_RandomStreams(seed)
+            streams.order = order
+            return digest(module.dropout_layer(proj, use_noise, streams),
+                          use_noise)
     module = edited(*change)
     expected = hash_of(module)
     assert expected == hash_of(module, 'float64') == hash_of(module, seed=6)
+    # With several processes, whose dropout draws numbers in another way.
+    assert expected == hash_of(module, order=theano.shared(numpy.arange(2)))
     other = hash_of(edited((OUTPUT, 'return o * tensor.exp(c_t), c_t')))
     capsys.readouterr()
     for saved, lines in ((expected, 0), (other, 1), ('08bff0486c7db301', 0)):

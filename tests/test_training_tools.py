@@ -49,7 +49,8 @@ def test_debug_mode_finds_no_fault_of_the_layer_in_cpp(options):
 
 
 def test_nan_guard_mode_names_the_line_of_a_nan():
-    with change_flags(cxx='', optimizer='fast_compile'):
+    with change_flags(cxx='', optimizer='fast_compile',
+                      **{'traceback.limit': 8}):
         (cost, *_), params = cost_and_gradients(NanGuardMode, MAXIMA)
         assert_cost(cost, params, MAXIMA)
         with pytest.raises(AssertionError, match='NaN detected') as caught:

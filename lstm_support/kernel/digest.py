@@ -6,6 +6,7 @@ import re
 
 from lstm_support import theano_fixes  # noqa: F401  before Theano
 import numpy
+import theano
 from theano.gof import Constant
 from theano.gof.graph import io_toposort
 from theano.scan_module.scan_op import Scan
@@ -13,15 +14,20 @@ from theano.scan_module.scan_op import Scan
 from lstm_support.kernel.layer import in_cpp
 
 
-def digest(output):
-    """Return a hash of what computes an output, the same for every floatX.
+def digest(output, use_noise):
+    """Return a hash of what computes an output when `use_noise` is 0.
 
-    Names stand for shared variables and for constants that have one. Without
-    the layer in C++ it is None: the scan in its place would look like another
-    graph.
+    It is the same for every floatX. Names stand for shared variables and for
+    constants that have one. Without the layer in C++ it is None: the scan in
+    its place would look like another graph.
     """
     if not in_cpp():
         return None
+    # Where a number is drawn or not, it is not.
+    output = theano.clone(output, dict(
+        (node.outputs[0], node.inputs[2]) for node in io_toposort([], [output])
+        if str(node.op) == 'Elemwise{switch,no_inplace}'
+        and use_noise in theano.gof.graph.ancestors(node.inputs[:1])))
     text = re.sub(' at 0x[0-9a-f]+|float(32|64)', '', _text([], [output]))
     return hashlib.sha256(text.encode('utf-8')).hexdigest()
 
