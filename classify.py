@@ -106,7 +106,7 @@ def compile_model(path, params, options):
                          'lstm.py uses' % (path, error))
     except Exception as error:  # Theano raises many kinds
         raise ValueError(
-            '%s does not fit the model that lstm.py builds: %s; it has %s'
+            '%s does not fit the model that lstm.py builds: %s; it holds %s'
             % (path, (str(error).strip() or repr(error)).splitlines()[0],
                storage.shapes_of(params)))
     storage.compare_graph(path, options.get('graph'), model.graph)
@@ -143,7 +143,7 @@ class Classifier:
         if self.dictionary is None:
             load_model(path)  # reports other faults of the file first
             raise ValueError(
-                '%s holds no words, like the files of 2014; name a dictionary '
+                '%s holds no words, like files of 2014; name a dictionary '
                 'with --dict' % (dictionary or path))
         self.path, (self.params, self.options) = path, load_model(path)
         if dictionary:
@@ -243,7 +243,7 @@ def __getattr__(name):
 # ---- Commands ---------------------------------------------------------------
 
 def predict(args):
-    """Print label, probability and text, separated by tabs, per text."""
+    """For each text, print label, probability and text, with tabs between."""
     classifier = Classifier(args.model, args.dict)
     form = explain.as_json if args.json else explain.as_text
     chunks = explain.read(args.texts, args.file, args.text, args.encoding)
@@ -294,7 +294,7 @@ def evaluate(args):
         _, options, model = build(args.model)
         name = args.dataset or options.get('dataset', 'imdb')
         if not isinstance(name, str):
-            raise ValueError('%s names no dataset; give one, with --dataset'
+            raise ValueError('%s names no data set; name one with --dataset'
                              % args.model)
         load, prepare_data = lstm.get_dataset(name)
         corpus = _test_set(load, options['n_words'])
@@ -373,7 +373,7 @@ def _parser():
         command.set_defaults(function=function)
         command.add_argument(
             '--model', metavar='FILE', help='the .npz file of a model '
-            '(default: lstm_model.npz; without it, all but plot take '
+            '(default: lstm_model.npz; without it, all but plot use '
             'data/imdb_lstm.npz)')
         return command.add_argument
 

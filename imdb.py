@@ -6,7 +6,7 @@ training reads, ``data/imdb.pkl``::
     python imdb.py aclImdb_v1.tar.gz
     python imdb.py reviews.csv data/mine.pkl
 
-Or make a file of word vectors from all training texts, see ``--help``::
+Or write word vectors, learned from all training texts (see ``--help``)::
 
     python imdb.py aclImdb_v1.tar.gz --vectors data/imdb64.txt --dim 64
 
@@ -17,12 +17,12 @@ column of texts and one of labels. A folder or an archive may hold tables
 instead, ``train.csv`` and ``test.csv``. Classes are numbered in the order of
 their names, so ``neg`` is 0 and ``pos`` is 1.
 
-Training reviews can belong to groups, such as films; then validation takes
-whole groups. Line k + 1 of ``train/urls_CLASS.txt`` names the group of
+Training reviews can belong to groups, such as films; then the validation set
+has whole groups. Line k + 1 of ``train/urls_CLASS.txt`` names the group of
 ``train/CLASS/k_*.txt``. A table has a column ``group``.
 
 The data file holds the pickles ``(train_x, train_y)`` and ``(test_x,
-test_y)``, as in 2014: x is a list of reviews, each a list of word ids, and y
+test_y)``, as in 2014. x is a list of reviews, each a list of word ids, and y
 is a list of labels. A third pickle, a dict, has the words, the class names
 and the tokenizer. If they are known, it also has a validation part and the
 group of each training review. Older files have a second file of words.
@@ -73,8 +73,8 @@ def encode(review, dictionary, n_words=None, tokenizer=TOKENIZER):
     """Turn a review into word ids, one per word.
 
     `dictionary` has the id of each word, as :func:`load_dictionary` returns
-    it, and `tokenizer` is the one that it was made with. Words that it lacks
-    become 1, as do ids of `n_words` or more.
+    it, and `tokenizer` is the one that it was made with. Words outside the
+    dictionary become 1, as do ids of `n_words` or more.
     """
     ids = [dictionary.get(word, UNKNOWN)
            for word in tokenize(review, tokenizer)]
@@ -104,9 +104,9 @@ def get_dataset_file(dataset, default_dataset=None, origin=None):
     """
     path = find_file(dataset)
     if path is None:
-        raise IOError('%s is neither here nor in data/; ./download.sh gets '
-                      'the dataset and makes it, and "python imdb.py FOLDER" '
-                      'makes it from other reviews' % dataset)
+        raise IOError('%s is neither here nor in data/; ./download.sh makes '
+                      'it from the data set, which it downloads, and "python '
+                      'imdb.py FOLDER" from other reviews' % dataset)
     return path
 
 
@@ -127,8 +127,8 @@ def read_data(path):
     """Read the training and the test set of a data file, as they are.
 
     For `path`, see :func:`find_file`. Each set is a list of reviews, which
-    are lists of word ids, and a list of labels. A file that is damaged, or
-    holds anything else, is a ValueError; one that is not there is an IOError.
+    are lists of word ids, and a list of labels. A file that is damaged or
+    holds anything else raises a ValueError; a missing one, an IOError.
     """
     corpus = storage.read_data_file(get_dataset_file(path))
     return corpus.train, corpus.test
@@ -155,8 +155,8 @@ def load_data(path='imdb.pkl', n_words=100000, valid_portion=0.1, maxlen=None,
     seed : int, optional
         Seed of the split.
     verbose : bool, optional
-        Whether to print how many reviews are left out, words are unknown and
-        groups are held back.
+        Whether to print how many reviews are left out, how many words are
+        unknown, and how many groups are held back.
     split : str, optional
         'group': no group, such as a film, is in both sets. Each class comes
         as near to its share as the groups permit. Without groups, or if they
@@ -293,7 +293,7 @@ def load_dataset(name, **kwargs):
     """
     path = data_path(name)
     if path is None and name == 'imdb':
-        log.info('There is no data/imdb.pkl, so this takes data/sample, a few '
+        log.info('There is no data/imdb.pkl, so data/sample is used, a few '
                  'hundred short reviews; ./download.sh gets the real data')
     return load_data(path, **kwargs)
 
@@ -325,7 +325,7 @@ def learned_vectors(name, dim):
         from lstm_support import corpora
         corpus = storage.read_data_file(source) if path else encode_sample()
         if corpus.dictionary is None:
-            raise ValueError('%s has no words to learn vectors of; give a '
+            raise ValueError('%s has no words to learn vectors for; give a '
                              'file of vectors, or vectors=None' % source)
         words = dict((n, word) for word, n in corpus.dictionary.items())
         corpora.train_vectors([[words[n] for n in review if n in words]

@@ -315,7 +315,7 @@ def build_model(tparams, options, mode=None):
         cost *= tensor.constant(numpy_floatX(options['class_weights']))[y]
     cost = cost.mean()
 
-    # A linear model that learns apart: the sum of the scores decides.
+    # A linear model, fitted separately: its scores are added.
     ngrams = None
     if options.get('ngrams'):
         ngrams = training.ngram_scores(tparams, options, x, mask)  # (T, n, C)
@@ -325,7 +325,7 @@ def build_model(tparams, options, mode=None):
     prob = tensor.nnet.softmax(scores / temperature)
     training.check_graph(tparams, options, x, mask, prob, cost, use_noise,
                          mode)
-    # Without dropout and random numbers: it changes nothing in a training.
+    # It has no dropout and draws no random numbers: it changes no training.
     f_pred_prob = theano.function(
         [x, mask], prob, name='f_pred_prob', mode=mode,
         givens=[(use_noise, tensor.constant(numpy_floatX(0.)))],
@@ -462,9 +462,9 @@ def adam(lr, tparams, grads, x, mask, y, cost):
         p <- p - lr (m / (1 - 0.9 ** n)) / (sqrt(v / (1 - 0.999 ** n)) + 1e-8)
 
     in update number n. Rows of absent words keep m, v and p, as in PyTorch's
-    SparseAdam. Unlike there, n counts the updates of the row itself: with a
-    global n the bias correction has faded, and a rare word's first step would
-    be about 3 lr instead of lr.
+    SparseAdam. Unlike there, n counts the updates of the row itself. With a
+    global n, the bias correction would have faded, and a rare word's first
+    step would be about 3 lr instead of lr.
     """
     moved, updates = rows_of(tparams, grads), []
     for rows in moved:
@@ -493,44 +493,44 @@ OPTIONS = [opt.Option(*row) for row in (
     ('dim_proj', 128, opt.integer(1), 'units of the embedding and the layer'),
     ('patience', 10, opt.integer(0), 'validations in a row without a new '
      'lowest error; after more, training stops'),
-    ('max_epochs', 5000, opt.integer(0), 'maximum passes through the data'),
+    ('max_epochs', 5000, opt.integer(0), 'maximum number of epochs'),
     ('dispFreq', 10, opt.integer(1), 'updates between two lines of progress'),
     ('decay_c', 0., opt.number(0), 'weight of (U ** 2).sum() in the cost'),
     ('lrate', 0.0001, opt.number(above=0), 'learning rate; adadelta has none'),
-    ('n_words', 10000, opt.integer(3), 'words, with padding and unknown'),
+    ('n_words', 10000, opt.integer(3), 'vocabulary, with padding and unknown'),
     ('optimizer', adadelta, opt.function(optimizers), 'moves the parameters'),
     ('encoder', 'lstm', opt.key(layers, 'lstm.layers'), 'layer over words'),
     ('saveto', 'lstm_model.npz', opt.path('.npz file', '.npz'),
-     'file to save the model to; None: none'),
+     'file to save the model to; None: no file'),
     ('validFreq', 370, opt.integer(1, also=(-1, 'once per epoch')),
      'updates between two validations'),
     ('saveFreq', 1110, opt.integer(1, also=(-1, 'once per epoch')),
      'updates between two saves'),
     ('maxlen', 100, opt.integer(2, also=(None, 'reviews of any length')),
-     'train on reviews of fewer words than this'),
+     'train only on reviews of fewer words than this'),
     ('batch_size', 16, opt.integer(1), 'reviews per minibatch in training'),
-    ('valid_batch_size', 64, opt.integer(1), 'the same in evaluation'),
+    ('valid_batch_size', 64, opt.integer(1), 'batch_size in evaluation'),
     ('dataset', 'imdb', opt.path("'imdb', 'sample', a data file or a key of "
      'lstm.datasets', none=False), 'data set to train on'),
     ('noise_std', 0., opt.number(0), 'no effect, as in 2014'),
     ('use_dropout', True, opt.boolean, "drop some of the classifier's inputs"),
     ('reload_model', None, opt.path('.npz file'), 'model whose parameters '
-     'initialize this run; Wemb by word if both have a dictionary'),
+     'initialize this run; Wemb is matched by word if both have words'),
     ('test_size', -1, opt.integer(0, also=(-1, 'all')),
      'test reviews to use, chosen at random; 0: all'),
     ('seed', SEED, opt.integer(1, 2147462578),  # bounds of MRG_RandomStreams
-     'same seed, flags, CPU and NumPy: same numbers'),
-    ('pool_lengths', True, opt.boolean, 'length bucketing: little padding'),
+     'equal seed, flags, CPU and NumPy give equal results'),
+    ('pool_lengths', True, opt.boolean, 'length bucketing, for less padding'),
     ('word_dropout', 0., opt.number(0, below=1), "rate at which a review's "
      'words become unknown in training'),
     ('clip_c', 0., opt.number(1e-30, 1e30, also=(0, 'no clipping')),
      'maximum L2 norm of the gradient'),
-    ('class_weight', None, opt.choice('balanced', None), 'balanced: N / (C '
-     'N_k) weighs the N_k of the N training reviews of a class in the cost'),
-    ('vectors', None, opt.path("text file, 'learn'"), 'word vectors to start '
-     'from, of GloVe or word2vec; learn: of the training reviews'),
-    ('pooling', 'mean', opt.key(poolings, 'lstm.poolings'), 'what the '
-     'classifier sees of the outputs for the words of a review'),
+    ('class_weight', None, opt.choice('balanced', None), 'balanced: the N_k '
+     'of N training reviews in class k weigh N / (C N_k) in the cost'),
+    ('vectors', None, opt.path("text file, 'learn'"), 'initial word vectors, '
+     'of GloVe or word2vec; learn: learn them from the training reviews'),
+    ('pooling', 'mean', opt.key(poolings, 'lstm.poolings'), 'how the '
+     'outputs for the words become the inputs of the classifier'),
     ('average', 0., opt.number(0, below=1), 'decay of a moving average of the '
      'parameters, which is evaluated and saved; 0: no average'),
     ('schedule', 'constant', opt.choice('constant', 'linear'),
@@ -546,11 +546,11 @@ OPTIONS = [opt.Option(*row) for row in (
      'whose scores are added to those of the LSTM; 0: no such model'),
     ('calibrate', False, opt.boolean, 'fit the temperature of the '
      'probabilities to the validation reviews'),
-    ('dropout', 0.5, opt.number(0, below=1), 'rate of use_dropout'),
+    ('dropout', 0.5, opt.number(0, below=1), 'dropout rate, with use_dropout'),
     ('preset', None, opt.choice(*(sorted(PRESETS) + [None])), 'named row of '
-     'settings, see lstm.PRESETS; other options that are given count more'))]
+     'settings, see lstm.PRESETS; other options that are given override it'))]
 
-# What a training adds to its options, and train_lstm ignores: so
+# What a training adds to its options. train_lstm ignores these: so
 # train_lstm(**load_options('lstm_model.npz')) trains in the same way again.
 FACTS = ('ydim n_train classes class_weights tokenizer fingerprint '
          'temperature graph').split()
@@ -570,7 +570,7 @@ def train_lstm(options):
         Before training, if an option, the data or a file cannot be used.
     FloatingPointError, MemoryError
         If a number is not finite; if memory runs out. The best parameters of
-        the validations before are saved first.
+        earlier validations are saved first.
     SystemExit
         After Ctrl-C, SIGTERM or SIGHUP, when everything is saved. Its code is
         128 plus the number of the signal.
@@ -612,7 +612,7 @@ class Training(object):
         log.info('Reading the data set')
         options, name = self.options, self.options['dataset']
         load, self.prepare_data = get_dataset(name)
-        # Your own loader gets those of these options that it takes.
+        # A loader of your own gets those options that it accepts.
         sets = opt.call(load, verbose=True, **dict(
             (each, options[each]) for each in (
                 'n_words', 'maxlen', 'valid_portion', 'split', 'seed')))
