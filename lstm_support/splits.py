@@ -81,7 +81,7 @@ def split_by_group(labels, groups, portion, rng):
     """Split examples so that each group is in one part.
 
     A search moves single groups as long as the classes come nearer to their
-    shares. The best of several searches counts.
+    shares. The best of several searches is returned.
 
     Returns two lists of indices, in random order, or None. Each class of two
     examples or more has at least one in both parts.

@@ -21,7 +21,7 @@ _UNFIT = re.compile(
 
 
 def printable(text):
-    """Return a text that cannot command a terminal or show a false order."""
+    """Return a text without what controls a terminal or hides the order."""
     return _UNFIT.sub(u'', text)
 
 
@@ -116,7 +116,7 @@ def mpi_job():
 
 
 def start_script():
-    """Let Ctrl-C end without a traceback, and only mpiexec's first print."""
+    """Let Ctrl-C end without a traceback; of several processes, one prints."""
     def hook(kind, value, traceback):
         if not issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, value, traceback)

@@ -1,4 +1,4 @@
-"""Split text into words: what a reader sees is what a model reads.
+"""Split text into words, the same for texts that look the same.
 
 ``normalize`` says what counts as the same text. The Moses tokenizer, in its
 Python form (https://pypi.org/project/sacremoses/), then finds the words.

@@ -772,7 +772,7 @@ def test_files_are_read_by_their_mark(texts_of, tmp_path, text, encoding):
      ['UTF-16', '--encoding utf-16-le']),
     ('x', '\ufeffgreat'.encode('utf-16-le')[:-1], ['UTF-16', '--encoding']),
     ('x', gzip.compress(b'great'), ['compressed']),
-    ('x', b'%PDF-1.7\n', ['no text file']), ('x', None, ['No such file']),
+    ('x', b'%PDF-1.7\n', ['not a text']), ('x', None, ['No such file']),
     ('x.csv', None, []), ('', None, [])])
 def test_files_that_are_no_text_of_this_kind(small, refuses, tmp_path, name,
                                              data, facts):

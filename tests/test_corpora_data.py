@@ -147,7 +147,7 @@ def test_command_line(corpus, tmp_path):
         'class   train    test', 'neg         2       1',
         'pos         2       1',
         'Warning: 4 training reviews are few; training and validation need '
-        'some hundreds',
+        'several hundred',
         '4 training and 2 test reviews; 25 words in the training reviews, 17 '
         'of them distinct',
         'Wrote data/imdb.pkl']
@@ -185,12 +185,12 @@ def test_texts_in_train_and_test_are_counted(tmp_path, capsys):
         'valid/bad/1.txt': 'Not the same.', 'train/bad/7.txt': 'The same.'})
     imdb.preprocess(tmp_path / 'c', tmp_path / 'd.pkl')
     out = capsys.readouterr().out
-    assert ("Training reviews that are in two classes, word for word: 1, for "
+    assert ("Training reviews whose words are also in another class: 1, for "
             "example 'The same.'\n") in out
-    assert ("Test reviews that are training reviews, too, word for word: 2, "
+    assert ("Test reviews with the same words as a training review: 2, for "
+            "example 'The same.'\n") in out
+    assert ("Validation reviews with the same words as a training review: 1, "
             "for example 'The same.'\n") in out
-    assert ("Validation reviews that are training reviews, too, word for "
-            "word: 1, for example 'The same.'\n") in out
 
 
 def test_output_that_cannot_be_written_ends_nothing(tmp_path):

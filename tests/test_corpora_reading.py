@@ -63,10 +63,10 @@ def test_a_corpus_without_two_classes_is_refused(tmp_path):
             ('train/pos.txt', 'two or more classes, and has 1: pos; put them'),
             ('train/neg.txt', None),
             ('test/pos.txt', None),
-            ('test/meh.txt', "no training reviews of class 'meh', which it"),
+            ('test/meh.txt', "no training reviews of class 'meh', but test"),
             ('train/meh.txt', None),
             ('dev/odd.txt', None),
-            ('dev/pos.txt', "no training reviews of class 'odd', which it")):
+            ('dev/pos.txt', "no training reviews of class 'odd', but")):
         if name:
             write_texts(tmp_path, {name: 'so so\nso'})
         if words:
@@ -311,7 +311,7 @@ def test_a_column_of_splits_counts(tmp_path, capsys):
                        for n, row in enumerate(rows)],
                 ('text', 'label', 'Split'))
     capsys.readouterr()
-    assert 'the splits do not count: 28, for example' in read(path)[1][0]
+    assert 'the splits are ignored: 28, for example' in read(path)[1][0]
     assert 'There is no test part: 0.1 of' in capsys.readouterr().out
 
 

@@ -54,9 +54,9 @@ def open_table(name, data, source, needed, notes):
     """Open a table, of the format that its first bytes tell.
 
     `data` is its path, or its bytes; `needed` are the kinds of columns without
-    which it is refused. Returns the name of the column of each kind that is
-    there; what rows are called; and an iterator over them, with number, text,
-    label, group and split of each.
+    which it is refused. Returns the names of the columns that are there, by
+    kind; the word for a row; and an iterator over number, text, label, group
+    and split of each row.
     """
     with sources.readable(name), sources.unpacked(name, data) as f:
         head = f.read(2 ** 20)
@@ -103,7 +103,7 @@ def _choose(name, columns, source, needed):
             if kind in needed and len(usual) > 1 and (
                     usual[0].lower() != kind):
                 raise ValueError(
-                    '%s has several columns that may have the %ss: %s; name '
+                    '%s has several columns that may hold the %ss: %s; name '
                     'one with --%s' % (name, kind, listed(usual), kind))
             wanted = usual[0] if usual else None
         if columns.count(wanted) > 1:
@@ -285,7 +285,7 @@ def _form(name, lines, head, separator):
             ',;\t|', key=first.count)
     separator = {'tab': '\t', '\\t': '\t'}.get(separator, separator)
     if len(separator) > 1:
-        raise ValueError('%s is to be read with --sep %s, which must be one '
+        raise ValueError('%s cannot be read with --sep %s: it must be one '
                          'character, or tab' % (name, separator))
     form = {'delimiter': separator, 'quotechar': '"'}
     if separator == '\t':

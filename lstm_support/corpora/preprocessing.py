@@ -102,12 +102,12 @@ def _note_copies(reviews, tokens, notes):
     for review, words in zip(reviews, tokens):
         if review.split == 'train' and labels.setdefault(
                 words, review.label) != review.label:
-            notes.add('Training reviews that are in two classes, word for '
-                      'word', '%r' % review.text[:40])
+            notes.add('Training reviews whose words are also in another class',
+                      '%r' % review.text[:40])
     for review, words in zip(reviews, tokens):
         if review.split != 'train' and words in labels:
-            notes.add('%s reviews that are training reviews, too, word for '
-                      'word' % SPLIT_NAMES[review.split].capitalize(),
+            notes.add('%s reviews with the same words as a training review'
+                      % SPLIT_NAMES[review.split].capitalize(),
                       '%r' % review.text[:40])
 
 
@@ -158,15 +158,15 @@ def _report(corpus, model):
                  + ''.join('%8s' % count for count in counts))
     if len(reviews) < 200:
         log.info('Warning: %d training reviews are few; training and '
-                 'validation need some hundreds' % len(reviews))
+                 'validation need several hundred' % len(reviews))
     log.info('%d training and %d test reviews; %d words in the training '
              'reviews, %d of them distinct' % (
                  len(reviews), len(corpus.test[0]), sum(map(len, reviews)),
                  len(set().union(*reviews))))
     if model:
         n_words = len(corpus.dictionary)
-        log.info('%d words with those of %s; train with --n_words %d to use '
-                 'all' % (n_words, model, n_words + FIRST_WORD))
+        log.info('%d words, including those of %s; train with --n_words %d '
+                 'to use all' % (n_words, model, n_words + FIRST_WORD))
     if corpus.groups is not None:
         log.info('The training reviews belong to %d groups, such as films'
                  % len(set(corpus.groups)))
@@ -213,16 +213,16 @@ def main():
         'its number, if the first row has no names')
     add('--label', metavar='COLUMN', help='column of the labels in a table')
     add('--sep', metavar='SIGN', help='what separates the columns of a table, '
-        'such as "|" or tab (default: as the first line has it)')
+        'such as "|" or tab (default: found in the first line)')
     add('--encoding', metavar='NAME', help='encoding of the texts, such as '
         'latin-1 or gbk (default: UTF-8, or as their byte order mark says)')
     add('--strict', action='store_true',
         help='end with an error if a row of a table has to be left out')
     add('--max_memory', type=int, metavar='MB', help='memory that reading may '
-        'take (default: %d)' % (storage.memory.BOUND >> 20))
+        'use (default: %d)' % (storage.memory.BOUND >> 20))
     add('--test_portion', type=float, metavar='SHARE',
-        help='share of each class to set apart for the test, if there is no '
-             'test part (default: 0.1)')
+        help='share of each class that becomes the test set, if there is none '
+             '(default: 0.1)')
     add('--group', metavar='COLUMN',
         help='column of the groups in a table, such as films (default: group)')
     add('--model', metavar='FILE.npz',
@@ -235,8 +235,8 @@ def main():
         help='with --vectors: numbers per vector (default: 64)')
     args = parser.parse_intermixed_args()
     if args.vectors is not None and (args.path or args.model):
-        parser.error('--vectors writes no data file, so do not name one, and '
-                     'no --model')
+        parser.error('--vectors writes no data file, so do not name one, nor '
+                     'a --model')
     path = args.vectors or args.path or os.path.join('data', 'imdb.pkl')
     source = sources.Source(
         args.source, args.text, args.label, args.group, args.test_portion,

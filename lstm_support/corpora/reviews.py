@@ -119,8 +119,8 @@ def check_classes(path, reviews):
     for split, label in sorted(labels):
         if label not in trained:
             raise ValueError(
-                '%s has no training reviews of class %r, which it has %s '
-                'reviews of; add some' % (path, label, SPLIT_NAMES[split]))
+                '%s has no training reviews of class %r, but %s reviews; add '
+                'training reviews' % (path, label, SPLIT_NAMES[split]))
 
 
 def note_classes(reviews, notes):
@@ -271,8 +271,8 @@ def _of_tables(source, found_tables, notes, unlabelled):
     several = len(found_tables) > 1
     if several and not any(split for _, split, _ in found_tables):
         raise ValueError(
-            '%s holds %d tables, and no name has the word train: %s; name one '
-            'of them, unpacked' % (source.path, len(found_tables), ', '.join(
+            '%s holds %d tables, none with the word train in its name: %s; '
+            'name one, unpacked' % (source.path, len(found_tables), ', '.join(
                 one_line(name, 40) for name, _, _ in found_tables[:9])))
     reviews, needed = [], ('text',) if several else ('text', 'label')
     for name, split, data in found_tables:
@@ -292,13 +292,13 @@ def _of_tables(source, found_tables, notes, unlabelled):
             reviews.extend(each._replace(split=split) if several else each
                            for each in found)
     if not reviews:
-        raise ValueError('%s has no table with a usual column of labels; name '
-                         'it with --label COLUMN' % source.path)
+        raise ValueError('%s has no table with a usual name for the column of '
+                         'labels; name it with --label COLUMN' % source.path)
     return reviews
 
 
 def _of_table(name, data, source, notes, needed=('text', 'label')):
-    """Return the reviews of a table; splits count if most are known."""
+    """Return the reviews of a table; splits are used if most are known."""
     rows, reviews = tables.read(name, data, source, notes, needed), []
     splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
     found = set(splits) - {None}
@@ -307,7 +307,7 @@ def _of_table(name, data, source, notes, needed=('text', 'label')):
         if found and not split:
             notes.add('Left out: rows of no split such as train or test'
                       if counts else 'Rows of another split than train, valid '
-                      'and test, so that the splits do not count',
+                      'and test, so the splits are ignored',
                       '%s: %s' % (name, row.split or row.text))
         if split or not counts:
             reviews.append(Review(split if counts else 'train', *row[1:]))

@@ -86,14 +86,14 @@ def check_text(data, name, encoding=None):
     """Raise a ValueError if data begins like a file that is not text."""
     match = _NO_TEXT.match(data)
     if match:
-        raise ValueError('%s is %s, no text file; unpack it, or save its text,'
-                         ' first' % (name, _KINDS[match.lastindex - 1]))
+        raise ValueError('%s is %s, not a text file; first unpack it, or save '
+                         'its text' % (name, _KINDS[match.lastindex - 1]))
     if encoding:
         with storage.one_error('%s: name another --encoding' % name):
             codecs.lookup(encoding)
     encoding = encoding or encoding_of(data)
     if encoding[:5] == 'utf-8' and 4 * data.count(b'\0') > len(data):
-        raise ValueError('%s is not UTF-8 text but UTF-16, it seems; then '
+        raise ValueError('%s is not UTF-8 text but UTF-16, it seems; if so, '
                          'name the encoding: --encoding utf-16-le' % name)
 
 
@@ -136,8 +136,8 @@ def unpacked(name, data):
             f.seek(0)
             return f
         if len(names) != 1:
-            raise ValueError('%s is an archive of %d files, and one table is '
-                             'wanted; unpack it' % (name, len(names)))
+            raise ValueError('%s is an archive of %d files, but one table is '
+                             'needed; unpack it' % (name, len(names)))
         return unpacked(name, archive.read(names[0]))
     return next((opened for mark, opened in _PACKED.items()
                  if head.startswith(mark)), lambda f: f)(f)
@@ -178,8 +178,8 @@ def readable(path):
             raise  # it is a sentence about this file
         fault = one_line(getattr(error, 'strerror', None) or str(error))
         if getattr(error, 'filename', None):  # the system does not open it
-            raise IOError('%s cannot be read (%s); change its mode, or remove '
-                          'it if it is a link to nothing'
+            raise IOError('%s cannot be read (%s); change its permissions, or '
+                          'remove it if it is a broken link'
                           % (error.filename, fault))
         raise IOError('%s cannot be read to its end (%s); it is damaged, '
                       'incomplete or encrypted; get it again' % (path, fault))

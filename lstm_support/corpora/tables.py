@@ -49,7 +49,7 @@ def read(name, data, source, notes, needed=('text', 'label')):
             for value in values]
         if list in (type(label), type(group)):
             raise ValueError(
-                '%s has the labels or groups %s, and here a text has one of '
+                '%s has the labels or groups %s, but a text must have one of '
                 'each; make a column with one value per row'
                 % (place(), one_line(str(values[:2]))))
         if text and (label or 'label' not in names):
@@ -60,8 +60,8 @@ def read(name, data, source, notes, needed=('text', 'label')):
         fault = ('without a label' if text else 'without a text' if label else
                  'that are damaged, or have more values than names')
         if source.strict:
-            raise ValueError('%s: this is one of the rows %s, and --strict '
-                             'permits none' % (place(), fault))
+            raise ValueError('%s is one of the rows %s, and --strict permits '
+                             'none' % (place(), fault))
         notes.add('Left out: rows ' + fault, place())
     if not reviews:
         raise ValueError('%s has no row with a text and a label; the columns '

@@ -1,7 +1,7 @@
 """The contributions of words to a decision: gradient times output.
 
 The classifier is linear in the mean of the outputs h_t over the n words of a
-text, so the log-odds of two classes are a sum over words. With the columns of
+text. So the log-odds of two classes are a sum over words. With the columns of
 U and b, and s = 1 - dropout where the model was trained with dropout, else 1::
 
     log p_1 / p_0 = b_1 - b_0 + sum_t s h_t (U_1 - U_0) / n
@@ -48,7 +48,7 @@ class Explanation(collections.namedtuple(
 
 
 def compile_contributions(model, n_classes, mode):
-    """Compile the log-odds, the same at 0, their sources and gradients."""
+    """Compile the log-odds, those at 0, their sources and gradients."""
     h, prob = model.h, model.prob
     if h is None or prob is None or h.ndim != 3:
         raise ValueError('this model cannot be explained: build_model in '
@@ -80,7 +80,7 @@ def contributions(function, x, mask, towards, n_words):
              for value, slope in zip(values[:half], values[half:])]
     parts = sum(each.sum(axis=1) for each in moves)
     if abs(parts.sum() + bias - log_odds) > 1e-3 * max(1., abs(log_odds)):
-        note = ('The log-odds are not in proportion to the outputs. Parts are '
-                'gradient times output, and do not add up to the log-odds, '
-                '%+.3f.' % log_odds)
+        note = ('The log-odds are not linear in the outputs. Contributions '
+                'are gradient times output, and do not add up to the log-odds,'
+                ' %+.3f.' % log_odds)
     return parts, float(bias), note, values[0], moves[0]

@@ -17,11 +17,11 @@ _training = threading.Lock()  # Theano compiles one function at a time
 class _TextClassifier:
     """A classifier of texts: an LSTM, trained by ``lstm.train_lstm``.
 
-    The parameters are the options of ``train_lstm``. One of the value 'preset'
-    is as the preset has it: preset='few' for hundreds of texts, by default,
-    preset='best' for thousands. `verbose` prints the training, whose test set
-    is here one text per class. `saveto` writes the model, too. `dataset` and
-    `resume` keep their defaults.
+    The parameters are the options of ``train_lstm``. The value 'preset' stands
+    for that of the preset, which is 'few' by default, for hundreds of texts;
+    preset='best' is for thousands. `verbose` prints the training, whose test
+    set is here one text per class. `saveto` also writes the model to a file.
+    `dataset` and `resume` must keep their defaults.
 
     After `fit`, ``classes_`` has the labels in ascending order, and
     ``model_`` the bytes of a model file.
@@ -40,12 +40,12 @@ class _TextClassifier:
                    if not isinstance(value, str) or value != 'preset'}
         verbose, saveto = options.pop('verbose'), options.pop('saveto', None)
         if 'dataset' in options or options.pop('resume', False):
-            raise ValueError('fit trains anew, on the texts that it gets; '
+            raise ValueError('fit starts a new training on its texts, so '
                              'dataset and resume must keep their defaults')
         classes, labels = numpy.unique(y, return_inverse=True)
         names = [one_line(str(each), None) for each in classes]
         if len(set(names)) < max(2, len(names)):
-            raise ValueError('fit needs labels of two or more classes of '
+            raise ValueError('fit needs labels of two or more classes with '
                              'different names; these have %d class%s: %s' % (
                                  len(names), 'es' * (len(names) > 1),
                                  ', '.join(names)))
@@ -53,8 +53,8 @@ class _TextClassifier:
             [corpora.Review('train', names[k], text)
              for k, text in zip(labels, texts)], 1, path='fit')
         if len(corpus.classes) < len(names):
-            raise ValueError('no text has a word but those of the classes %s'
-                             % ', '.join(corpus.classes))
+            raise ValueError('only the classes %s have texts with words; add '
+                             'more texts' % ', '.join(corpus.classes))
         reviews, numbers = corpus.train
         numbers = [names.index(corpus.classes[k]) for k in numbers]
         test = [reviews[numbers.index(k)] for k in range(len(names))]

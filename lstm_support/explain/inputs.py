@@ -13,7 +13,7 @@ _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def read(arguments, paths, column=None, encoding=None):
-    """Yield lists of texts; of lines, those that have come.
+    """Yield lists of texts; lines are yielded when they have come.
 
     `column` is that of a table, by name or number; `encoding` is for files.
     """
@@ -37,7 +37,7 @@ def read(arguments, paths, column=None, encoding=None):
 
 
 def _is_table(path, column):
-    """Return whether a file is a table; without names, its column is told."""
+    """Return whether a file is a table; one without names needs a number."""
     return corpora.is_table(path) or bool(
         column and column.isdigit() and os.path.isfile(path))
 

@@ -1,4 +1,4 @@
-"""Do the words and class names of a model and of a data set fit?"""
+"""Check that words and class names of a model fit those of a data set."""
 from lstm_support import text
 from lstm_support.terminal import one_line
 

@@ -22,7 +22,7 @@ def export(classifier, path, prepare_data):
     path, params = storage.as_path(path), classifier.params
     options, V = classifier.options, classifier.options['n_words']
     if not path.endswith('.onnx'):
-        raise ValueError('%s: the name of an ONNX file ends in .onnx' % path)
+        raise ValueError('%s: an ONNX file must have a name in .onnx' % path)
     # Reviews of all kinds of words and, in threes, of n-grams.
     rng = numpy.random.RandomState(0)
     reviews = [rng.randint(1, V, n) for n in range(40)] + [
@@ -38,9 +38,9 @@ def export(classifier, path, prepare_data):
     except Exception as error:  # such as a parameter of another shape
         difference, fault = numpy.inf, repr(error)
     if not difference <= 1e-5:
-        raise ValueError('%s is not written, since this model is not one that '
-                         'lstm.py builds as it comes, which is all that %s '
-                         'knows: %s' % (path, __file__, fault))
+        raise ValueError('%s is not written, since %s can export only the '
+                         'models of an unedited lstm.py, and this one differs:'
+                         ' %s' % (path, __file__, fault))
     words = storage.words_array(classifier.dictionary, V).tobytes().decode()
     helper.set_model_props(model, {
         'words': words, 'tokenizer': classifier.tokenizer,

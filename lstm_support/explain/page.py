@@ -15,7 +15,7 @@ def _sum(explanation):
     """Return the sum of the contributions, as a sentence."""
     total = explanation.parts.sum()
     return ('Log-odds of %s against %s: %+.3f from the words, %+.3f without '
-            'any; in all %+.3f. %s' % (
+            'any; in total %+.3f. %s' % (
                 explanation.favoured, explanation.other, total,
                 explanation.bias, total + explanation.bias, explanation.note)
             ).rstrip()

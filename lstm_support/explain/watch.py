@@ -30,9 +30,9 @@ class Watched(collections.namedtuple(
 
     `values` (T, 5, F) are the gates i, f and o, the candidate and the cell.
     `groups` are pairs: an arrow to the right or the left, and the units that
-    read in this direction, first those whose contributions have the largest
-    sizes. `probs` (T, C) are the probabilities after each word: the classifier
-    sees the outputs for the words so far, and no others.
+    read in this direction. Those with the largest absolute contributions come
+    first. `probs` (T, C) are the probabilities after each word, from the
+    outputs for the words so far.
     """
 
     @property
@@ -96,8 +96,8 @@ def watch(explanation, model, encode, x, mask, mode):
     except (AttributeError, LookupError, TypeError, ValueError,
             theano.gof.MissingInputError):
         raise ValueError('the cells of this model cannot be shown, since '
-                         'lstm.py does not build h from LSTM layers as it '
-                         'comes with them')
+                         'lstm.py does not build h from LSTM layers such as '
+                         'its original ones')
     backwards, order = (first > second)[0], numpy.argsort(
         -abs(explanation.moves).sum(axis=0), kind='stable')
     groups = [(arrow, order[backwards[order] == k])

@@ -7,7 +7,7 @@ the two::
 
     THEANO_FLAGS="fused_lstm=False" python lstm.py
 
-T, n and D are the time steps, reviews and hidden units of lstm.py; M is the
+T, n and D are the time steps, reviews and hidden units of lstm.py. M is the
 number of distinct inputs of a minibatch, N its number of words.
 """
 from __future__ import absolute_import, division, print_function
@@ -36,7 +36,7 @@ def specification(x, mask, U, dim, go_backwards=False):
     """Build the scan that the Op replaces; return its outputs h (T, n, D).
 
     The inputs x (T, n, 4D) are those of the gates i, f, o and of the
-    candidate; the mask (T, n) may be None; U is (D, 4D).
+    candidate. The mask (T, n) may be None. U is (D, 4D).
     """
     def step(x_t, h, c, U):
         preact = x_t + tensor.dot(h, U)
@@ -301,8 +301,8 @@ class LSTMGradient(_FusedOp):
 
     def L_op(self, inputs, outputs, output_grads):
         raise NotImplementedError(
-            'the LSTM layer in C++ has no second derivative; theano.scan has: '
-            'set THEANO_FLAGS=fused_lstm=False')
+            'the LSTM layer in C++ has no second derivative, but theano.scan '
+            'has one: set THEANO_FLAGS=fused_lstm=False')
 
 
 class SumOverWords(_FusedOp):

@@ -15,7 +15,7 @@ def quick_mode():
     """Return a Mode that runs the LSTM layer in C++ and other Ops in NumPy.
 
     The other Ops take little of the time of a prediction, but their C++ takes
-    ten seconds to compile. A function that needs more C++ is compiled as ever.
+    ten seconds to compile. Functions that need more C++ are compiled as usual.
     The result is None, the default mode, where Theano's flags ask for another.
     """
     if not (in_cpp() and config.mode == 'Mode' and config.linker == 'cvm'):

@@ -14,8 +14,8 @@ def n_threads():
     if wanted:
         if wanted.isdigit() and 0 < int(wanted) <= 1024:
             return int(wanted)
-        terminal.log.warning('OMP_NUM_THREADS=%s is no number of threads, and '
-                             'is ignored' % terminal.one_line(wanted))
+        terminal.log.warning('OMP_NUM_THREADS=%s is not a number of threads, '
+                             'and is ignored' % terminal.one_line(wanted))
     every = range(multiprocessing.cpu_count())
     # macOS and Python 2 tell no affinity.
     mine = getattr(os, 'sched_getaffinity', lambda _: every)(0)

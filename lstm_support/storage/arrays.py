@@ -38,7 +38,7 @@ def write_npz(path, arrays):
 def open_npz(path, kind='model file'):
     """Open an untrusted ``.npz`` file as a zipfile.ZipFile, to read arrays of.
 
-    It is read within :func:`bounded_memory`. `kind` is what it is, for errors.
+    It is read within :func:`bounded_memory`. Errors call it by its `kind`.
     """
     path = as_path(path)
     check_readable(path, kind)

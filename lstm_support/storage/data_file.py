@@ -10,10 +10,10 @@ list of labels. The dict, which files of 2014 lack, has these items:
     valid      the validation set of the corpus, or None
     groups     list of int, one per training review, or None
 
-Version 1.1 wrote four pickles: the three sets and a list of pairs. Both it and
-2014 wrote the dictionary into a second file, next to the first: the pickle
-``{word: id}``; in version 1.1, also ``{class name: label}`` and
-``{'tokenizer': name}``.
+Version 1.1 wrote four pickles: the three sets and a list of pairs. 1.1 and
+2014 had the dictionary in a second file, next to the first: the pickle
+``{word: id}``. In 1.1, ``{class name: label}`` and ``{'tokenizer': name}``
+followed.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -103,7 +103,7 @@ def _read(path):
 
 
 def _identity(path):
-    """Return what tells a data set's files from newer ones."""
+    """Return what distinguishes a data set's files from newer ones."""
     return tuple((os.path.realpath(name), os.stat(name).st_mtime,
                   os.stat(name).st_size) if os.path.isfile(name) else name
                  for name in (path, _dictionary_path(path)))

@@ -41,8 +41,8 @@ def free_memory():
 def bounded_memory(path):
     """Bound the memory that is allocated while an untrusted file is read.
 
-    The limit holds for all threads; so read within it, and do no more. Within
-    another reader's limit it changes nothing. macOS has none. Instead of a
+    The limit holds for all threads, so only read within it. Within another
+    reader's limit it changes nothing. macOS has no such limit. Instead of a
     MemoryError, a ValueError names the file `path`.
     """
     with _lock:

@@ -49,7 +49,7 @@ def read_model(path, floats):
         value = options.get(name)
         if type(value) is not int or not 0 < value < 2 ** 31:
             raise ValueError(
-                '%s has the option %s=%r, which is no size; its parameters: %s'
+                '%s has the option %s=%r, not a size; its parameters are %s'
                 % (path, name, value, shapes_of(params)))
     if words and len(words) != options['n_words']:
         raise ValueError('%s has the option n_words=%d, but %d words'
@@ -81,8 +81,8 @@ def load_params(path, params):
 
     `params`, a dict of arrays, has the expected shapes and types; the loaded
     ones replace its values. An IOError says that there is no such file. A
-    ValueError says that it is damaged, lacks a parameter, or holds one of
-    another shape or with values that are not finite; `params` is unchanged.
+    ValueError says that it is damaged, or that a parameter is missing, not
+    finite or of another shape. `params` is then unchanged.
     """
     loaded = {}
     with arrays.open_npz(path) as archive:
@@ -155,7 +155,7 @@ def compare_graph(path, saved, graph):
     of earlier versions were shorter, and are not compared.
     """
     if saved and graph and saved != graph and len(str(saved)) == len(graph):
-        log.warning('%s was trained with another graph than that of lstm.py '
+        log.warning('%s was trained with another graph than lstm.py builds '
                     'here, so its predictions may differ' % path)
 
 

@@ -53,7 +53,7 @@ def one_error(message):
 def check_readable(path, kind):
     """Raise an IOError unless `path` is a regular file that can be read.
 
-    `kind` is what it is, for the error. A FIFO is refused: it may never end.
+    The error calls it by its `kind`. A FIFO is refused: it may never end.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise IOError('%s is not a regular file, and a %s must be one'
@@ -82,7 +82,7 @@ _KINDS = (
     ('a model', br'PK.*\nWemb\.npy\n',
      'to use it: python classify.py predict --model %s "A text."'),
     ('a file of Keras', br'\x89HDF|PK.*\n(x_train\.npy|config\.json)\n',
-     'nothing here reads %s; docs/data.rst lists what does'),
+     '%s cannot be read here; docs/data.rst lists what can'),
     ('an archive', br'PK(?!.*(\.npy|\nxl/workbook\.xml)\n)',
      'unpack it; if it holds texts, make a data file of it: '
      'python imdb.py %s data/new.pkl'),
@@ -100,7 +100,7 @@ _KINDS = (
 
 @contextlib.contextmanager
 def told_from(path, *wanted):
-    """Say in an error what a file is, if it is of no kind in `wanted`."""
+    """Say in an error what a file is, if its kind is not in `wanted`."""
     try:
         yield
     except (IOError, OSError, ValueError):
@@ -135,7 +135,7 @@ def atomic_write(path):
 
     The bytes go to a temporary file next to it, which gets its name and its
     mode at the end. After an error, the old file is unchanged and the
-    temporary one is removed. What a killed process leaves goes when
+    temporary one is removed. What a killed process leaves is removed when
     :func:`sole_writer` next takes the lock. The target of a link is replaced;
     a FIFO or a device is written directly.
     """

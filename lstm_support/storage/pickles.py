@@ -1,4 +1,4 @@
-"""Pickles of plain data, which are read. Nothing in them is ever run."""
+"""Read pickles of plain data. Nothing in them is ever run."""
 from __future__ import absolute_import, division, print_function
 
 import io

@@ -2,7 +2,7 @@
 
 At the first module that is not in the cache, g++ starts for all that are
 missing. Theano, which writes all sources and commands, then finds that each
-command has been run. One that was not foreseen, or failed, is run as ever.
+command has been run. One that was not foreseen, or failed, is run as usual.
 """
 from collections import Counter
 from concurrent import futures
@@ -135,7 +135,7 @@ def _headers(command):
 
 
 def install():
-    """Let Theano use this."""
+    """Let Theano compile in this way."""
     make_all, run = VM_Linker.make_all, cmodule.output_subprocess_Popen
 
     def make_all_at_once(self, *args, **kwargs):

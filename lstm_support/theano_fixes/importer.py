@@ -78,7 +78,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
                        _MODULES[self.name]).encode('utf-8')
 
     def path_stats(self, path):
-        """Tell the bytecode of this text from that of Theano's own."""
+        """Distinguish this text's bytecode from that of Theano's own."""
         key = _HUNKS[_MODULES[self.name]], super().path_stats(path)
         return {'mtime': _checksum(key), 'size': None}
 
@@ -110,7 +110,7 @@ def install():
         if sys.version_info < (3, 11):
             return  # Theano works here as it is, but slower
         raise ImportError(
-            'theano was imported before it was mended for Python %d.%d; '
+            'theano was imported before it was patched for Python %d.%d; '
             'import lstm or classify before theano' % sys.version_info[:2])
     sys.meta_path.insert(0, _Finder)
     # Python 3.12 warns of docstrings when it compiles Theano's modules. Cython

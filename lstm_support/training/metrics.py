@@ -15,7 +15,7 @@ def balanced(labels):
 
 
 def temperature(f_pred_prob, prepare_data, data, iterator):
-    """Return the T that makes labels most probable if p ** (1 / T) counts.
+    """Return the T for which p ** (1 / T) gives labels the most probability.
 
     C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
@@ -44,7 +44,7 @@ def sample(data, size, rng):
 
 
 def missing(options, labels, predicted):
-    """Return a warning for each class without reviews, or never predicted."""
+    """Return a warning for each class that has no reviews or predictions."""
     lines, classes = [], options['classes']
     counts = numpy.bincount(labels, minlength=len(classes))
     uneven = counts.max() > 1.5 * counts.min()

@@ -22,9 +22,9 @@ def ngram_scores(tparams, options, x, mask):
     """Score each word by the weights of its words, pairs and triples.
 
     ``ngrams`` (K,) are ascending int64 numbers, and ``ngram_weights`` (K, C)
-    their scores. The words a, b, c have the number (a V + b) V + c. A score is
-    divided among the words of its n-gram, where it is first in the review. The
-    result has the shape (T, n, C).
+    their scores. The words a, b, c have the number (a V + b) V + c. A score
+    counts where its n-gram is first in a review, and is divided among its
+    words. The result has the shape (T, n, C).
     """
     numbers, weights = tparams['ngrams'], tparams['ngram_weights']
     n_steps, scores = x.shape[0], tensor.zeros(

@@ -33,7 +33,7 @@ class UnknownOption(TypeError, ValueError):
 
 def _numbers(kind, number_type, parse, low=None, high=None, above=None,
              below=None, also=None):
-    """Finite numbers in an interval; `also` is a value outside, and a text."""
+    """Finite numbers in an interval, or `also`: a value and its meaning."""
     limits = [(compare, limit, words % limit) for compare, limit, words in (
         (operator.ge, low, 'of %s or more'), (operator.gt, above, 'above %s'),
         (operator.lt, below, 'below %s'), (operator.le, high, 'up to %s'))
@@ -114,7 +114,7 @@ def name_of(function):
 
 
 def call(function, *args, **kwargs):
-    """Call a user's function with those keyword arguments that it has."""
+    """Call a user's function with the keyword arguments that it accepts."""
     read = inspect.getargspec if six.PY2 else inspect.getfullargspec
     signature = read(getattr(function, 'func', function))
     # Python 2 calls it keywords, Python 3 varkw.
@@ -161,7 +161,7 @@ def nearest(table, name, form='%s'):
 
 
 def takes(table, presets, ignored=()):
-    """Return a decorator: a function gets a table's options, as a dict."""
+    """Return a decorator that gives a function a table's options in a dict."""
     names = [row.name for row in table]
 
     def decorate(function):
@@ -169,7 +169,7 @@ def takes(table, presets, ignored=()):
         def with_options(*args, **kwargs):
             given = dict(zip(names, args))
             if len(args) > len(names) or set(given).intersection(kwargs):
-                raise TypeError('%s got an option twice, or more than it has'
+                raise TypeError('%s got an option twice, or too many options'
                                 % function.__name__)
             given.update((name, value) for name, value in kwargs.items()
                          if name not in ignored)

@@ -6,8 +6,8 @@
 
 Each process computes the gradient of its part of a minibatch, and all update
 their parameters with the sum. Costs equal those of one process, up to
-rounding. Only the first prints, saves, and reads models, word vectors and
-checkpoints. Without ``mpiexec``, MPI is not imported.
+rounding. Only the first process prints, saves, and reads models, word vectors
+and checkpoints. Without ``mpiexec``, MPI is not imported.
 """
 from __future__ import absolute_import, division, print_function
 
@@ -168,7 +168,7 @@ class Group(object):
                 raise fault or ValueError('process %d: %s' % (rank + 1, text))
 
     def check_equal(self, name, *values):
-        """Raise a ValueError if values, named in the plural, differ."""
+        """Raise a ValueError if processes differ in values; name: a plural."""
         checksum = zlib.crc32(b''.join(
             numpy.array(each).tobytes() for each in values))
         with self.agreed():
@@ -242,10 +242,10 @@ class Group(object):
         """Return the parts of all processes; None is one without memory."""
         numbers, parts = zip(*self.comm.allgather(
             (self.signals.received, part)))
-        n_lacking = sum(part is None for part in parts)
-        if n_lacking:
+        n = sum(part is None for part in parts)
+        if n:
             self.all_fail = True
-            raise MemoryError('%d of %d processes' % (n_lacking, self.size))
+            raise MemoryError('no memory: %d of %d processes' % (n, self.size))
         self.signalled = max(number or 0 for number in numbers)
         return parts
 

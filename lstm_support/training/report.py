@@ -78,7 +78,7 @@ class Signals(object):
         if self.received:
             raise SystemExit(128 + number)
         self.received = number
-        log.info('\n%s: finishing this update, then saving; once more to stop '
+        log.info('\n%s: finishing this update, then saving; repeat it to stop '
                  'immediately' % ('Ctrl-C' if number == signal.SIGINT else
                                   'Signal %d' % number))
 
@@ -104,14 +104,14 @@ def check_memory(what, need, remedy):
     """Raise a MemoryError if so many bytes are not free."""
     free = storage.free_memory()
     if free is not None and need > free:
-        raise MemoryError('%s about %.1f GB of memory, and %.1f GB are free; '
+        raise MemoryError('%s about %.1f GB of memory, but %.1f GB are free; '
                           'lower %s' % (what, need / 1e9, free / 1e9, remedy))
 
 
 def check_options(options):
     """Raise an error if options do not fit together, or into the memory."""
     if options['resume'] and not options['saveto']:
-        raise ValueError('resume=True needs the saveto of a training')
+        raise ValueError('resume=True needs the saveto of an earlier training')
     dim, n_words = options['dim_proj'], options['n_words']
     # Random numbers take 16 bytes while a parameter is drawn; an optimizer
     # keeps two or three numbers for each.

@@ -74,7 +74,7 @@ def clipped(optimizer, max_norm):
 
 
 class Rows(object):
-    """Rows of a parameter: those of a shared, distinct `index`; None: all."""
+    """Rows of a parameter: all, or those of a shared, distinct `index`."""
 
     def __init__(self, name, p, index):
         self.name, self.p, self.index = name, p, index

@@ -14,7 +14,7 @@ def initialize(params, options, dictionary, train, init_params,
                learned_vectors):
     """Replace random parameters by word vectors, then by a saved model.
 
-    Those of the linear model are fitted to the training set, always.
+    The linear model is always fitted to the training set.
     """
     fitted = ngrams.none(options) if options['ngrams'] else {}
     given = collections.OrderedDict(

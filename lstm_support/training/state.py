@@ -113,9 +113,9 @@ class Progress(object):
             if hasattr(f, 'get_shared'):  # one that Theano compiled
                 variables.extend(f.get_shared())
             else:
-                log.info('The state of %s cannot be saved, since it is no '
-                         'function of Theano: a resumed training takes '
-                         'another course' % getattr(f, '__name__', f))
+                log.info('The state of %s cannot be saved, since it is not a '
+                         'function of Theano: a resumed training will differ'
+                         % getattr(f, '__name__', f))
         self.shared = collections.OrderedDict()
         for variable in variables:
             # Empty variables only carry gradients within an update.
@@ -150,7 +150,7 @@ class Progress(object):
             dict(progress, options=config))))
 
     def load(self, path, progress):
-        """Take the state from a file and its progress, or change nothing."""
+        """Load the state from a file and its progress, or change nothing."""
         wanted, _ = self.contents
         del wanted['history']  # which has any length
         if progress['best_err'] is not None:
@@ -246,8 +246,8 @@ class Saver(object):
         self.saveto, self.options, self.config = saveto, options, config
         self.words, self.unused = {}, ['resume']
         if dictionary is None:
-            log.info('There is no dictionary of %s, so the model will know '
-                     'words by id only' % options['dataset'])
+            log.info('There is no dictionary of %s, so the model file will '
+                     'hold no words' % options['dataset'])
         else:
             self.words['words'] = storage.words_array(dictionary,
                                                       options['n_words'])
@@ -270,7 +270,7 @@ class Saver(object):
                 source, start.options_of(source).get('graph'), graph)
 
     def note_unused(self, table, f_update, h):
-        """Say which options were set in vain."""
+        """Say which options were set but have no effect."""
         options, unused = self.options, {
             'noise_std': 'it only keeps calls of 2014 valid'}
         maker = getattr(f_update, 'maker', None)  # of a function of Theano
