@@ -55,8 +55,8 @@ def open_table(name, data, source, needed, notes):
 
     `data` is its path, or its bytes; `needed` are the kinds of columns without
     which it is refused. Returns the names of the columns that are there, by
-    kind; the word for a row; and an iterator over number, text, label, group
-    and split of each row.
+    kind; the word for a row; and an iterator. For each row, it yields number,
+    text, label, group and split.
     """
     with sources.readable(name), sources.unpacked(name, data) as f:
         head = f.read(2 ** 20)

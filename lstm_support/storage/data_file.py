@@ -10,8 +10,8 @@ list of labels. The dict, which files of 2014 lack, has these items:
     valid      the validation set of the corpus, or None
     groups     list of int, one per training review, or None
 
-Version 1.1 wrote four pickles: the three sets and a list of pairs. 1.1 and
-2014 had the dictionary in a second file, next to the first: the pickle
+Version 1.1 wrote four pickles: the three sets and a list of pairs. Both 1.1
+and 2014 had the dictionary in a second file, next to the first: the pickle
 ``{word: id}``. In 1.1, ``{class name: label}`` and ``{'tokenizer': name}``
 followed.
 """
