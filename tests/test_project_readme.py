@@ -388,6 +388,14 @@ def test_the_walk_names_what_is_there():
                          code), name
 
 
+def test_the_walk_shows_what_theano_prints(capsys):
+    code, = blocks('docs/walkthrough.rst', 'import lstm, theano')
+    exec(code, {})
+    cost, w = map(float, capsys.readouterr().out.split())
+    shown, = re.findall('This prints ``(.*?)``', read('docs/walkthrough.rst'))
+    assert [cost, w] == pytest.approx([float(n) for n in shown.split()])
+
+
 def test_the_walk_is_in_the_order_of_the_file():
     parts = re.findall(r'^\*\*(\w+)\.\*\*', read('docs/walkthrough.rst'),
                        re.M)
