@@ -63,7 +63,10 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
 class _Counted(list):
     """Texts with a progress bar for each epoch."""
 
+    epoch = 0
+
     def __iter__(self):
         from tqdm import tqdm
-        return iter(tqdm(super().__iter__(), 'learning', len(self),
-                         unit=' texts', disable=None))
+        self.epoch += 1
+        return iter(tqdm(super().__iter__(), 'epoch %d' % self.epoch,
+                         len(self), unit=' texts', disable=None))
