@@ -56,9 +56,10 @@ class Status(object):
         self._draw(lambda bar: bar.clear())
 
     def close(self):
-        """Remove the line, and stop the clock."""
+        """Remove the line, stop the clock, and say what comes next."""
         self.seconds = time.time() - self.start
         self._draw(lambda bar: bar.close())
+        log.info('Evaluating the best parameters')
 
     def summarize(self, update):
         """Print how long the updates took, up to this one."""
