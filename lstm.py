@@ -637,7 +637,7 @@ class Training(object):
 
     def compile(self):
         """Build the graph, compile its functions and make the state."""
-        log.info('Building and compiling the model; a first time takes longer')
+        log.info('Building and compiling the model; slow at first')
         start = time.time()
         options, tparams = self.options, self.tparams
         model = build_model(tparams, options)

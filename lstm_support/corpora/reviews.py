@@ -31,7 +31,10 @@ def as_source(source):
     """Return a :class:`Source`, of which a path alone may be given."""
     if not isinstance(source, sources.Source):
         source = sources.Source(source)
-    return source._replace(path=storage.as_path(source.path))
+    path = storage.as_path(source.path)
+    if not os.path.isdir(path):
+        storage.check_readable(path, 'table or archive')
+    return source._replace(path=path)
 
 
 def read_reviews(source, notes=None, unlabelled=None):
@@ -46,8 +49,6 @@ def read_reviews(source, notes=None, unlabelled=None):
     if share is not None and not 0 < share < 1:
         raise ValueError('test_portion=%r: it must be a number between 0 and '
                          '1, or None' % (share,))
-    if not os.path.isdir(path):
-        storage.check_readable(path, 'table or archive')
     with storage.bounded_memory(path):
         if os.path.isdir(path) or not formats.is_table(path) and (
                 sources.is_archive(path)):
