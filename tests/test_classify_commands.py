@@ -495,7 +495,7 @@ def test_lines_of_a_terminal_are_answered_one_by_one(small):
         for word in (b'great', b'dull'):
             os.write(typing, word + b'\n')
             shown = b''
-            while b'in all' not in shown:  # before the next line is typed
+            while b'in total' not in shown:  # before the next line is typed
                 shown += os.read(reading, 1000)
             assert word in shown
         os.write(typing, b'\x04')  # Ctrl-D
