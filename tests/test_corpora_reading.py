@@ -130,12 +130,14 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     write_texts(tmp_path, {'apart.txt': 'Linked'})
     os.symlink('../../../apart.txt', str(train / 'good' / '5.txt'))
     os.symlink('..', str(train / 'good' / 'circle'))
+    os.mkfifo(str(train / 'good' / 'pipe.txt'))
     reviews, lines = read(tmp_path / 'c')
     assert [label for split, label, _ in reviews if split == 'train'] == (
         ['bad'] * 3 + ['good'] * 4)
     assert ('train', 'good', 'Linked') in reviews
     assert lines == ['Left out: links to a folder above them: 1, for example '
-                     'train/good/circle']
+                     'train/good/circle', 'Left out: FIFOs, sockets and '
+                     'devices: 1, for example train/good/pipe.txt']
 
 
 def test_several_corpora_are_not_mixed(tmp_path):

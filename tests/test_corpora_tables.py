@@ -171,7 +171,16 @@ def test_each_source_of_the_page_has_a_layout():
     ('trees.txt', '(1 (2 good) (2 film))\n(0 (2 bad) (2 film))\n' * 12, {}, 24,
      None),
     ('cr.csv', table() + 'a\r\0b,True\nc,True\n', {}, 26, 'line 26'),
-    ('nul.csv', table(ROWS[:-1]) + 'a\0b,True\n', {}, 24, None)])
+    ('nul.csv', table(ROWS[:-1]) + 'a\0b,True\n', {}, 24, None),
+    ('again.csv', table() + table(), {}, 48, 'repeat the names.*line 26'),
+    ('commas.tsv', table(), {}, 24, None),
+    ('none.jsonl', json_lines(ROWS + [('a', 'None'), ('b', 'none')]), {}, 25,
+     "without a label: 1, .*line 25: label 'None'"),
+    ('quote.csv', table([(label, 'a') for _, label in ROWS], ('label', 'text'))
+     + 'True,"b\n' + 'False,a\n' * 20 + 'True,a, b, c\n' * 5, {}, 25,
+     'could be rows: 1, .*line 26 to 51'),
+    ('index.json', json.dumps({n: {'text': row[0], 'label': row[1]} for n, row
+                               in enumerate(ROWS)}), {}, 24, None)])
 def test_a_table_is_read_and_what_is_left_out_is_said(
         tmp_path, name, content, options, n, note):
     write_texts(tmp_path, {name: content})
@@ -218,6 +227,20 @@ def test_a_file_at_the_wrong_door_is_named(tmp_path, name, facts):
     ({'train.txt': fasttext(), 'test.txt': fasttext(ROWS[::2])}, 36)])
 def test_folders_as_people_have_them(tmp_path, layout, n):
     assert len(read(write_texts(tmp_path / 'c', layout))[0]) == n
+
+
+@pytest.mark.parametrize('layout, n', [
+    ({'train.txt': 'a;x\nb;y\n' * 9, 'test.txt': 'c;x\nd;y\n' * 9}, 36),
+    ({'imdb_train.txt': 'a\tx\nb\ty\n' * 9, 'README.txt': 'By\tme'}, 18),
+    ({'a_labelled.txt': 'a film\t1\n', 'b_labelled.txt': 'a\t0\n'}, 0),
+    ({'SMS.txt': 'ham\ta film\n', 'more.txt': 'b\n'}, 0),
+    ({'train-pos.txt': 'a\n' * 9, 'train-neg.txt': 'b\n' * 9}, 0)])
+def test_files_that_no_class_is_named_after(tmp_path, layout, n):
+    write_texts(tmp_path, layout)
+    with pytest.raises(ValueError, match='train/CLASS.*--text 1 --label 2'):
+        read(tmp_path)
+    if n:
+        assert len(read(tmp_path, text='1', label='2')[0]) == n
 
 
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):

@@ -35,8 +35,11 @@ _BINARY = _EXCEL, _PARQUET, _ARROW, _STREAM = (
     b'PK\3\4', b'PAR1', b'ARROW1', b'\xff\xff\xff\xff')
 
 
-def is_table(path, data=None):
-    """Return whether a file, or its bytes, is a table: by name or content."""
+def is_table(path, data=None, column=None):
+    """Return whether a file, or its bytes, is a table: by name or content.
+
+    The number of a column says so, too: there may be no names.
+    """
     if _NAME.search(path) or data is None and not os.path.isfile(path):
         return bool(_NAME.search(path))
     try:
@@ -46,8 +49,9 @@ def is_table(path, data=None):
         return False
     text = head.decode(sources.encoding_of(head), 'ignore').lstrip()
     line = text.partition('\n')[0]
-    return bool(head.startswith(_BINARY) or _LABELLED.match(line)) or any(
-        _usual(line.split(sep), 'text') for sep in '\t,;|' if sep in line)
+    return bool(head.startswith(_BINARY) or _LABELLED.match(line) or (
+        column or '').isdigit()) or any(
+            _usual(line.split(sep), 'text') for sep in '\t,;|' if sep in line)
 
 
 def open_table(name, data, source, needed, notes):
@@ -233,6 +237,9 @@ def _records(name, content):
             return [value]
         if {'data', 'columns'} <= set(value):  # as pandas writes it
             return [dict(zip(value['columns'], row)) for row in value['data']]
+        row = next(iter(value.values()), None)
+        if isinstance(row, dict) and _usual(row, 'text'):  # a row per key
+            return list(value.values())
         rows = {}
         for column, cells in value.items():
             for key, cell in (cells.items() if isinstance(cells, dict)
@@ -263,13 +270,13 @@ def _csv(name, lines, head, source, notes):
             yield end, first
         for row in reader:
             number, end = end + 1, start + reader.line_num
-            if number < end and {line.count(sign) for line in sign.join(
-                    row).split('\n')} == {others}:
+            counts = [line.count(sign) for line in sign.join(row).strip(
+                '\n').split('\n')] if number < end else []
+            if counts and len(counts) - counts.count(others) <= (
+                    len(counts) // 2 if len(counts) > 9 else 0):
                 notes.add('Texts in quotation marks with lines that could be '
                           'rows', '%s: line %d to %d' % (name, number, end))
-            if len(row) == others + 1 > 1:
-                yield number, row
-            elif any(row[others + 1:]):
+            if any(row[others + 1:]) or has_names and row == first:
                 yield number, [None] * len(columns)
             elif len(row) > 1 or ''.join(row).strip():
                 yield number, row + [None] * (len(columns) - len(row))
@@ -281,8 +288,8 @@ def _form(name, lines, head, separator):
     """Return the csv module's words for separators and quotation marks."""
     first = head.partition('\n')[0]
     if not separator:
-        separator = '\t' if re.search(r'\.(tsv|tab)\b', name, re.I) else max(
-            ',;\t|', key=first.count)
+        separator = '\t' if '\t' in first and re.search(
+            r'\.(tsv|tab)\b', name, re.I) else max(',;\t|', key=first.count)
     separator = {'tab': '\t', '\\t': '\t'}.get(separator, separator)
     if len(separator) > 1:
         raise ValueError('%s cannot be read with --sep %s: it must be one '

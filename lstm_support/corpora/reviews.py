@@ -20,8 +20,9 @@ _Place = collections.namedtuple('_Place', 'split folder label one_text')
 _SPLITS = {'train': 'train', 'training': 'train', 'test': 'test',
            'testing': 'test', 'valid': 'valid', 'validation': 'valid',
            'val': 'valid', 'dev': 'valid', 'testdata': 'test'}
-_NO_CLASS = re.compile(
-    r'(readme|licen[cs]e|changes|notes?|citation|authors)$|urls_', re.I)
+_NO_CLASS = re.compile(r'(readme|licen[cs]e|changes|notes?|citation|authors|'
+                       r'labels?)$|urls_', re.I)
+_TABBED = re.compile(br'\S{1,20}\t|.*\t\S{1,20}\s*$', re.M)  # a label
 _GROUPS = 'urls_'      # before the name of a class: the file of its groups
 _UNLABELLED = 'unsup'  # the folder of texts without a class
 _ABOUT = re.compile('(dataset_(dict|infos?)|state).json$')  # Hugging Face's
@@ -51,7 +52,7 @@ def read_reviews(source, notes=None, unlabelled=None):
                          '1, or None' % (share,))
     with storage.bounded_memory(path):
         if os.path.isdir(path) or not formats.is_table(path) and (
-                sources.is_archive(path)):
+                sources.members_of(path)):
             reviews = _of_files(source, notes, unlabelled)
         else:
             reviews = _of_table(path, path, source, notes)
@@ -153,7 +154,7 @@ def _of_files(source, notes, unlabelled):
                 unlabelled is None or place.split != 'train'):
             notes.add('Left out: reviews without a label (unsup)', name)
         elif not (place and place.one_text or _ABOUT.search(name)) and (
-                formats.is_table(name, data)):
+                formats.is_table(name, data, split and source.text)):
             found_tables.append((name, place.split if place else split,
                                  data or read()))
         elif os.path.splitext(name)[1].lower() in ('.txt', '.pos', '.neg', ''):
@@ -166,6 +167,13 @@ def _of_files(source, notes, unlabelled):
         in_folders = len(set(map(os.path.dirname, files)) - {''}) > 1
         places = {name: _place(_into_train(name, in_folders))
                   for name in files}
+        for name, place in () if in_folders else places.items():
+            if _split_of(place.label) or not _NO_CLASS.match(place.label) and (
+                    _TABBED.match(files[name])):
+                raise ValueError(
+                    '%s: %s is not named train/CLASS.txt; if each line has a '
+                    'label, name this file, or a folder of train.txt, with '
+                    '--text 1 --label 2' % (source.path, one_line(name)))
     texts, groups = _texts(files, places, source, notes, unlabelled)
     if found_tables and not texts:
         return _of_tables(source, sorted(found_tables), notes, unlabelled)
@@ -317,6 +325,6 @@ def _of_table(name, data, source, notes, needed=('text', 'label')):
                       max(20, len(rows) // 5)):
         raise ValueError(
             '%s: the column of labels has %d different values in %d rows, for '
-            'example %r; name another with --label COLUMN'
+            'example %r; name another, or this one, with --label COLUMN'
             % (name, len(labels), len(rows), one_line(min(labels), 40)))
     return reviews

@@ -68,8 +68,8 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
 _PACKED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
 # How files begin that people take for text, and what they are.
 _NO_TEXT = re.compile(
-    br'(PK\x03\x04)|(\x1f\x8b|BZh|\xfd7zXZ)|(%PDF-)|(PAR1|ARROW1|SQLite f)|'
-    br'(\xd0\xcf\x11\xe0|{\\rtf)|'
+    br'(PK\x03\x04|[\0-\xff]{257}ustar)|(\x1f\x8b|BZh|\xfd7zXZ)|(%PDF-)|'
+    br'(PAR1|ARROW1|SQLite f)|(\xd0\xcf\x11\xe0|{\\rtf)|'
     br'((?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|\?xml))')
 _KINDS = ('an archive or an office document', 'compressed', 'a PDF document',
           'a binary table', 'an office document', 'an HTML or XML page')
@@ -190,11 +190,14 @@ def readable(path):
 _HIDDEN = re.compile(r'\.|__MACOSX$')
 
 
-def is_archive(path):
-    """Return whether a file is a zip or tar archive."""
-    with contextlib.suppress(Exception):  # a damaged one can raise anything
-        return _members_of(path) is _zip_members or tarfile.is_tarfile(path)
-    return False
+def members_of(path):
+    """Return the function that lists an archive's members, or else None."""
+    with contextlib.suppress(Exception):  # a damaged file can raise anything
+        with open(path, 'rb') as f:
+            if f.read(2) == b'PK':
+                return _zip_members
+        with unpacked(path, path) as f:
+            return _tar_members if f.read(262).endswith(b'ustar') else None
 
 
 def walk_folder(folder, notes, prefix='', above=frozenset()):
@@ -206,8 +209,10 @@ def walk_folder(folder, notes, prefix='', above=frozenset()):
         path = os.path.join(folder, name)
         if _HIDDEN.match(name):
             notes.add('Left out: hidden files and folders', prefix + name)
-        elif not os.path.isdir(path):
+        elif os.path.isfile(path) or not os.path.exists(path):
             yield prefix + name, readable(path)(pathlib.Path(path).read_bytes)
+        elif not os.path.isdir(path):  # a FIFO may never end
+            notes.add('Left out: FIFOs, sockets and devices', prefix + name)
         elif os.path.realpath(path) in above:
             notes.add('Left out: links to a folder above them', prefix + name)
         else:
@@ -216,7 +221,7 @@ def walk_folder(folder, notes, prefix='', above=frozenset()):
 
 def walk_archive(path, notes):
     """Yield names of files, and functions to call before the next comes."""
-    for name, is_regular, read in _members_of(path)(path):
+    for name, is_regular, read in members_of(path)(path):
         parts = [part for part in name.split('/') if part not in ('', '.')]
         if not is_regular or name.startswith('/') or '..' in parts:
             raise ValueError('%s: %s is a link or a device, or not inside the '
@@ -226,11 +231,6 @@ def walk_archive(path, notes):
             notes.add('Left out: hidden files and folders', name)
         elif read:
             yield '/'.join(parts), readable(path)(read)
-
-
-def _members_of(path):
-    with open(path, 'rb') as f:
-        return _zip_members if f.read(2) == b'PK' else _tar_members
 
 
 def _zip_members(path):
@@ -243,9 +243,20 @@ def _zip_members(path):
                 and functools.partial(archive.read, member))
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose header is short: it takes tarfile quadratic time."""
+
+    @classmethod
+    def frombuf(cls, *args):
+        member = super().frombuf(*args)
+        if member.type in b'xgLKX' and member.size > 8192:
+            raise EOFError('a header declares %d bytes' % member.size)
+        return member
+
+
 def _tar_members(path):
     """Yield what :func:`_zip_members` yields."""
-    with readable(path), tarfile.open(path) as archive:
+    with readable(path), tarfile.open(path, tarinfo=_Member) as archive:
         for member in archive:
             is_file = member.isfile() and not member.issparse()
             yield member.name, is_file or member.isdir(), is_file and (

@@ -58,11 +58,12 @@ def read(name, data, source, notes, needed=('text', 'label')):
             reviews.append(sources.Review(split, label, text, group))
             continue
         fault = ('without a label' if text else 'without a text' if label else
-                 'that are damaged, or have more values than names')
+                 'that are damaged, repeat the names or have more values')
         if source.strict:
             raise ValueError('%s is one of the rows %s, and --strict permits '
                              'none' % (place(), fault))
-        notes.add('Left out: rows ' + fault, place())
+        notes.add('Left out: rows ' + fault, '%s: label %r, text %r' % (
+            place(), values[0], given))
     if not reviews:
         raise ValueError('%s has no row with a text and a label; the columns '
                          'are %s' % (name, listed(names.values())))

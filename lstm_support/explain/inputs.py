@@ -17,7 +17,8 @@ def read(arguments, paths, column=None, encoding=None):
 
     `column` is that of a table, by name or number; `encoding` is for files.
     """
-    if column and not any(_is_table(path, column) for path in paths):
+    if column and not any(corpora.is_table(path, None, column)
+                          for path in paths):
         raise ValueError('--text names a column of a table; name the table '
                          'with --file')
     for text in arguments:
@@ -28,18 +29,12 @@ def read(arguments, paths, column=None, encoding=None):
             yield [corpora.decode_text(os.fsencode(text),
                                        'the text %r' % text[:60])]
     for path in map(storage.as_path, paths):
-        if _is_table(path, column):
+        if corpora.is_table(path, None, column):
             texts = corpora.read_table_texts(path, column, encoding)
             for n in range(0, len(texts), 1024):
                 yield texts[n:n + 1024]
         else:
             yield from _of_file(path, encoding)
-
-
-def _is_table(path, column):
-    """Return whether a file is a table; one without names needs a number."""
-    return corpora.is_table(path) or bool(
-        column and column.isdigit() and os.path.isfile(path))
 
 
 def _of_file(path, encoding):
