@@ -163,6 +163,9 @@ def atomic_write(path):
         if os.path.exists(path):
             shutil.copymode(path, partial)
         os.rename(partial, path)
+    except (IOError, OSError) as error:  # the disk may be full
+        raise error if error.filename or not error.errno else _unwritable(
+            folder, error)
     finally:
         if os.path.exists(partial):
             os.remove(partial)
