@@ -496,12 +496,12 @@ def main(arguments):
     """Run a command; return the exit code."""
     try:
         args = _parse(arguments)
-        args.model = storage.as_path(args.model) or _default_model(
+        name = storage.as_path(args.model) or _default_model(
             args.command, getattr(args, 'dict', None))
-        if not os.path.exists(args.model):
-            raise IOError('there is no model file %s; train one with '
-                          '"python lstm.py", or name one with --model'
-                          % args.model)
+        args.model = next(filter(os.path.exists, (name, name + '.npz')), None)
+        if not args.model:
+            raise IOError('there is no model file %s; train one with "python '
+                          'lstm.py", or name one with --model' % name)
         with theano_fixes.announcing('the LSTM layer'):
             args.function(args)
     except BrokenPipeError:  # a reader may end early, as head does

@@ -58,7 +58,7 @@ def match(path, options, words, source, data, labels=(0,)):
         fault = 'has a test review of class %d' % max(labels)
     if fault:
         raise ValueError(
-            '%s %s, which does not fit the model %s with the classes %s; name '
-            'the data set or the dictionary of its training, with --dataset '
-            'or --dict' % (source, fault, path, ', '.join(options['classes'])))
+            '%s %s, which does not fit the model %s with the classes %s; use '
+            'these names, or name the data of its training with --dataset or '
+            '--dict' % (source, fault, path, ', '.join(options['classes'])))
     return classes, [classes.index(names[n]) for n in labels]
