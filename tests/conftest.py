@@ -171,12 +171,15 @@ class Training(object):
     """
 
     CODE = '''
-import resource, shutil, signal, sys
+import resource, select, shutil, signal, sys
 import lstm
 from lstm_support.training import report
 
 def hold():
     print('held')
+    # A read that begins just after a signal would not let Python handle it.
+    while not select.select([sys.stdin], [], [], .1)[0]:
+        pass
     sys.stdin.readline()
 
 def limit(size):
