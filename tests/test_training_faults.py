@@ -334,10 +334,11 @@ def test_without_tqdm_there_is_no_status_line(monkeypatch):
     status = report.Status(19, 10)
     status.show(2, 11, 49, 0.6, None)
     status.clear()
-    status.close()
     assert screen.getvalue() == ''
     status.show(2, 12, 50, 0.6, None)  # there are lines of a log
     assert screen.getvalue() == 'Epoch 2  Update 50  Cost 0.60000\n'
+    status.close()
+    assert screen.getvalue().count('\n') == 2
 
 
 def test_a_training_on_a_terminal_shows_one_line_in_place_of_a_log(
