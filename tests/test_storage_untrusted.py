@@ -149,6 +149,8 @@ def load_model(path):
     assert lstm.load_history(path).shape[1] == 5
     params, options = classify.load_model(path)
     assert len(options['classes']) == options['ydim']
+    if 'U' not in params:  # its name in the archive is damaged
+        classify.build(path)
     assert options['ydim'] == params['U'].shape[1]
     assert all(type(name) is str for name in options['classes'])
 
