@@ -270,10 +270,7 @@ def _csv(name, lines, head, source, notes):
             yield end, first
         for row in reader:
             number, end = end + 1, start + reader.line_num
-            counts = [line.count(sign) for line in sign.join(row).strip(
-                '\n').split('\n')] if number < end else []
-            if counts and len(counts) - counts.count(others) <= (
-                    len(counts) // 2 if len(counts) > 9 else 0):
+            if number < end and _could_be_rows(sign.join(row), sign, others):
                 notes.add('Texts in quotation marks with lines that could be '
                           'rows', '%s: line %d to %d' % (name, number, end))
             if any(row[others + 1:]) or has_names and row == first:
@@ -282,6 +279,13 @@ def _csv(name, lines, head, source, notes):
                 yield number, row + [None] * (len(columns) - len(row))
 
     return columns, 'line', rows()
+
+
+def _could_be_rows(text, sign, wanted):
+    """Return whether all lines, or half of many, have so many separators."""
+    counts = [line.count(sign) for line in text.strip('\n').split('\n')]
+    others = len(counts) - counts.count(wanted)
+    return others <= (len(counts) // 2 if len(counts) > 9 else 0)
 
 
 def _form(name, lines, head, separator):
