@@ -250,7 +250,7 @@ def predict(args):
     if args.html:  # first: it is written even if no output can be
         chunks = list(chunks)
         _write_page(args.html, explain.as_page(
-            [classifier.explain(text) for texts in chunks for text in texts]))
+            classifier.explain(text) for texts in chunks for text in texts))
     for texts in chunks:
         seqs = [classifier.encode(text) for text in texts]
         probs = classifier.probabilities_of_ids(seqs)

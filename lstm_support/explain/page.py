@@ -63,12 +63,14 @@ def as_text(text, classes, probs, known, explanation=None):
 
 def as_page(explanations):
     """Format explanations as HTML, without scripts or other files."""
+    sides, texts = set(), []
+    for each in explanations:  # one after the other: they have large arrays
+        sides.add((each.favoured, each.other))
+        texts.append(as_fragment(each))
     # With more than two classes, reviews can favour different ones.
-    sides = set((each.favoured, each.other) for each in explanations)
     favoured, other = (sides.pop() if len(sides) == 1
                        else ('the class in its heading', 'the others'))
-    return as_html('Which words moved the decision', 'words.html',
-                   map(as_fragment, explanations),
+    return as_html('Which words moved the decision', 'words.html', texts,
                    favoured=escape(favoured), other=escape(other))
 
 
