@@ -212,11 +212,14 @@ class Parts {
     npy_intp number;
     std::vector<std::atomic<bool> > taken;
 
+    // Where the words before come nearest to the share of the parts before.
     npy_intp first_review(npy_intp part) const {
-        if (part == number) return words.n;
-        return std::lower_bound(words.before.begin(), words.before.end() - 1,
-                                words.before[words.n] * part / number)
+        npy_intp wanted = words.before[words.n] * part / number;
+        npy_intp r = std::lower_bound(words.before.begin(),
+                                      words.before.end(), wanted)
             - words.before.begin();
+        if (r && 2 * wanted <= words.before[r - 1] + words.before[r]) --r;
+        return part == number ? words.n : r;
     }
 
 public:
