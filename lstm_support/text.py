@@ -59,17 +59,8 @@ def shown(text, tokenizer):
 
 # ---- Words in their text ----------------------------------------------------
 
-_ESCAPES = str.maketrans({
-    "'": '&apos;', '"': '&quot;', '|': '&#124;', '<': '&lt;', '>': '&gt;',
-    '[': '&#91;', ']': '&#93;', '&': '&amp;'})
-
 #: Returns a word of :func:`tokenize` without Moses's escapes.
 unescaped = html.unescape
-
-
-def escaped(word):
-    """Return a word with Moses's escapes: the inverse of `unescaped`."""
-    return word.translate(_ESCAPES)
 
 
 def as_written(text, words):
@@ -197,67 +188,33 @@ _EMOJI = ('[\U0001f1e6-\U0001f1ff]{2}|[0-9#*]\u20e3|{one}(?:\u200d{one})*'
 @functools.lru_cache(maxsize=None)
 def _moses(lang, capitals, is_ascii=False):
     """Return a tokenizer for texts with capitals, or without: ASCII or not."""
-    moses = _fast_tokenizer()(lang, capitals)
-    if not capitals:  # what becomes a word of its own
-        alone = "([^a-z0-9\\s\\.'\\`\\,\\-])"
-        if not is_ascii:
-            marks = ''.join(char for char in map(chr, range(0x300, 0x20000))
-                            if unicodedata.category(char)[0] == 'M')
-            # Those of the class: some languages change those of the object.
-            inside = type(moses).IsAlnum + marks + (
-                '\u200c\u200d\u1100-\u11ff\u3130-\u318f\ua960-\ua97f'
-                '\uac00-\ud7ff')
-            alone = "(%s|(?:%s)[%s]*|[^%s\\s\\.'\\`\\,\\-])" % (
-                _EMOJI, _SIGNS, marks, inside)
-        moses.PAD_NOT_ISALNUM = re.compile(alone), r' \1 '
-    return moses
-
-
-@functools.lru_cache(maxsize=None)
-def _fast_tokenizer():
-    """Return a faster MosesTokenizer, which finds the same words."""
     try:  # the import takes a second
         from sacremoses import MosesTokenizer
     except ImportError:
         raise ImportError(
             'reading text needs the package sacremoses: '
             'pip install -r requirements.txt, or start with "uv run"')
-    lower, alpha, digits = map(set, (
-        MosesTokenizer.IsLower, MosesTokenizer.IsAlpha, '0123456789'))
-    dots = re.compile(r'\.(\.+)(?=(.|\n)?)')
-    marked_dots = re.compile(r'((?:DOT)*)DOTMULTI')
-
-    class Tokenizer(MosesTokenizer):
-        def __init__(self, lang, capitals):
-            super().__init__(lang)
-            self.capitals = capitals
-            spelt = str if capitals else str.lower
-            self.before_numbers = set(map(spelt, self.NUMERIC_ONLY_PREFIXES))
-            self.abbreviations = set(map(
-                spelt, self.NONBREAKING_PREFIXES)) - self.before_numbers
-
-        def replace_multidots(self, text):
-            if 'DOTMULTI' in text:
-                return super().replace_multidots(text)
-            return dots.sub(lambda match: ' %sDOTMULTI%s' % (
-                'DOT' * len(match.group(1)), ' ' * bool(match.group(2))), text)
-
-        def restore_multidots(self, text):
-            return marked_dots.sub(
-                lambda match: '.' * (1 + len(match.group(1)) // 3), text)
-
-        def handles_nonbreaking_prefixes(self, text):
-            """Split full stops off words, but not off abbreviations."""
-            words = text.split()
-            for n, word in enumerate(words):
-                before = word[:-1]
-                after = words[n + 1][0] if n + 1 < len(words) else ''
-                if before and word[-1] == '.' and not (
-                        before in self.abbreviations
-                        or '.' in before and not alpha.isdisjoint(before)
-                        or self.capitals and after in lower
-                        or before in self.before_numbers and after in digits):
-                    words[n] = before + ' .'
-            return ' '.join(words)
-
-    return Tokenizer
+    moses, spelt = MosesTokenizer(lang), str if capitals else str.lower
+    moses.NONBREAKING_PREFIXES, moses.NUMERIC_ONLY_PREFIXES = [
+        set(map(spelt, words)) for words in (
+            moses.NONBREAKING_PREFIXES, moses.NUMERIC_ONLY_PREFIXES)]
+    # It would make these sets for every word. The class's, since some
+    # languages change those of the object.
+    alpha, lower = set(MosesTokenizer.IsAlpha), set(MosesTokenizer.IsLower)
+    moses.isanyalpha = lambda word: not alpha.isdisjoint(word)
+    # Without capitals, a small letter does not say that a sentence goes on.
+    moses.islower = lower.issuperset if capitals else lambda letter: False
+    if capitals:
+        return moses
+    # What becomes a word of its own.
+    alone = "([^a-z0-9\\s\\.'\\`\\,\\-])"
+    if not is_ascii:
+        marks = ''.join(char for char in map(chr, range(0x300, 0x20000))
+                        if unicodedata.category(char)[0] == 'M')
+        inside = MosesTokenizer.IsAlnum + marks + (
+            '\u200c\u200d\u1100-\u11ff\u3130-\u318f\ua960-\ua97f'
+            '\uac00-\ud7ff')
+        alone = "(%s|(?:%s)[%s]*|[^%s\\s\\.'\\`\\,\\-])" % (
+            _EMOJI, _SIGNS, marks, inside)
+    moses.PAD_NOT_ISALNUM = re.compile(alone), r' \1 '
+    return moses

@@ -11,7 +11,9 @@ _LONGEST = 2 ** 16  # bytes per line
 
 def load(path, table, dictionary):
     """Put the vectors of known words into a table (V, D)."""
-    from lstm_support.text import escaped  # which Python 2.7 cannot import
+    from lstm_support.text import unescaped  # which Python 2.7 cannot import
+    rows = {unescaped(word): row for word, row in dictionary.items()}
+    rows.update(dictionary)
     # Rows, and whether from the spelling in lower case, which counts most.
     filled = {}
     with storage.told_from(path, 'a file of word vectors'):
@@ -28,7 +30,7 @@ def load(path, table, dictionary):
                                  'form of word2vec must be converted to the '
                                  'text form' % (number, path))
             lower = word.lower()
-            row = dictionary.get(lower, dictionary.get(escaped(lower)))
+            row = rows.get(lower)
             if row is not None and row < len(table) and (
                     row not in filled or word == lower and not filled[row]):
                 table[row] = _vector(path, number, numbers, table)
