@@ -146,8 +146,6 @@ def test_command_line(corpus, tmp_path):
         'Warning: classes of one or two training texts: 2, for example neg',
         'class   train    test', 'neg         2       1',
         'pos         2       1',
-        'Warning: 4 training reviews are few; training and validation need '
-        'several hundred',
         '4 training and 2 test reviews; 25 words in the training reviews, 17 '
         'of them distinct',
         'Wrote data/imdb.pkl']
@@ -161,7 +159,7 @@ def test_command_line(corpus, tmp_path):
 
 def test_what_was_left_out_is_said_before_an_error(tmp_path, capsys):
     write_texts(tmp_path / 'c', {'train/a/1.md': 'x', 'train/b/1.md': 'y'})
-    with pytest.raises(ValueError, match='and has none; put them into'):
+    with pytest.raises(ValueError, match='and has none; .*train/CLASS'):
         imdb.preprocess(tmp_path / 'c', tmp_path / 'd.pkl')
     assert 'files not named .txt: 2, for example train/a/1.md\n' in (
         capsys.readouterr().out)
@@ -182,11 +180,9 @@ def test_texts_in_train_and_test_are_counted(tmp_path, capsys):
     small_corpus(tmp_path / 'c', **{
         'train/good/7.txt': 'The same.', 'test/good/7.txt': 'the  SAME.',
         'test/bad/7.txt': 'The same.', 'valid/good/1.txt': 'The same.',
-        'valid/bad/1.txt': 'Not the same.', 'train/bad/7.txt': 'The same.'})
+        'valid/bad/1.txt': 'Not the same.'})
     imdb.preprocess(tmp_path / 'c', tmp_path / 'd.pkl')
     out = capsys.readouterr().out
-    assert ("Training reviews whose words are also in another class: 1, for "
-            "example 'The same.'\n") in out
     assert ("Test reviews with the same words as a training review: 2, for "
             "example 'The same.'\n") in out
     assert ("Validation reviews with the same words as a training review: 1, "

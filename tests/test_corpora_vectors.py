@@ -95,12 +95,9 @@ def test_vectors_are_learned_from_all_training_texts(tmp_path, model, capsys):
     path = tmp_path / 'new' / 'v.txt'
     imdb.write_vectors(tmp_path / 'c', path, 3)
     made, = model
-    assert sorted(made.seen) == sorted(
-        [imdb.tokenize(text_of(label, k)) for label in ('bad', 'good')
-         for k in range(N)] + [imdb.tokenize(text) for text in (
-             UNLABELLED['train/unsup/0_0.txt'],
-             UNLABELLED['train/unsup/1_0.txt'],
-             'Rare &amp; "odd" isn\'t\n' * 9)])
+    assert sorted(map(list, made.seen)) == sorted(map(imdb.tokenize, [
+        *(text_of(label, k) for label in ('bad', 'good') for k in range(N)),
+        *UNLABELLED.values(), 'Rare &amp; "odd" isn\'t\n' * 9]))
     counts = collections.Counter(itertools.chain(*made.seen))
     assert made.counts == {word: n for word, n in counts.items() if n >= 5}
     assert {'&amp;', '&quot;', '&apos;t', 'bad', ':'} <= set(made.counts)
@@ -137,14 +134,12 @@ def test_an_invalid_dimension_is_refused(tmp_path, model, dim):
     assert os.listdir(str(tmp_path)) == ['c']
 
 
-def test_long_texts_and_long_words(tmp_path, model):
-    """gensim reads 10,000 words of a text; a line has 65,536 bytes."""
-    texts = [['w%d' % (n % 50) for n in range(25000)], [],
+def test_long_words_and_vectors(tmp_path, model):
+    """A line has 65,536 bytes at most."""
+    texts = [['w%d' % (n % 50) for n in range(900)], [],
              [u'\u4e00' * 1000] * 9]
     skipgram.train(texts, str(tmp_path / 'v.txt'), skipgram.MAX_DIM)
-    assert [len(piece) for piece in model[0].seen] == [
-        10000, 10000, 5000, 9]
-    assert sum(model[0].seen, []) == sum(texts, [])
+    assert model[0].seen == texts
     table = numpy.zeros((51, skipgram.MAX_DIM), 'float32')
     vectors.load(str(tmp_path / 'v.txt'), table, dict(
         {'w%d' % n: n for n in range(50)}, **{u'\u4e00' * 1000: 50}))

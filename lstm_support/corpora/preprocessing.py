@@ -1,6 +1,5 @@
 """Labelled texts become a data file: tokenize, number the words, write."""
 import collections
-import concurrent.futures.process
 import contextlib
 import functools
 import itertools
@@ -26,11 +25,10 @@ UNKNOWN, FIRST_WORD = 1, 2  # word ids, as in imdb.py
 # ---- Word ids ---------------------------------------------------------------
 
 def tokenized(texts, tokenizer, processes=None):
-    """Yield the words of each text; `processes` share many texts."""
+    """Return the words of each text, a tuple; `processes` share many texts."""
     tokenize = functools.partial(text.tokenize, tokenizer=tokenizer)
     if processes == 1 or processes is None and len(texts) <= 500:
-        yield from map(tokenize, texts)
-        return
+        return [tuple(map(sys.intern, tokenize(each))) for each in texts]
     import joblib  # small data needs none of these
     from joblib.externals import loky
     from tqdm import tqdm
@@ -49,9 +47,11 @@ def tokenized(texts, tokenizer, processes=None):
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         with contextlib.closing(words):
-            yield from tqdm(words, 'tokenizing', len(texts), unit=' reviews',
-                            disable=None)
-    except concurrent.futures.process.BrokenProcessPool:
+            # Copies of a word would take a gigabyte.
+            return [tuple(map(sys.intern, each)) for each in tqdm(
+                words, 'tokenizing', len(texts), unit=' reviews',
+                disable=None)]
+    except loky.BrokenProcessPool:
         raise RuntimeError('a process ended before its work was done; the '
                            'memory may be full')
 
@@ -62,53 +62,39 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
 
     The ids of words are from 2 on, by training frequency, then by alphabet;
     `more_words` follow. Classes are numbered by their names. `notes` count
-    copies, and reviews without words, which are left out.
+    reviews without words, which are left out, and test reviews that are
+    training reviews, too.
     """
     notes = notes or sources.Notes()
-    kept, tokens = [], []
-    with contextlib.closing(tokenized([review.text for review in reviews],
-                                      tokenizer, processes)) as found:
-        for review, words in zip(reviews, found):
-            if words:
-                kept.append(review)
-                # Copies of a word would take a gigabyte.
-                tokens.append(tuple(map(sys.intern, words)))
-            else:
-                notes.add('Left out: texts without a word',
-                          'one of %s %s' % review[:2])
-    check_classes(path, kept)
-    note_classes(kept, notes)
-    _note_copies(kept, tokens, notes)
-    counts = collections.Counter(itertools.chain.from_iterable(
-        words for review, words in zip(kept, tokens)
-        if review.split == 'train'))
+    kept = []  # pairs of a review and its words
+    for review, words in zip(reviews, tokenized(
+            [review.text for review in reviews], tokenizer, processes)):
+        if words:
+            kept.append((review, words))
+        else:
+            notes.add('Left out: texts without a word',
+                      'one of %s %s' % review[:2])
+    reviews = [review for review, _ in kept]
+    check_classes(path, reviews)
+    note_classes(reviews, notes)
+    train = [words for review, words in kept if review.split == 'train']
+    counts = collections.Counter(itertools.chain.from_iterable(train))
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     dictionary = {word: n for n, word in enumerate(
         dict.fromkeys([*ranked, *more_words]), FIRST_WORD)}
-    classes = sorted(set(review.label for review in kept))
-    sets = {split: ([], []) for split in SPLITS}
-    for review, words in zip(kept, tokens):
+    classes = sorted(set(review.label for review in reviews))
+    sets, train = {split: ([], []) for split in SPLITS}, set(train)
+    for review, words in kept:
         sets[review.split][0].append(
             [dictionary.get(word, UNKNOWN) for word in words])
         sets[review.split][1].append(classes.index(review.label))
-    return storage.Corpus(*sets.values(), dictionary, classes, tokenizer,
-                          number_groups([review for review in kept
-                                         if review.split == 'train']))
-
-
-def _note_copies(reviews, tokens, notes):
-    """Note reviews that are in two splits, or have two labels."""
-    labels = {}  # words -> class of the training review
-    for review, words in zip(reviews, tokens):
-        if review.split == 'train' and labels.setdefault(
-                words, review.label) != review.label:
-            notes.add('Training reviews whose words are also in another class',
-                      '%r' % review.text[:40])
-    for review, words in zip(reviews, tokens):
-        if review.split != 'train' and words in labels:
+        if review.split != 'train' and words in train:
             notes.add('%s reviews with the same words as a training review'
                       % SPLIT_NAMES[review.split].capitalize(),
                       '%r' % review.text[:40])
+    return storage.Corpus(*sets.values(), dictionary, classes, tokenizer,
+                          number_groups([review for review in reviews
+                                         if review.split == 'train']))
 
 
 # ---- Writing ----------------------------------------------------------------
@@ -156,9 +142,6 @@ def _report(corpus, model):
     for name, *counts in zip(names, *columns):
         log.info(name.ljust(max(map(len, names)))
                  + ''.join('%8s' % count for count in counts))
-    if len(reviews) < 200:
-        log.info('Warning: %d training reviews are few; training and '
-                 'validation need several hundred' % len(reviews))
     log.info('%d training and %d test reviews; %d words in the training '
              'reviews, %d of them distinct' % (
                  len(reviews), len(corpus.test[0]), sum(map(len, reviews)),
@@ -186,9 +169,7 @@ def write_vectors(source, path, dim=64, lang='en'):
         labelled, unlabelled = read_texts(source, notes)
     log.info('%d labelled and %s unlabelled training texts' % (
         len(labelled), len(unlabelled) or 'no'))
-    with contextlib.closing(tokenized(labelled + unlabelled,
-                                      tokenizer)) as tokens:
-        words = [list(map(sys.intern, review)) for review in tokens]
+    words = tokenized(labelled + unlabelled, tokenizer)
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     skipgram.train(words, path, dim)
 
@@ -201,9 +182,8 @@ def main():
         description='Turn labelled texts into the file that lstm.py trains '
                     'on. With --vectors, write word vectors instead.')
     add = parser.add_argument
-    add('source', help='aclImdb_v1.tar.gz; a folder or an archive that holds '
-        'texts as {train,test}/CLASS/*.txt; or a table: CSV, JSON, Parquet, '
-        'Excel and more, see docs/data.rst')
+    add('source', help='a folder, an archive or a table of labelled texts, '
+        'such as aclImdb_v1.tar.gz; docs/data.rst has a list')
     add('path', nargs='?',
         help='the data file to write (default: data/imdb.pkl)')
     add('--lang', default='en', metavar='CODE',
@@ -220,17 +200,14 @@ def main():
         help='end with an error if a row of a table has to be left out')
     add('--max_memory', type=int, metavar='MB', help='memory that reading may '
         'use (default: %d)' % (storage.memory.BOUND >> 20))
-    add('--test_portion', type=float, metavar='SHARE',
-        help='share of each class that becomes the test set, if there is none '
-             '(default: 0.1)')
+    add('--test_portion', type=float, metavar='SHARE', help='share of each '
+        'class to set apart if there is no test part (default: 0.1)')
     add('--group', metavar='COLUMN',
         help='column of the groups in a table, such as films (default: group)')
     add('--model', metavar='FILE.npz',
         help='a model to start from: its words get ids, too')
-    add('--vectors', metavar='FILE.txt',
-        help='write word vectors for the option vectors of lstm.py, and no '
-             'data file; they are learned from all training texts, with or '
-             'without a label, by the package gensim')
+    add('--vectors', metavar='FILE.txt', help='write no data file but word '
+        'vectors, learned by gensim from all training texts')
     add('--dim', type=int, metavar='N', default=64,
         help='with --vectors: numbers per vector (default: 64)')
     args = parser.parse_intermixed_args()

@@ -9,7 +9,6 @@ from lstm_support import storage
 from lstm_support.terminal import log
 
 MAX_DIM = 4096  # numbers in a line, so that training can read it
-_PIECE = 10000  # words; gensim ignores the rest of a longer text
 
 
 def word2vec(dim):
@@ -29,8 +28,8 @@ def word2vec(dim):
 def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
     """Write vectors of the words of `texts`, in word2vec's text format.
 
-    With several `processes`, by default one per processor, they differ
-    slightly from run to run.
+    gensim reads 10,000 words of a text. With several `processes`, by default
+    one per processor, vectors differ slightly from run to run.
     """
     import joblib
     model_class = word2vec(dim)
@@ -42,17 +41,14 @@ def train(texts, path, dim=64, min_count=5, epochs=5, processes=None):
                          % (min_count, len(texts)))
     log.info('Learning vectors of %d words from %d texts of %d words, in %d '
              'epochs' % (len(kept), len(texts), sum(counts.values()), epochs))
-    pieces = [words[start:start + _PIECE] for words in texts
-              for start in range(0, len(words), _PIECE)]
     model = model_class(
         vector_size=dim, sg=1, window=8, negative=5, sample=1e-3, alpha=0.05,
         min_count=min_count, seed=1, workers=processes or joblib.cpu_count())
     model.build_vocab_from_freq({word: -n for n, word in kept},
-                                corpus_count=len(pieces))
+                                corpus_count=len(texts))
     # The file is opened first, since this may fail.
     with storage.atomic_write(path) as f:
-        model.train(_Counted(pieces), total_examples=len(pieces),
-                    epochs=epochs)
+        model.train(_Counted(texts), total_examples=len(texts), epochs=epochs)
         f.write(b'%d %d\n' % (len(kept), dim))
         for word, vector in zip(model.wv.index_to_key, model.wv.vectors):
             f.write(('%s %s\n' % (word, ' '.join(
