@@ -46,9 +46,9 @@ def test_damaged_sources_are_named(tmp_path):
         (tmp_path / link).exists() and (tmp_path / link).unlink()
         os.symlink('nothing', str(tmp_path / link))
     for source, words in (
-            ('cut.tar.gz', 'cut.tar.gz cannot be read to its end'),
+            ('cut.tar.gz', 'cut.tar.gz cannot be read'),
             ('text', 'neither a folder nor a tar or zip archive'),
-            ('pk.csv', 'pk.csv cannot be read to its end'),
+            ('pk.csv', 'pk.csv cannot be read'),
             ('nowhere', 'there is no table or archive .*nowhere'),
             ('r.csv', 'there is no table or archive .*r.csv'),
             ('link', 'there is no table or archive .*link'),
@@ -59,8 +59,8 @@ def test_damaged_sources_are_named(tmp_path):
 
 def test_a_corpus_without_two_classes_is_refused(tmp_path):
     for name, words in (
-            (None, 'has none; put them into train/CLASS/'),
-            ('train/pos.txt', 'two or more classes, and has 1: pos; put them'),
+            (None, 'has none; .*train/CLASS/'),
+            ('train/pos.txt', 'two or more classes, and has 1: pos; .*train/'),
             ('train/neg.txt', None),
             ('test/pos.txt', None),
             ('test/meh.txt', "no training reviews of class 'meh', but test"),
@@ -75,7 +75,6 @@ def test_a_corpus_without_two_classes_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize('data, encoding', [
-    ('great film\n'.encode('utf-16-le'), 'not UTF-8 text but UTF-16'),
     (b'\nb caf\xe9', r'not UTF-8 text \(byte 6, in line 2\)'),
     (b'\xff\xfea', r'not UTF-16 text \(byte 2\)')])
 def test_another_encoding_is_named_with_the_way_to_convert(tmp_path, data,
@@ -130,14 +129,13 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     write_texts(tmp_path, {'apart.txt': 'Linked'})
     os.symlink('../../../apart.txt', str(train / 'good' / '5.txt'))
     os.symlink('..', str(train / 'good' / 'circle'))
-    os.mkfifo(str(train / 'good' / 'pipe.txt'))
     reviews, lines = read(tmp_path / 'c')
     assert [label for split, label, _ in reviews if split == 'train'] == (
         ['bad'] * 3 + ['good'] * 4)
-    assert ('train', 'good', 'Linked') in reviews
-    assert lines == ['Left out: links to a folder above them: 1, for example '
-                     'train/good/circle', 'Left out: FIFOs, sockets and '
-                     'devices: 1, for example train/good/pipe.txt']
+    assert ('train', 'good', 'Linked') in reviews and not lines
+    os.mkfifo(str(train / 'good' / 'pipe.txt'))  # it may never end
+    with pytest.raises(ValueError, match='c: train/good/pipe.txt is a'):
+        read(tmp_path / 'c')
 
 
 def test_several_corpora_are_not_mixed(tmp_path):
@@ -267,9 +265,7 @@ def test_tables_with_tabs_need_no_quoting(tmp_path):
      '--text COLUMN and --label COLUMN'),
     ('id text b c', {}, 'to use with --label COLUMN'),
     ('id a b c', {'text': 'what'}, 'has no column what; it has id, a, b, c'),
-    ('id text label c', {'group': 'what'}, 'has no column what; it has id'),
-    ('text text label c', {}, 'several columns text'),
-    ('group text label group', {}, 'several columns group')])
+    ('id text label c', {'group': 'what'}, 'has no column what; it has id')])
 def test_columns_that_are_missing_or_odd_are_named(tmp_path, columns, options,
                                                    words):
     path = write_table(tmp_path / 'r.csv', [(n, n, n, n) for n in range(30)],
@@ -309,11 +305,10 @@ def test_a_column_of_splits_counts(tmp_path, capsys):
     assert len(reviews) == 30
     assert lines == ['Left out: rows of no split such as train or test: 2, '
                      'for example %s: other' % path]
-    write_table(path, [row[:2] + (row[2] if n < 2 else 'x',)
-                       for n, row in enumerate(rows)],
+    write_table(path, [row[:2] + ('test',) for row in rows],
                 ('text', 'label', 'Split'))
     capsys.readouterr()
-    assert 'the splits are ignored: 28, for example' in read(path)[1][0]
+    assert read(path)[1] == []
     assert 'There is no test part: 0.1 of' in capsys.readouterr().out
 
 
@@ -459,7 +454,7 @@ def test_a_part_that_is_set_apart_has_whole_groups(tmp_path, capsys):
     capsys.readouterr()
     reviews = read(tmp_path / 'one.csv', test_portion=0.2)[0]
     assert [split for split, _, _ in reviews].count('test') == 4
-    assert 'found no split into whole groups' in capsys.readouterr().out
+    assert 'set apart for it, one by one' in capsys.readouterr().out
 
 
 def test_test_portion(tmp_path, capsys):

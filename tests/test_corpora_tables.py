@@ -30,14 +30,11 @@ def table(rows=ROWS, names=('text', 'label'), **form):
     return f.getvalue()
 
 
-def frame(name, rows=ROWS):
+def excel():
     pandas = pytest.importorskip('pandas')
-    pytest.importorskip('pyarrow' if 'parquet' in name else 'openpyxl')
-    f, made = io.BytesIO(), pandas.DataFrame(rows, columns=['text', 'label'])
-    if 'parquet' in name:
-        made.to_parquet(f)
-    else:
-        made.to_excel(f, index=False)
+    pytest.importorskip('openpyxl')
+    f = io.BytesIO()
+    pandas.DataFrame(ROWS, columns=['text', 'label']).to_excel(f, index=False)
     return f.getvalue()
 
 
@@ -88,7 +85,7 @@ LAYOUTS = {
     'train.ft': lambda: bz2.compress(fasttext().encode()),
     'frame.csv': lambda: table([(n, *row) for n, row in enumerate(ROWS)], (
         '', 'text', 'label')),
-    'reviews.xlsx': lambda: frame('xlsx')}
+    'reviews.xlsx': excel}
 
 
 def commands():
@@ -114,6 +111,7 @@ def test_the_usual_sources_are_read_by_the_commands_of_the_page(
     monkeypatch.setattr(sys, 'argv', ['imdb.py'] + args)
     corpora.main()
     corpus = storage.read_data_file('data/my.pkl')
+    assert [name[-5:] for name in corpus.classes][0] == 'False'
     assert len(corpus.classes) == 2 and len(corpus.train[0]) >= 20
     assert len(corpus.train[0]) + len(corpus.test[0]) in (24, 48)
     assert ': 24 rows; text' in capsys.readouterr().out or '20news' in command
@@ -121,18 +119,15 @@ def test_the_usual_sources_are_read_by_the_commands_of_the_page(
 
 @pytest.mark.parametrize('texts, words', [
     ({'1.txt': 'good', '2.txt': 'bad'}, 'has none'),
-    ({'a.csv': table(), 'b.csv': table()}, 'a.csv, b.csv; name one'),
-    ({'train.csv': table([(t, 'a') for t, _ in ROWS])}, 'has 1: a')])
+    ({'a.csv': table(), 'b.csv': table()}, 'no table of training.*; name one'),
+    ({'train.csv': table([(t, 'a') for t, _ in ROWS])}, 'has 1: a'),
+    ({'train.csv': table(), 'test.csv': table([(t, -1) for t, _ in ROWS])},
+     "class '-1', but test reviews; .*without"),
+    ({'t/train.txt': '(1 (2 good) (2 film))\n', 't/test.txt': '(0 (2 bad))'},
+     'c: t/t.*.txt is a treebank')])
 def test_folders_without_classes_are_refused(tmp_path, texts, words):
     with pytest.raises(ValueError, match=words):
         read(write_texts(tmp_path / 'c', texts))
-
-
-def test_classes_that_are_spelled_in_two_ways_are_named(tmp_path, capsys):
-    write_texts(tmp_path, {'r.csv': table(ROWS + [
-        (text, label.upper()) for text, label in ROWS])})
-    imdb.preprocess(tmp_path / 'r.csv', tmp_path / 'd.pkl')
-    assert 'capitals alone: 2, for example False' in capsys.readouterr().out
 
 
 def test_each_source_of_the_page_has_a_layout():
@@ -157,9 +152,6 @@ def test_each_source_of_the_page_has_a_layout():
     ('cols.json', json.dumps({'text': dict(enumerate(r[0] for r in ROWS)),
                               'label': dict(enumerate(r[1] for r in ROWS))}),
      {}, 24, None),
-    ('lines.json', '\n'.join(json.dumps(
-        {'text': text, 'label': label}, indent=2) for text, label in ROWS),
-     {}, 24, None),
     ('split.json', json.dumps({'columns': ['text', 'label'], 'data': ROWS}),
      {}, 24, None),
     ('sep.csv', 'sep=;\n' + table(delimiter=';'), {}, 24, None),
@@ -168,8 +160,6 @@ def test_each_source_of_the_page_has_a_layout():
      {}, 24, None),
     ('gbk.csv', table([('\u5f88\u597d' + text, label) for text, label in ROWS]
                       ).encode('gbk'), {'encoding': 'gbk'}, 24, None),
-    ('trees.txt', '(1 (2 good) (2 film))\n(0 (2 bad) (2 film))\n' * 12, {}, 24,
-     None),
     ('cr.csv', table() + 'a\r\0b,True\nc,True\n', {}, 26, 'line 26'),
     ('nul.csv', table(ROWS[:-1]) + 'a\0b,True\n', {}, 24, None),
     ('again.csv', table() + table(), {}, 48, 'repeat the names.*line 26'),
@@ -222,8 +212,6 @@ def test_a_file_at_the_wrong_door_is_named(tmp_path, name, facts):
      48),
     ({'labeledTrainData.tsv': table(delimiter='\t'),
       'testData.tsv': 'id\ttext\n1\ta\n'}, 24),
-    ({'train.csv': table(), 'test.csv': table([(t, -1) for t, _ in ROWS])},
-     24),
     ({'train.txt': fasttext(), 'test.txt': fasttext(ROWS[::2])}, 36)])
 def test_folders_as_people_have_them(tmp_path, layout, n):
     assert len(read(write_texts(tmp_path / 'c', layout))[0]) == n
@@ -244,7 +232,7 @@ def test_files_that_no_class_is_named_after(tmp_path, layout, n):
 
 
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
-    write_texts(tmp_path, {'r.xlsx': frame('xlsx'), 'r.parquet': b'PAR1'})
+    write_texts(tmp_path, {'r.xlsx': excel(), 'r.parquet': b'PAR1'})
     for package, name in (('pyarrow', 'r.parquet'), ('openpyxl', 'r.xlsx'),
                           ('pandas', 'r.xlsx')):
         monkeypatch.setitem(sys.modules, package, None)
@@ -253,21 +241,42 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
             read(tmp_path / name)
 
 
-def zipped(*names):
+@pytest.mark.parametrize('form', ['parquet', 'file', 'stream'])
+def test_parquet_and_arrow(tmp_path, form):
+    pyarrow = pytest.importorskip('pyarrow')
+    from pyarrow import ipc, parquet
+    made = pyarrow.table({'label': [0, 1, None] * 8, 'n': [.5] * 24, 'text': [
+        text for text, _ in ROWS]})
+    path = str(tmp_path / 'x')
+    if form == 'parquet':
+        parquet.write_table(made, path)
+    else:
+        with getattr(ipc, 'new_' + form)(path, made.schema) as writer:
+            writer.write_table(made, max_chunksize=10)
+    reviews, lines = read(path)
+    assert sorted(review[1:] for review in reviews) == sorted(
+        ('01'[n % 3], text) for n, (text, _) in enumerate(ROWS) if n % 3 < 2)
+    assert len(lines) == 1 and lines[0].startswith(
+        'Left out: rows without a label: 8, for example %s: row 3' % path)
+
+
+@pytest.mark.parametrize('name', ['x.csv', 'train/pos/1.txt'])
+def test_an_office_document_is_told(tmp_path, name):
     f = io.BytesIO()
     with zipfile.ZipFile(f, 'w') as archive:
-        for name in names:
-            archive.writestr(name, '<x/>')
-    return f.getvalue()
+        archive.writestr('[Content_Types].xml', '<x/>')
+        archive.writestr('word/document.xml', '<x/>')
+    write_texts(tmp_path, {name: f.getvalue()})
+    with pytest.raises(ValueError, match=name + '.*office document.*first'):
+        read(tmp_path if '/' in name else tmp_path / name)
 
 
 @pytest.mark.parametrize('name', ['x.csv', 'x.txt', 'x', 'train/pos/1.txt'])
 @pytest.mark.parametrize('content, kind', [
     ('\n<!DOCTYPE html>\n<p>text,label</p>', 'HTML'), ('<HTML>\n', 'HTML'),
     ('\ufeff<html lang="en">', 'HTML'), (b'%PDF-1.7\n', 'PDF'),
-    (b'\xd0\xcf\x11\xe0\xa1', 'office document'),
-    (zipped('[Content_Types].xml', 'word/document.xml'), 'office document'),
-    (zipped('mimetype', 'content.xml'), 'office document')])
+    ('(1 (2 good) (2 film))\n(0 (2 bad) (2 film))\n', 'treebank'),
+    (b'\xd0\xcf\x11\xe0\xa1', 'office document')])
 def test_what_is_no_text_is_told_whatever_its_name_is(tmp_path, name, content,
                                                       kind):
     write_texts(tmp_path, {name: content})

@@ -3,6 +3,7 @@
 What no package decides is decided here: separators and quotation marks,
 whether the first row has names, and which columns are wanted.
 """
+import contextlib
 import csv
 import functools
 import itertools
@@ -28,9 +29,7 @@ _USUAL = {
     'group': ('group',),
     'split': ('split', 'set', 'partition', 'subset')}
 
-# A line that has its label in itself: fastText's, or a tree of phrases.
-_LABELLED = re.compile(
-    r'((?:__label__\S+\s+)+)(.*)|\(([0-9]) (\(.*)\)\s*$', re.M)
+_LABELLED = re.compile(r'((?:__label__\S+\s+)+)(.*)')  # a line of fastText
 _BINARY = _EXCEL, _PARQUET, _ARROW, _STREAM = (
     b'PK\3\4', b'PAR1', b'ARROW1', b'\xff\xff\xff\xff')
 
@@ -55,12 +54,10 @@ def is_table(path, data=None, column=None):
 
 
 def open_table(name, data, source, needed, notes):
-    """Open a table, of the format that its first bytes tell.
+    """Return names of columns, the word for a row, and a row's values.
 
-    `data` is its path, or its bytes; `needed` are the kinds of columns without
-    which it is refused. Returns the names of the columns that are there, by
-    kind; the word for a row; and an iterator. For each row, it yields number,
-    text, label, group and split.
+    The names are by kind. For each row, an iterator yields its number, text,
+    label, group and split.
     """
     with sources.readable(name), sources.unpacked(name, data) as f:
         head = f.read(2 ** 20)
@@ -97,26 +94,21 @@ def _usual(columns, kind):
 
 def _choose(name, columns, source, needed):
     """Return the name of the column for each kind that is there, or raise."""
-    found, missing = {}, []
+    found = {}
     for kind in _USUAL:
         wanted, usual = getattr(source, kind, None), _usual(columns, kind)
-        if wanted not in columns:
-            if wanted is not None and (kind in needed or kind == 'group'):
-                raise ValueError('%s has no column %s; it has %s'
-                                 % (name, wanted, listed(columns)))
-            if kind in needed and len(usual) > 1 and (
-                    usual[0].lower() != kind):
-                raise ValueError(
-                    '%s has several columns that may hold the %ss: %s; name '
-                    'one with --%s' % (name, kind, listed(usual), kind))
-            wanted = usual[0] if usual else None
-        if columns.count(wanted) > 1:
-            raise ValueError('%s has several columns %s; rename all but one'
-                             % (name, one_line(wanted, 40)))
-        if wanted is not None:
+        if wanted in columns:
             found[kind] = wanted
-        elif kind in needed:
-            missing.append('--%s COLUMN' % kind)
+        elif wanted is not None and (kind in needed or kind == 'group'):
+            raise ValueError('%s has no column %s; it has %s'
+                             % (name, wanted, listed(columns)))
+        elif len(usual) > 1 and kind in needed and usual[0].lower() != kind:
+            raise ValueError(
+                '%s has several columns that may hold the %ss: %s; name one '
+                'with --%s' % (name, kind, listed(usual), kind))
+        elif usual:
+            found[kind] = usual[0]
+    missing = ['--%s COLUMN' % kind for kind in needed if kind not in found]
     if missing:
         sizes = [len(column.split()) for column in columns]
         advice = ', by number if this is a row of data: --text %d' % (
@@ -161,33 +153,20 @@ def _arrow(f, head):
     table = (parquet.ParquetFile(f).read(use_threads=False)
              if head.startswith(_PARQUET) else ipc.open_file(f).read_all()
              if head.startswith(_ARROW) else ipc.open_stream(f).read_all())
-    frame = table.to_pandas(use_threads=False)
-    frame = frame.astype(object).where(frame.notna(), None)
-    return list(map(str, frame.columns)), 'row', enumerate(
-        frame.itertuples(index=False, name=None), 1)
+    return table.column_names, 'row', enumerate((
+        row for batch in table.to_batches()
+        for row in zip(*[column.to_pylist() for column in batch.columns])), 1)
 
 
 def _labelled(lines):
     """Read lines that match ``_LABELLED``."""
-    def rows():
-        for number, line in enumerate(lines(), 1):
-            match = _LABELLED.match(line)
-            labels, text, label, tree = match.groups() if match else [None] * 4
-            if labels:
-                label = labels.replace('__label__', ' ').split()
-            elif tree:
-                text = ' '.join(re.findall(r' ([^\s()]+)\)', tree)).replace(
-                    '-LRB-', '(').replace('-RRB-', ')')
-            if line.strip():
-                yield number, (text, label)
-
-    return ['text', 'label'], 'line', rows()
+    matches = ((number, _LABELLED.match(line))
+               for number, line in enumerate(lines(), 1) if line.strip())
+    return ['text', 'label'], 'line', (
+        (number, (match[2], match[1].replace('__label__', ' ').split())
+         if match else (None, None)) for number, match in matches)
 
 
-# int() would take too long for a long number.
-_DECODER = json.JSONDecoder(parse_int=lambda digits: (
-    int if len(digits) < 20 else float)(digits))
-_BLANK = re.compile(r'\s*')
 _CHUNK = 2 ** 15  # objects that tell which columns there are
 
 
@@ -197,7 +176,7 @@ def _json(name, lines):
     start, unit = list(itertools.islice(rows, 2)), 'line'
     if len(start) > 1 and isinstance(_parsed(start[0][1]), dict):
         rows = ((n, _parsed(line)) for n, line in itertools.chain(start, rows))
-    else:
+    elif start:
         unit, rows = 'item', enumerate(_records(name, ''.join(lines())), 1)
     rows = ((n, row if isinstance(row, dict) else {}) for n, row in rows)
     start = list(itertools.islice(rows, _CHUNK))
@@ -211,22 +190,15 @@ def _json(name, lines):
 
 def _parsed(line):
     """Return what a line of JSON holds, or None if it is damaged."""
-    try:
-        return _DECODER.decode(line)
-    except (ValueError, RecursionError):
-        return None
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(line)
 
 
 def _records(name, content):
     """Return the objects of a JSON document, one per row of the table."""
     with storage.one_error('%s is not JSON; write one object per line, or one '
                            'array' % name):
-        values, end = [], _BLANK.match(content).end()
-        while end < len(content):
-            value, end = _DECODER.raw_decode(content, end)
-            values.append(value)
-            end = _BLANK.match(content, end).end()
-        value = value if len(values) == 1 else values
+        value = json.loads(content)
         if not isinstance(value, dict):
             return value if isinstance(value, list) else []
         lists = [each for each in value.values() if isinstance(each, list)
@@ -292,8 +264,7 @@ def _form(name, lines, head, separator):
     """Return the csv module's words for separators and quotation marks."""
     first = head.partition('\n')[0]
     if not separator:
-        separator = '\t' if '\t' in first and re.search(
-            r'\.(tsv|tab)\b', name, re.I) else max(',;\t|', key=first.count)
+        separator = '\t' if '\t' in first else max(',;|', key=first.count)
     separator = {'tab': '\t', '\\t': '\t'}.get(separator, separator)
     if len(separator) > 1:
         raise ValueError('%s cannot be read with --sep %s: it must be one '

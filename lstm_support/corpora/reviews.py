@@ -10,7 +10,7 @@ from lstm_support import storage
 from lstm_support.corpora import formats, sources, tables
 from lstm_support.corpora.sources import Review
 from lstm_support.splits import (
-    SPLIT_NAMES, SPLITS, split_by_class, split_by_group)
+    SPLIT_NAMES, split_by_class, split_by_group)
 from lstm_support.terminal import log, one_line
 
 # Where a file lies: the folder of its split, such as train; the label of its
@@ -56,14 +56,6 @@ def read_reviews(source, notes=None, unlabelled=None):
             reviews = _of_files(source, notes, unlabelled)
         else:
             reviews = _of_table(path, path, source, notes)
-    # Test parts without labels often have one that is none, such as -1.
-    for split in SPLITS[1:]:
-        labels = set(each.label for each in reviews if each.split == split)
-        if len(labels) == 1 and not any(
-                each[:2] == ('train', *labels) for each in reviews):
-            notes.add('Left out: parts with a single label, which no training '
-                      'review has', '%s: %s' % (split, *labels))
-            reviews = [each for each in reviews if each.split != split]
     check_classes(path, reviews)
     if all(review.split != 'test' for review in reviews):
         reviews = _set_apart(reviews, share or 0.1)
@@ -98,8 +90,7 @@ def _set_apart(reviews, share):
     parts = groups and split_by_group(labels, groups, share, rng(123))
     log.info('There is no test part: %g of the texts of each class are set '
              'apart for it%s' % (share, ', in whole groups' if parts else
-                                 '; found no split into whole groups that has '
-                                 'each class in both parts' if groups else ''))
+                                 ', one by one' if groups else ''))
     parts = parts or split_by_class(labels, share, rng(123))
     chosen = set(train[n] for n in parts[1])
     return [review._replace(split='test') if n in chosen else review
@@ -108,30 +99,27 @@ def _set_apart(reviews, share):
 
 def check_classes(path, reviews):
     """Raise a ValueError for classes that cannot be learned."""
-    labels = set(review[:2] for review in reviews)
-    trained = sorted(label for split, label in labels if split == 'train')
+    trained = set(review.label for review in reviews
+                  if review.split == 'train')
     if len(trained) < 2:
         raise ValueError(
-            '%s needs training reviews of two or more classes, and has %s; %s'
-            % (path, '1: ' + one_line(trained[0], 40) if trained else 'none',
-               'name another column with --label COLUMN'
-               if trained and formats.is_table(path) else
-               'put them into train/CLASS/*.txt, for example train/pos/1.txt, '
-               'or name a table of them'))
-    for split, label in sorted(labels):
+            '%s needs training reviews of two or more classes, and has %s; '
+            'name a table, and another column with --label COLUMN, or put '
+            'texts into train/CLASS/*.txt, for example train/pos/1.txt'
+            % (path, '1: ' + one_line(*trained, 40) if trained else 'none'))
+    splits = {review.label: review.split for review in reviews}
+    for label, split in splits.items():
         if label not in trained:
             raise ValueError(
                 '%s has no training reviews of class %r, but %s reviews; add '
-                'training reviews' % (path, label, SPLIT_NAMES[split]))
+                'some, or name a source without that part'
+                % (path, label, SPLIT_NAMES[split]))
 
 
 def note_classes(reviews, notes):
     """Warn of classes that are small, or that a part lacks."""
     counts = collections.Counter(review[:2] for review in reviews)
-    spellings = {}
     for label in sorted(set(label for _, label in counts)):
-        if spellings.setdefault(label.lower(), label) != label:
-            notes.add('Warning: classes that differ in capitals alone', label)
         if counts['train', label] < 3:
             notes.add('Warning: classes of one or two training texts', label)
         for split in sorted(set(split for split, _ in counts)):
@@ -144,10 +132,8 @@ def note_classes(reviews, notes):
 
 def _of_files(source, notes, unlabelled):
     """Read a folder or an archive that holds texts by class, or tables."""
-    files, found_tables = {}, []
-    walk = (sources.walk_folder if os.path.isdir(source.path) else
-            sources.walk_archive)
-    for name, read in walk(source.path, notes):
+    files, places, found_tables = {}, {}, []
+    for name, read in sources.walk(source.path, notes):
         place, split = _place(name), _split_of(os.path.basename(name))
         data = read() if split and not place else b''
         if place and place.label == _UNLABELLED and (
@@ -158,25 +144,27 @@ def _of_files(source, notes, unlabelled):
             found_tables.append((name, place.split if place else split,
                                  data or read()))
         elif os.path.splitext(name)[1].lower() in ('.txt', '.pos', '.neg', ''):
-            files[name] = data or read()
+            files[name], places[name] = data or read(), place
         else:
             notes.add('Left out: files not named .txt', name)
-    places = {name: _place(name) for name in files}
     has_parts = any(places.values())
     if not has_parts and not found_tables:
+        # .../pos/cv0.txt or .../polarity.pos
         in_folders = len(set(map(os.path.dirname, files)) - {''}) > 1
-        places = {name: _place(_into_train(name, in_folders))
-                  for name in files}
+        places = {name: _place('/'.join(
+            ['train', *name.split('/')[-1 - in_folders:]])) for name in files}
         for name, place in () if in_folders else places.items():
+            path = '%s: %s' % (source.path, one_line(name))
+            sources.check_text(files[name], path)
             if _split_of(place.label) or not _NO_CLASS.match(place.label) and (
                     _TABBED.match(files[name])):
                 raise ValueError(
-                    '%s: %s is not named train/CLASS.txt; if each line has a '
+                    '%s is not named train/CLASS.txt; if each line has a '
                     'label, name this file, or a folder of train.txt, with '
-                    '--text 1 --label 2' % (source.path, one_line(name)))
+                    '--text 1 --label 2' % path)
     texts, groups = _texts(files, places, source, notes, unlabelled)
     if found_tables and not texts:
-        return _of_tables(source, sorted(found_tables), notes, unlabelled)
+        return _of_tables(source, sorted(found_tables), notes)
     for name, _, _ in found_tables:
         notes.add('Left out: tables among other files', name)
     n_classes = len(set(review.label for _, review in texts))
@@ -206,13 +194,6 @@ def _place(name):
                 return _Place(split, '/'.join(folders[:n]),
                               tables.as_name(label), one_text)
     return None
-
-
-def _into_train(name, in_folders):
-    """Put .../pos/cv0.txt or .../polarity.pos into train, without a part."""
-    *folders, last = name.split('/')
-    folders.insert(len(folders) - in_folders, 'train')
-    return '/'.join([*folders, last])
 
 
 def _texts(files, places, source, notes, unlabelled):
@@ -275,51 +256,42 @@ def _with_groups(texts, groups, notes):
 
 # ---- Tables -----------------------------------------------------------------
 
-def _of_tables(source, found_tables, notes, unlabelled):
+def _of_tables(source, found_tables, notes):
     """Return the reviews of one table, or of several named by their split."""
-    several = len(found_tables) > 1
-    if several and not any(split for _, split, _ in found_tables):
-        raise ValueError(
-            '%s holds %d tables, none with the word train in its name: %s; '
-            'name one, unpacked' % (source.path, len(found_tables), ', '.join(
-                one_line(name, 40) for name, _, _ in found_tables[:9])))
-    reviews, needed = [], ('text',) if several else ('text', 'label')
+    reviews, several = [], len(found_tables) > 1
     for name, split, data in found_tables:
-        if split is None and several:
+        if several and not split:
             notes.add('Left out: tables not named train, valid or test', name)
             continue
         # Training alone needs groups.
         columns = source if split in (None, 'train') else source._replace(
             group=None)
         found = _of_table('%s: %s' % (source.path, one_line(name)), data,
-                          columns, notes, needed)
+                          columns, notes, ['text'])
         if found[0].label is None:
             notes.add('Left out: tables without labels', name)
-            if unlabelled is not None and split == 'train':
-                unlabelled.extend(review.text for review in found)
         else:
             reviews.extend(each._replace(split=split) if several else each
                            for each in found)
     if not reviews:
-        raise ValueError('%s has no table with a usual name for the column of '
-                         'labels; name it with --label COLUMN' % source.path)
+        raise ValueError(
+            '%s has no table of training texts with labels; name one of its '
+            'tables, unpacked, or the column of labels with --label COLUMN'
+            % source.path)
     return reviews
 
 
 def _of_table(name, data, source, notes, needed=('text', 'label')):
-    """Return the reviews of a table; splits are used if most are known."""
+    """Return the reviews of a table; splits are used if one is train."""
     rows, reviews = tables.read(name, data, source, notes, needed), []
     splits = [_SPLITS.get((row.split or '').lower()) for row in rows]
-    found = set(splits) - {None}
-    counts = 'train' in splits and 2 * splits.count(None) < len(rows)
+    has_splits = 'train' in splits
     for row, split in zip(rows, splits):
-        if found and not split:
-            notes.add('Left out: rows of no split such as train or test'
-                      if counts else 'Rows of another split than train, valid '
-                      'and test, so the splits are ignored',
+        if has_splits and not split:
+            notes.add('Left out: rows of no split such as train or test',
                       '%s: %s' % (name, row.split or row.text))
-        if split or not counts:
-            reviews.append(Review(split if counts else 'train', *row[1:]))
+        else:
+            reviews.append(Review(split if has_splits else 'train', *row[1:]))
     labels = set(row.label for row in rows)
     if len(labels) > (len(rows) // 2 if source.label else
                       max(20, len(rows) // 5)):

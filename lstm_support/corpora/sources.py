@@ -70,10 +70,10 @@ _PACKED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
 _NO_TEXT = re.compile(
     br'(PK\x03\x04|[\0-\xff]{257}ustar)|(\x1f\x8b|BZh|\xfd7zXZ)|(%PDF-)|'
     br'(PAR1|ARROW1|SQLite f)|(\xd0\xcf\x11\xe0|{\\rtf)|'
-    br'((?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|\?xml))')
+    br'((?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|\?xml))|(\([0-9] \([0-9] )')
 _KINDS = ('an archive or an office document', 'compressed', 'a PDF document',
-          'a binary table', 'an office document', 'an HTML or XML page')
-_DOCUMENTS = {'word/document.xml', 'ppt/presentation.xml', 'content.xml'}
+          'a binary table', 'an office document', 'an HTML or XML page',
+          'a treebank')
 
 
 def encoding_of(data):
@@ -87,14 +87,11 @@ def check_text(data, name, encoding=None):
     match = _NO_TEXT.match(data)
     if match:
         raise ValueError('%s is %s, not a text file; first unpack it, or save '
-                         'its text' % (name, _KINDS[match.lastindex - 1]))
+                         'its texts in a form of docs/data.rst'
+                         % (name, _KINDS[match.lastindex - 1]))
     if encoding:
         with storage.one_error('%s: name another --encoding' % name):
             codecs.lookup(encoding)
-    encoding = encoding or encoding_of(data)
-    if encoding[:5] == 'utf-8' and 4 * data.count(b'\0') > len(data):
-        raise ValueError('%s is not UTF-8 text but UTF-16, it seems; if so, '
-                         'name the encoding: --encoding utf-16-le' % name)
 
 
 def decode_text(data, name, encoding=None):
@@ -115,29 +112,22 @@ def decode_text(data, name, encoding=None):
         )
 
 
-def _open_zip(name, f):
-    archive = zipfile.ZipFile(f)
-    if _DOCUMENTS.intersection(archive.namelist()):
-        raise ValueError('%s is an office document; save its text, or its '
-                         'table as CSV, first' % name)
-    return archive
-
-
 def unpacked(name, data):
     """Open a path or bytes, decompressed; a zip archive must hold one file."""
     f = open(data, 'rb') if isinstance(data, str) else io.BytesIO(data)
     head = f.read(6)
     f.seek(0)
     if head.startswith(b'PK\3\4'):
-        archive = _open_zip(name, f)
+        archive = zipfile.ZipFile(f)
         names = [each for each in archive.namelist()
                  if each[-1:] != '/' and not each.startswith('__MACOSX')]
         if any(each.startswith('xl/') for each in names):  # Excel
             f.seek(0)
             return f
         if len(names) != 1:
-            raise ValueError('%s is an archive of %d files, but one table is '
-                             'needed; unpack it' % (name, len(names)))
+            raise ValueError('%s is an archive of %d files, or an office '
+                             'document; unpack it, or save its text, first'
+                             % (name, len(names)))
         return unpacked(name, archive.read(names[0]))
     return next((opened for mark, opened in _PACKED.items()
                  if head.startswith(mark)), lambda f: f)(f)
@@ -146,16 +136,12 @@ def unpacked(name, data):
 def lines(name, data, encoding):
     """Yield the lines of a path or bytes, without NUL characters."""
     with readable(name), unpacked(name, data) as f:
-        text = io.TextIOWrapper(f, encoding, newline='')
         try:
-            for line in text:
-                if line.endswith('\r'):  # the csv module wants no other line
-                    line = line[:-1] + '\n'
+            for line in io.TextIOWrapper(f, encoding):
                 yield line.replace('\0', '')
         except UnicodeDecodeError:
             with unpacked(name, data) as again:
-                for number, line in enumerate(again, 1):
-                    decode_text(line, '%s: line %d' % (name, number), encoding)
+                decode_text(again.read(), name, encoding)  # names the line
             raise
 
 
@@ -176,18 +162,30 @@ def readable(path):
     except Exception as error:  # a damaged archive can raise anything
         if isinstance(error, ValueError) and path in str(error):
             raise  # it is a sentence about this file
-        fault = one_line(getattr(error, 'strerror', None) or str(error))
-        if getattr(error, 'filename', None):  # the system does not open it
-            raise IOError('%s cannot be read (%s); change its permissions, or '
-                          'remove it if it is a broken link'
-                          % (error.filename, fault))
-        raise IOError('%s cannot be read to its end (%s); it is damaged, '
-                      'incomplete or encrypted; get it again' % (path, fault))
+        raise IOError(
+            '%s cannot be read (%s); change its permissions, or get it again '
+            'if it is damaged, incomplete or encrypted'
+            % (getattr(error, 'filename', None) or path,
+               one_line(getattr(error, 'strerror', None) or str(error))))
 
 
 # ---- Folders and archives ---------------------------------------------------
 
 _HIDDEN = re.compile(r'\.|__MACOSX$')
+
+
+def walk(path, notes):
+    """Yield names of files, and functions to call before the next comes."""
+    members = _folder_members if os.path.isdir(path) else members_of(path)
+    for name, is_regular, read in members(path):
+        parts = [part for part in name.split('/') if part not in ('', '.')]
+        if not is_regular or name.startswith('/') or '..' in parts:
+            raise ValueError('%s: %s is a link or a device, or not inside it; '
+                             'remove it' % (path, one_line(name)))
+        if read and any(map(_HIDDEN.match, parts)):
+            notes.add('Left out: hidden files and folders', name)
+        elif read:
+            yield '/'.join(parts), readable(path)(read)
 
 
 def members_of(path):
@@ -200,42 +198,23 @@ def members_of(path):
             return _tar_members if f.read(262).endswith(b'ustar') else None
 
 
-def walk_folder(folder, notes, prefix='', above=frozenset()):
-    """Yield names of files, and functions that read them."""
+def _folder_members(folder, prefix='', above=frozenset()):
+    """Yield names, whether they are files or folders, and readers of files."""
     above = above | {os.path.realpath(folder)}  # a link to one is a circle
     with readable(folder):
         names = sorted(os.listdir(folder))
     for name in names:
         path = os.path.join(folder, name)
-        if _HIDDEN.match(name):
-            notes.add('Left out: hidden files and folders', prefix + name)
-        elif os.path.isfile(path) or not os.path.exists(path):
-            yield prefix + name, readable(path)(pathlib.Path(path).read_bytes)
-        elif not os.path.isdir(path):  # a FIFO may never end
-            notes.add('Left out: FIFOs, sockets and devices', prefix + name)
-        elif os.path.realpath(path) in above:
-            notes.add('Left out: links to a folder above them', prefix + name)
-        else:
-            yield from walk_folder(path, notes, prefix + name + '/', above)
-
-
-def walk_archive(path, notes):
-    """Yield names of files, and functions to call before the next comes."""
-    for name, is_regular, read in members_of(path)(path):
-        parts = [part for part in name.split('/') if part not in ('', '.')]
-        if not is_regular or name.startswith('/') or '..' in parts:
-            raise ValueError('%s: %s is a link or a device, or not inside the '
-                             "archive's own folder; do not trust this archive"
-                             % (path, one_line(name)))
-        if read and any(map(_HIDDEN.match, parts)):
-            notes.add('Left out: hidden files and folders', name)
-        elif read:
-            yield '/'.join(parts), readable(path)(read)
+        if not os.path.isdir(path):
+            is_regular = os.path.isfile(path) or not os.path.exists(path)
+            yield prefix + name, is_regular, pathlib.Path(path).read_bytes
+        elif os.path.realpath(path) not in above:
+            yield from _folder_members(path, prefix + name + '/', above)
 
 
 def _zip_members(path):
-    """Yield names, whether they are files or folders, and readers of files."""
-    with readable(path), _open_zip(path, path) as archive:
+    """Yield what :func:`_folder_members` yields."""
+    with readable(path), zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             kind = member.external_attr >> 28  # 10 is a link of Unix
             yield member.filename, kind != 10, (
@@ -255,7 +234,7 @@ class _Member(tarfile.TarInfo):
 
 
 def _tar_members(path):
-    """Yield what :func:`_zip_members` yields."""
+    """Yield what :func:`_folder_members` yields."""
     with readable(path), tarfile.open(path, tarinfo=_Member) as archive:
         for member in archive:
             is_file = member.isfile() and not member.issparse()

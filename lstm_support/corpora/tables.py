@@ -39,10 +39,7 @@ def read(name, data, source, notes, needed=('text', 'label')):
     """
     names, unit, rows = open_table(name, data, source, needed, notes)
     reviews, cached = [], functools.lru_cache(2 ** 16)(_value)
-
-    def place():
-        return '%s: %s %d' % (name, unit, number)
-
+    place = functools.partial('{}: {} {}'.format, name, unit)
     for number, given, *values in rows:
         text, (label, group, split) = _text(given), [
             cached(value) if type(value) is str else _value(value)
@@ -51,19 +48,19 @@ def read(name, data, source, notes, needed=('text', 'label')):
             raise ValueError(
                 '%s has the labels or groups %s, but a text must have one of '
                 'each; make a column with one value per row'
-                % (place(), one_line(str(values[:2]))))
+                % (place(number), one_line(str(values[:2]))))
         if text and (label or 'label' not in names):
             if type(given) is not str:
-                notes.add('Texts that are numbers', place())
+                notes.add('Texts that are numbers', place(number))
             reviews.append(sources.Review(split, label, text, group))
             continue
         fault = ('without a label' if text else 'without a text' if label else
                  'that are damaged, repeat the names or have more values')
         if source.strict:
             raise ValueError('%s is one of the rows %s, and --strict permits '
-                             'none' % (place(), fault))
+                             'none' % (place(number), fault))
         notes.add('Left out: rows ' + fault, '%s: label %r, text %r' % (
-            place(), values[0], given))
+            place(number), values[0], given))
     if not reviews:
         raise ValueError('%s has no row with a text and a label; the columns '
                          'are %s' % (name, listed(names.values())))
@@ -92,19 +89,12 @@ def _text(value):
 
 
 def _value(value):
-    """Return a value as text, or None; 1, 1.0 and '1.0' are the same.
-
-    Several values, or scores of several, are a list.
-    """
-    if value is None:
-        return None
-    value = getattr(value, 'tolist', lambda: value)()
+    """Return a value as text, as '1' for 1.0, or None; several are a list."""
     if isinstance(value, list) and len(value) < 2:
         value = value[0] if value else ''
     if isinstance(value, (list, dict)):
         return list(value)
-    # Only NaN differs from itself; pandas writes it for a missing value.
-    if value != value or value in MISSING:
+    if value is None or value != value or value in MISSING:
         return None
     if isinstance(value, bool):
         value = str(value).lower()
