@@ -119,7 +119,7 @@ def test_the_usual_sources_are_read_by_the_commands_of_the_page(
 
 @pytest.mark.parametrize('texts, words', [
     ({'1.txt': 'good', '2.txt': 'bad'}, 'has none'),
-    ({'a.csv': table(), 'b.csv': table()}, 'no table of training.*; name one'),
+    ({'a.csv': table(), 'b.csv': table()}, 'has none; name one table'),
     ({'train.csv': table([(t, 'a') for t, _ in ROWS])}, 'has 1: a'),
     ({'train.csv': table(), 'test.csv': table([(t, -1) for t, _ in ROWS])},
      "class '-1', but test reviews; .*without"),

@@ -110,12 +110,9 @@ def _choose(name, columns, source, needed):
             found[kind] = usual[0]
     missing = ['--%s COLUMN' % kind for kind in needed if kind not in found]
     if missing:
-        sizes = [len(column.split()) for column in columns]
-        advice = ', by number if this is a row of data: --text %d' % (
-            1 + sizes.index(max(sizes))) if max(sizes, default=0) > 4 else ''
-        raise ValueError('%s has the columns %s; name those to use with %s%s'
-                         % (name, listed(columns), ' and '.join(missing),
-                            advice))
+        raise ValueError('%s has the columns %s; name those to use with %s; '
+                         'if this is a row of data, by number, such as 1'
+                         % (name, listed(columns), ' and '.join(missing)))
     return found
 
 

@@ -104,8 +104,8 @@ def check_classes(path, reviews):
     if len(trained) < 2:
         raise ValueError(
             '%s needs training reviews of two or more classes, and has %s; '
-            'name a table, and another column with --label COLUMN, or put '
-            'texts into train/CLASS/*.txt, for example train/pos/1.txt'
+            'name one table, and its labels with --label COLUMN, or put texts '
+            'into train/CLASS/*.txt, for example train/pos/1.txt'
             % (path, '1: ' + one_line(*trained, 40) if trained else 'none'))
     splits = {review.label: review.split for review in reviews}
     for label, split in splits.items():
@@ -273,11 +273,6 @@ def _of_tables(source, found_tables, notes):
         else:
             reviews.extend(each._replace(split=split) if several else each
                            for each in found)
-    if not reviews:
-        raise ValueError(
-            '%s has no table of training texts with labels; name one of its '
-            'tables, unpacked, or the column of labels with --label COLUMN'
-            % source.path)
     return reviews
 
 
