@@ -768,8 +768,7 @@ def test_files_are_read_by_their_mark(texts_of, tmp_path, text, encoding):
     # No mark, since it is in line 2.
     ('x', b'great\n\xff\xfe film\n', ['line 2 of', 'byte 0', '--enc']),
     ('x', b'great\n' * 1500 + b'\xff', ['line 1501 of']),
-    ('x', 'great film'.encode('utf-16-le'),
-     ['UTF-16', '--encoding utf-16-le']),
+    ('x', 'caf\xe9'.encode('utf-16-le'), ['--encoding', 'utf-16-le']),
     ('x', '\ufeffgreat'.encode('utf-16-le')[:-1], ['UTF-16', '--encoding']),
     ('x', gzip.compress(b'great'), ['compressed']),
     ('x', b'%PDF-1.7\n', ['not a text']), ('x', None, ['No such file']),

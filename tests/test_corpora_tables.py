@@ -111,8 +111,8 @@ def test_the_usual_sources_are_read_by_the_commands_of_the_page(
     monkeypatch.setattr(sys, 'argv', ['imdb.py'] + args)
     corpora.main()
     corpus = storage.read_data_file('data/my.pkl')
-    assert [name[-5:] for name in corpus.classes][0] == 'False'
-    assert len(corpus.classes) == 2 and len(corpus.train[0]) >= 20
+    assert [name[-4:] for name in corpus.classes] == ['alse', 'True']
+    assert len(corpus.train[0]) >= 20
     assert len(corpus.train[0]) + len(corpus.test[0]) in (24, 48)
     assert ': 24 rows; text' in capsys.readouterr().out or '20news' in command
 
@@ -262,11 +262,10 @@ def test_parquet_and_arrow(tmp_path, form):
 
 @pytest.mark.parametrize('name', ['x.csv', 'train/pos/1.txt'])
 def test_an_office_document_is_told(tmp_path, name):
-    f = io.BytesIO()
-    with zipfile.ZipFile(f, 'w') as archive:
-        archive.writestr('[Content_Types].xml', '<x/>')
-        archive.writestr('word/document.xml', '<x/>')
-    write_texts(tmp_path, {name: f.getvalue()})
+    write_texts(tmp_path, {name: b''})
+    with zipfile.ZipFile(str(tmp_path / name), 'w') as archive:
+        for each in '[Content_Types].xml', 'word/document.xml':
+            archive.writestr(each, '<x/>')
     with pytest.raises(ValueError, match=name + '.*office document.*first'):
         read(tmp_path if '/' in name else tmp_path / name)
 

@@ -112,9 +112,8 @@ def test_vectors_are_learned_from_all_training_texts(tmp_path, model, capsys):
     numbers = [[float(number) for number in line.split(' ')[1:]]
                for line in lines[1:]]
     numpy.testing.assert_allclose(numbers, made.wv.vectors, 1e-5)
-    out = capsys.readouterr().out.splitlines()
-    assert out[0] == 'Reading %s' % (tmp_path / 'c')
-    assert out[1:] == [
+    assert capsys.readouterr().out.splitlines() == [
+        'Reading %s' % (tmp_path / 'c'),
         '%d labelled and 3 unlabelled training texts' % (2 * N),
         'Learning vectors of %d words from %d texts of %d words, in 5 epochs'
         % (len(made.counts), 2 * N + 3, sum(counts.values())),

@@ -68,12 +68,11 @@ _MARKS = [(codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
 _PACKED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ': lzma.open}
 # How files begin that people take for text, and what they are.
 _NO_TEXT = re.compile(
-    br'(PK\x03\x04|[\0-\xff]{257}ustar)|(\x1f\x8b|BZh|\xfd7zXZ)|(%PDF-)|'
-    br'(PAR1|ARROW1|SQLite f)|(\xd0\xcf\x11\xe0|{\\rtf)|'
-    br'((?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|\?xml))|(\([0-9] \([0-9] )')
-_KINDS = ('an archive or an office document', 'compressed', 'a PDF document',
-          'a binary table', 'an office document', 'an HTML or XML page',
-          'a treebank')
+    br'(PK\x03\x04|[\0-\xff]{257}ustar|\xd0\xcf\x11\xe0|{\\rtf)|(%PDF-)|'
+    br'(\x1f\x8b|BZh|\xfd7zXZ)|(PAR1|ARROW1|SQLite f)|(\([0-9] \([0-9] )|'
+    br'((?:\xef\xbb\xbf)?\s*<(?i:!doctype|html|\?xml))')
+_KINDS = ('an archive or an office document', 'a PDF document', 'compressed',
+          'a binary table', 'a treebank', 'an HTML or XML page')
 
 
 def encoding_of(data):
@@ -106,10 +105,10 @@ def decode_text(data, name, encoding=None):
         line = data.count(b'\n', 0, error.start) + 1
         raise ValueError(
             '%s is not %s text (byte %d%s); name the encoding with --encoding:'
-            ' likely ones are latin-1, cp1252, cp1251, gb18030, shift_jis and '
-            'euc_kr' % (name, encoding.upper().replace('-SIG', ''),
-                        error.start, ', in line %d' % line if line > 1 else '')
-        )
+            ' likely ones are latin-1, cp1252, cp1251, gb18030, shift_jis, '
+            'euc_kr and utf-16-le' % (
+                name, encoding.upper().replace('-SIG', ''), error.start,
+                ', in line %d' % line if line > 1 else ''))
 
 
 def unpacked(name, data):
