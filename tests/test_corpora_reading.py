@@ -41,13 +41,12 @@ def test_damaged_sources_are_named(tmp_path):
     small_corpus(tmp_path / 'c')
     complete = write_tar(tmp_path / 'a.tar.gz', tmp_path / 'c').read_bytes()
     write_texts(tmp_path, {'cut.tar.gz': complete[:len(complete) // 2],
-                           'text': 'hello', 'pk.csv': b'PK\3\4' + b'\0' * 30})
+                           'pk.csv': b'PK\3\4' + b'\0' * 30})
     for link in 'link', 'c/train/good/1.txt':
         (tmp_path / link).exists() and (tmp_path / link).unlink()
         os.symlink('nothing', str(tmp_path / link))
     for source, words in (
             ('cut.tar.gz', 'cut.tar.gz cannot be read'),
-            ('text', 'neither a folder nor a tar or zip archive'),
             ('pk.csv', 'pk.csv cannot be read'),
             ('nowhere', 'there is no table or archive .*nowhere'),
             ('r.csv', 'there is no table or archive .*r.csv'),
@@ -275,9 +274,9 @@ def test_columns_that_are_missing_or_odd_are_named(tmp_path, columns, options,
 
 
 def test_values_are_texts_or_numbers_and_some_rows_lack_them(tmp_path):
-    values = [1, 1.0, '1', ' 1 ', 0, '0.0', ['0'], True, ' true ', '', None,
+    values = [1, 1.0, '1', ' 1 ', 0, '0.0', ['0'], True, ' True ', '', None,
               float('nan')]
-    expected = ['1'] * 4 + ['0'] * 3 + ['true'] * 2
+    expected = ['1'] * 4 + ['0'] * 3 + ['True'] * 2
     write_texts(tmp_path, {'r.jsonl': json_lines(
         [('x%02d' % n, value, value) for n, value in enumerate(values)]
         + [('x20', 1, value) for value in values[-3:]] + [(' ', 1, 1)],

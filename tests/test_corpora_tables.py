@@ -285,11 +285,12 @@ def test_what_is_no_text_is_told_whatever_its_name_is(tmp_path, name, content,
 
 
 @pytest.mark.parametrize('options, words', [
+    ({}, 'the columns good, so; .*--text COLUMN and --label COLUMN; .*number'),
     ({'encoding': 'utf8x'}, 'r.csv.*--encoding.*utf8x'),
     ({'sep': '::'}, 'r.csv.*--sep ::')])
 def test_options_that_fit_no_table(tmp_path, options, words):
     with pytest.raises(ValueError, match=words):
-        read(write_texts(tmp_path, {'r.csv': table()}) / 'r.csv', **options)
+        read(write_texts(tmp_path, {'r.csv': 'good,so'}) / 'r.csv', **options)
 
 
 @pytest.mark.parametrize('content, n', [

@@ -227,9 +227,6 @@ def _csv(name, lines, head, source, notes):
     first = next(filter(any, reader), None)
     if first is None:
         raise ValueError('%s is empty' % name)
-    if len(first) == 1 and not _NAME.search(name):
-        raise IOError('%s is neither a folder nor a tar or zip archive, nor a '
-                      'table' % name)
     columns, has_names = _named(first, source)
     sign, others = form['delimiter'], len(columns) - 1
 

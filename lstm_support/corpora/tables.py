@@ -17,7 +17,6 @@ MISSING = {'', '#N/A', '#N/A N/A', '#NA', '-1.#IND', '-1.#QNAN', '-NaN',
 
 def read_texts(path, column=None, encoding=None):
     """Return the texts of a column; by default its name is a usual one."""
-    storage.check_readable(path, 'table')
     source = sources.Source(path, column, encoding=encoding)
     with storage.bounded_memory(path):
         _, _, rows = open_table(path, path, source, ['text'], sources.Notes())
@@ -26,7 +25,6 @@ def read_texts(path, column=None, encoding=None):
 
 def read_labelled(path, text=None, label=None):
     """Return the rows of a table that have a text and a label."""
-    storage.check_readable(path, 'table')
     with storage.bounded_memory(path), sources.noted(path) as notes:
         return read(path, path, sources.Source(path, text, label), notes)
 
@@ -96,8 +94,6 @@ def _value(value):
         return list(value)
     if value is None or value != value or value in MISSING:
         return None
-    if isinstance(value, bool):
-        value = str(value).lower()
     return re.sub(r'^(-?\d+)\.0+$', r'\1', as_name(str(value))) or None
 
 
