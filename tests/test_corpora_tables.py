@@ -285,7 +285,7 @@ def test_what_is_no_text_is_told_whatever_its_name_is(tmp_path, name, content,
 
 
 @pytest.mark.parametrize('options, words', [
-    ({}, 'the columns good, so; .*--text COLUMN and --label COLUMN; .*number'),
+    ({}, 'columns good, so; .*--text COLUMN and --label COLUMN, by number'),
     ({'encoding': 'utf8x'}, 'r.csv.*--encoding.*utf8x'),
     ({'sep': '::'}, 'r.csv.*--sep ::')])
 def test_options_that_fit_no_table(tmp_path, options, words):

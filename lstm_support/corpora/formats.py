@@ -110,8 +110,8 @@ def _choose(name, columns, source, needed):
             found[kind] = usual[0]
     missing = ['--%s COLUMN' % kind for kind in needed if kind not in found]
     if missing:
-        raise ValueError('%s has the columns %s; name those to use with %s; '
-                         'if this is a row of data, by number, such as 1'
+        raise ValueError('%s has the columns %s; name those to use with %s, '
+                         'by number from 1 if this is a row of data'
                          % (name, listed(columns), ' and '.join(missing)))
     return found
 
