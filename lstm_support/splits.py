@@ -36,7 +36,7 @@ def split_at_random(labels, portion, seed):
     order = numpy.random.RandomState(seed).permutation(len(labels)).tolist()
     n_first = int(numpy.round(len(order) * (1. - portion)))
     labels = [labels[n] for n in order]
-    if _is_fair(labels, n_first):
+    if n_first == len(labels) or _is_fair(labels, n_first):
         return order[:n_first], order[n_first:]
     first, second = split_by_class(labels, portion,
                                    numpy.random.RandomState(seed))
@@ -44,15 +44,13 @@ def split_at_random(labels, portion, seed):
 
 
 def _is_fair(labels, n_first):
-    """Return whether each class has at least half its share in both parts."""
-    if n_first == len(labels):
-        return True
+    """Return whether the parts have half of each class's share, and one."""
     first, second = [numpy.bincount(part, minlength=max(labels) + 1)
                      for part in (labels[:n_first], labels[n_first:])]
     size = first + second
     share = size * (1. - float(n_first) / len(labels))
-    is_fair = (second >= numpy.maximum(1, share // 2)) & (first > 0)
-    return bool((is_fair | (size <= 1)).all())
+    return numpy.all((size <= 1) | (first > 0) & (
+        second >= numpy.maximum(1, share // 2)))
 
 
 def split_by_class(labels, portion, rng):
@@ -95,7 +93,7 @@ def split_by_group(labels, groups, portion, rng):
     faults = dict((label, _faults(size, portion)) for label, size in
                   collections.Counter(labels).items())
     order = rng.permutation(len(labels)).tolist()
-    found = []
+    best = len(faults) + 1, 0, None
     for search in range(_SEARCHES):
         shuffled = [members[n] for n in rng.permutation(len(members))]
         # Start from no group, from the share of them, or from twice as many.
@@ -106,10 +104,11 @@ def split_by_group(labels, groups, portion, rng):
         _improve(second, sizes, shuffled, faults)
         missing, distance, far = map(sum, zip(*[
             faults[label][sizes[label]] for label in sorted(faults)]))
-        found.append((missing, distance, search, second))
+        if (missing, distance) < best[:2]:
+            best = missing, distance, second
         if not missing and not far:
             break
-    missing, _, _, second = min(found)
+    missing, _, second = best
     if missing or not second:
         return None
     return ([n for n in order if groups[n] not in second],
@@ -163,35 +162,31 @@ def check_sets(sets, name, maxlen, classes=None, n_words=None):
         raise ValueError(
             'the data set %s must be three sets, for training, validation and '
             'test, each a pair of lists: reviews and labels' % name)
-    n_classes = 0
-    more = 'add reviews to %s' % name
-    remedy = more if maxlen is None else (
-        'raise maxlen, which is %s, or %s' % (maxlen, more))
+    n_classes, remedy = 0, 'add reviews to %s' % name
+    shorter = 'raise maxlen, which is %s, or ' % maxlen if maxlen else ''
     for split, (reviews, labels) in zip(SPLITS, sets):
         which = '%s reviews of %s' % (SPLIT_NAMES[split], name)
         if not len(reviews):
-            raise ValueError('no %s review is left: %s has too few reviews; %s'
-                             % (SPLIT_NAMES[split], name, remedy if split
-                                != SPLITS[1] else 'raise valid_portion, or '
-                                + more))
+            raise ValueError(
+                'no %s review is left: %s has too few reviews; %s%s' % (
+                    SPLIT_NAMES[split], name, 'raise valid_portion, or '
+                    if split == 'valid' else shorter, remedy))
         if len(labels) != len(reviews):
             raise ValueError('the %s have %d labels and %d texts'
                              % (which, len(labels), len(reviews)))
-        label = _largest(labels, 'labels of the ' + which,
-                         'one integer from 0 per review, such as 0 and 1')
+        label = _largest(
+            labels, 'labels of the ' + which, 'one integer per review, which '
+            'count the classes from 0', None if n_classes else
+            max(len(labels), len(classes or ())))
         _largest(itertools.chain.from_iterable(reviews), 'words of the '
                  + which, 'integers below n_words=%s' % n_words, n_words)
-        if split == SPLITS[0]:
-            n_classes = label + 1
-            if n_classes > max(len(labels), len(classes or ())):
-                raise ValueError('the %s have the label %d; labels count the '
-                                 'classes from 0' % (which, label))
+        n_classes = n_classes or label + 1
         if label >= n_classes:
             if classes and label < len(classes):
                 label = classes[label]
             raise ValueError(
-                'a %s review is of class %s, which no training review has; %s'
-                % (SPLIT_NAMES[split], label, remedy))
+                'a %s review is of class %s, which no training review has; '
+                '%s%s' % (SPLIT_NAMES[split], label, shorter, remedy))
     return n_classes
 
 
