@@ -158,16 +158,16 @@ def test_hostile_tables(tmp_path, kind, data, words):
 
 @pytest.mark.parametrize('data, words', [
     (b'', 'has a vector for none of the words'),
-    (b'good 1 2\n', 'line 1 of .* has 2 numbers, and dim_proj is 3'),
-    (b'x 1 2\ngood 1 2 x\n', 'line 2 of .* is not a word and its numbers'),
+    (b'good 1 2\n', 'line 1 of .* its 3 numbers .* has 2; set dim_proj=2'),
+    (b'x 1 2\ngood 1 2 x\n', 'line 2 of .* is not a word and its 3 numbers'),
     (b'good 1 2 nan\n', 'line 1 of .* is not a word'),
     (b'good 1 2 1e999\n', 'line 1 of .* is not a word'),
     (b'good\n', 'line 1 of .* is not a word'),
-    (b'\xff 1 2 3\n', 'line 1 of .* is not UTF-8 text; the binary form'),
+    (b'\xff 1 2 3\n', 'line 1 of .* is not a word .*utf-8'),
     (b'good ' + b'1 ' * MB, 'line 1 of .* is not a word'),
     (b'good ' + b'9' * 50000 + b' 1 1\n', 'line 1 of .* is not a word'),
-    (gzip.compress(b'good 1 2 3\n')[:-3], 'cannot be read to its end'),
-    (gzip.compress(b'a' * (100 * MB)), 'line 1 of .* is not a word'),
+    (gzip.compress(b'good 1 2 3\n')[:-3], 'is not a word .*end-of-stream'),
+    (gzip.compress(b'a' * (100 * MB)), 'has a vector for none of the words'),
 ], ids=lambda value: repr(value)[:30])
 def test_hostile_vectors(tmp_path, data, words):
     refused(load_vectors, tmp_path / 'x', data, words)

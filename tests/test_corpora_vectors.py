@@ -11,7 +11,7 @@ import pytest
 
 import imdb
 from lstm_support.corpora import Notes, skipgram
-from lstm_support.training import vectors
+from lstm_support.training import start
 from test_corpora_data import run, write_texts
 from test_corpora_reading import (
     N, read, text_of, write_corpus, write_films)
@@ -121,7 +121,7 @@ def test_vectors_are_learned_from_all_training_texts(tmp_path, model, capsys):
     # A model of all words finds every vector, by its escaped form, too.
     dictionary = {word: n for n, word in enumerate(made.counts)}
     table = numpy.full((len(dictionary), 3), 9.)
-    vectors.load(str(path), table, dictionary)
+    start.load_vectors(str(path), table, dictionary)
     numpy.testing.assert_allclose(table, numbers)
 
 
@@ -140,7 +140,7 @@ def test_long_words_and_vectors(tmp_path, model):
     skipgram.train(texts, str(tmp_path / 'v.txt'), skipgram.MAX_DIM)
     assert model[0].seen == texts
     table = numpy.zeros((51, skipgram.MAX_DIM), 'float32')
-    vectors.load(str(tmp_path / 'v.txt'), table, dict(
+    start.load_vectors(str(tmp_path / 'v.txt'), table, dict(
         {'w%d' % n: n for n in range(50)}, **{u'\u4e00' * 1000: 50}))
     assert (table != 0).any(axis=1).all()
 
@@ -174,7 +174,7 @@ def test_words_of_like_neighbours_have_like_vectors(tmp_path):
         skipgram.train(words_of_two_worlds(), str(path), 8, processes=1,
                        epochs=20)
         table[name] = numpy.zeros((8, 8))
-        vectors.load(str(path), table[name], {
+        start.load_vectors(str(path), table[name], {
             word: n for n, word in enumerate(sum(CLUSTERS, []))})
     # One process learns the same numbers each time.
     assert (tmp_path / 'one').read_bytes() == (tmp_path / 'two').read_bytes()
@@ -211,7 +211,7 @@ def test_command_line_writes_vectors(tmp_path):
     assert done.stdout.splitlines()[-1] == 'Wrote v.txt'
     assert sorted(os.listdir(str(tmp_path))) == ['c', 'v.txt']
     table = numpy.zeros((8, 5))
-    vectors.load(str(tmp_path / 'v.txt'), table, {
+    start.load_vectors(str(tmp_path / 'v.txt'), table, {
         word: n for n, word in enumerate(sum(CLUSTERS, []))})
     assert (table != 0).all()
     done = run(tmp_path, 'c', '--vectors', 'v.txt')

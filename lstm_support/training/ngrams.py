@@ -57,16 +57,11 @@ def _first(numbers):
                                 tensor.switch(again, -1, ascending[1:]))
 
 
-def named(numbers, weights):
-    """Return the parameters of the model, a dict."""
-    return {'ngrams': numbers,
-            'ngram_weights': weights.astype(theano.config.floatX)}
-
-
 def none(options):
     """Return the parameters of a model without n-grams, a dict."""
     size, n_classes = options['ngrams'], options['ydim']
-    return named(numpy.zeros(size, 'int64'), numpy.zeros((size, n_classes)))
+    return {'ngrams': numpy.zeros(size, 'int64'), 'ngram_weights':
+            numpy.zeros((size, n_classes), theano.config.floatX)}
 
 
 def fit(reviews, labels, n_words, n_classes, size):

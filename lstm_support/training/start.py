@@ -7,7 +7,9 @@ import numpy
 
 from lstm_support import storage
 from lstm_support.terminal import log
-from lstm_support.training import ngrams, vectors
+from lstm_support.training import ngrams
+
+_LONGEST = 2 ** 16  # bytes per line
 
 
 def initialize(params, options, dictionary, train, init_params,
@@ -16,7 +18,7 @@ def initialize(params, options, dictionary, train, init_params,
 
     The linear model is always fitted to the training set.
     """
-    fitted = ngrams.none(options) if options['ngrams'] else {}
+    fitted = 'ngrams', 'ngram_weights'
     given = collections.OrderedDict(
         (name, value) for name, value in params.items() if name not in fitted)
     if options['vectors']:
@@ -29,15 +31,15 @@ def initialize(params, options, dictionary, train, init_params,
         if not tables:
             raise ValueError('vectors=%r: init_params makes no parameter with '
                              'a row per word' % options['vectors'])
-        vectors.load(path, tables[0], dictionary or {})
+        load_vectors(path, tables[0], dictionary or {})
     if options['reload_model']:
         start_from(options['reload_model'], given, dictionary, options,
                    init_params)
     params.update(given)
-    if fitted:
-        params.update(ngrams.named(*ngrams.fit(
+    if options['ngrams']:
+        params['ngrams'][:], params['ngram_weights'][:] = ngrams.fit(
             train[0], train[1], options['n_words'], options['ydim'],
-            options['ngrams'])))
+            options['ngrams'])
 
 
 def _axes(params, options, name, init_params):
@@ -60,7 +62,7 @@ def start_from(path, params, dictionary, options, init_params):
     """Start from a saved model, even one with other words or classes.
 
     What is made for each word is matched by word, what is made for each class
-    by its name. Without names, all are matched by index.
+    by its name. Without names, all are matched by number.
     """
     saved = options_of(path)
     changes = ['%s=%r' % (name, saved[name])
@@ -69,12 +71,23 @@ def start_from(path, params, dictionary, options, init_params):
     if changes:
         raise ValueError('%s holds another kind of model; to start from it, '
                          'set %s' % (path, ' and '.join(changes)))
-    rows, words = _matched_words(path, dictionary, options['n_words'])
-    columns, classes = _matched_classes(saved.get('classes'),
-                                        options['classes'])
-    matched = [(name, axis, pairs) for option, pairs in (
-        ('n_words', rows), ('ydim', columns)) if pairs is not None
-        for name, axis in _axes(params, options, option, init_params).items()]
+    words = dictionary and dict((word, n) for word, n in dictionary.items()
+                                if n < options['n_words'])
+    # Padding and the unknown word have the ids 0 and 1 in every model.
+    matched, texts = [], []
+    for kind, option, pairs, old, new in (
+            ('words', 'n_words', [(0, 0), (1, 1)], storage.load_words(path),
+             words),
+            ('classes', 'ydim', [], _numbered(saved.get('classes')),
+             _numbered(options['classes']))):
+        if old is None or new is None:
+            texts.append('%s by number, since %s has no names of them' % (
+                kind, 'the model' if old is None else 'the data set'))
+            continue
+        same = [(new[name], old[name]) for name in new if name in old]
+        texts.append('%d of the %d %s' % (len(same), len(new), kind))
+        axes = _axes(params, options, option, init_params)
+        matched += [(name, axes[name], pairs + same) for name in axes]
     loaded = storage.load_params(path, dict(
         (name, value) for name, value in params.items()
         if name not in [each for each, _, _ in matched]))
@@ -84,33 +97,14 @@ def start_from(path, params, dictionary, options, init_params):
                 path, name, params[name], axis, pairs,
                 storage.read_parameter(archive, name, params[name].dtype))
     params.update(loaded)
-    log.info('Starting from the parameters of %s; matched: %s%s'
-             % (path, words, classes))
+    log.info('Starting from the parameters of %s; matched: %s'
+             % (path, ', '.join(texts)))
 
 
-def _matched_words(path, dictionary, n_words):
-    """Return pairs of ids of the same word, or None; and a text about it."""
-    words = storage.load_words(path)
-    if words is None or dictionary is None:
-        return None, 'words by id, since %s has no dictionary' % (
-            'the model' if words is None else 'the data set')
-    known = [word for word, n in dictionary.items() if n < n_words]
-    pairs = [(dictionary[word], words[word]) for word in known
-             if word in words]
-    # Padding and the unknown word have the ids 0 and 1 in every model.
-    return [(0, 0), (1, 1)] + pairs, '%d of the %d words of the data set' % (
-        len(pairs), len(known))
-
-
-def _matched_classes(saved, names):
-    """Return pairs of numbers of the same class, as :func:`_matched_words`."""
-    if not isinstance(saved, list) or saved == list(names):
-        return None, ''
-    pairs = [(n, saved.index(name)) for n, name in enumerate(names)
-             if name in saved]
-    return pairs, '; %d of the %d classes: %s' % (
-        len(pairs), len(names), ', '.join(names[n] for n, _ in pairs)
-        or 'none')
+def _numbered(names):
+    """Return the number of each name in a list; of anything else, None."""
+    return dict((u'%s' % (name,), n) for n, name in enumerate(names)) if (
+        isinstance(names, list)) else None
 
 
 def _copied(path, name, value, axis, pairs, saved):
@@ -124,3 +118,53 @@ def _copied(path, name, value, axis, pairs, saved):
                          'data or by another script' % (path, name))
     value[before + (to,)] = saved[before + (of,)]
     return value
+
+
+# ---- Word vectors -----------------------------------------------------------
+
+def load_vectors(path, table, dictionary):
+    """Put the vectors of known words into a table (V, D).
+
+    The text formats are those of GloVe, word2vec and fastText.
+    """
+    from lstm_support.text import unescaped  # which Python 2.7 cannot import
+    rows = dict((unescaped(word), n) for word, n in dictionary.items())
+    rows.update(dictionary)
+    filled = {}  # rows, and whether from the spelling in lower case
+    with storage.told_from(path, 'a file of word vectors'):
+        with storage.open_gzipped_or_not(path, 'file of vectors') as f:
+            number, line = 0, b' '
+            while line:
+                number += 1
+                with storage.one_error('line %d of %s is not a word and its '
+                                       '%d numbers' % (number, path,
+                                                       table.shape[1])):
+                    line = f.readline(_LONGEST)
+                    _place(line, number, table, rows, filled)
+        if not filled:
+            raise ValueError('%s has a vector for none of the words of the '
+                             'data set' % path)
+    log.info('%s has vectors for %d of the %d words' % (path, len(filled), sum(
+           n < len(table) for n in dictionary.values())))
+
+
+def _place(line, number, table, rows, filled):
+    """Put the vector of a line into the table, if its word is known."""
+    word, numbers = (line.split(None, 1) + [b'', b''])[:2]
+    if number == 1 and len(numbers.split()) == 1:  # word2vec's sizes
+        return
+    word = word.decode('utf-8-sig')
+    lower = word.lower()
+    row = rows.get(lower)
+    # The spelling in lower case counts most.
+    if row is None or row >= len(table) or row in filled and (
+            word != lower or filled[row]):
+        return
+    with numpy.errstate(over='ignore'):  # too large becomes infinite
+        vector = numpy.array(numbers.split(), 'float64').astype(table.dtype)
+    if len(vector) != table.shape[1]:
+        raise ValueError('it has %d; set dim_proj=%d' % (
+            len(vector), len(vector)))
+    if not numpy.isfinite(vector).all():
+        raise ValueError('they must be finite')
+    table[row], filled[row] = vector, word == lower
