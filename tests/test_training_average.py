@@ -195,7 +195,7 @@ def train(train, monkeypatch):
             course.tparams = training.tparams
             return real_rate(training)
 
-        def show(status, epoch, done, update, cost, best_err):
+        def show(status, update, cost, best_err):
             course.costs.append(float(cost))
             course.params.append(lstm.unzip(course.tparams))
 
@@ -240,18 +240,20 @@ def test_the_average_is_what_is_evaluated_and_saved(train, dataset, optimizer,
         assert history[best, 2 + k] == pytest.approx(error)
 
 
-def test_averaging_moves_no_parameter(train, monkeypatch):
-    """The same costs and parameters, to the bit; without it, no average."""
-    def no_average(*_):
-        raise AssertionError('this training has no average')
-
-    options = dict(optimizer=lstm.adam, lrate=0.03, word_dropout=0.2)
-    averaged = train(average=0.99, saveto='averaged.npz', **options)
-    monkeypatch.setattr(lstm.training, 'Average', no_average)
-    plain = train(average=0., saveto='plain.npz', **options)
-    assert len(set(plain.costs)) > 50 and plain.costs == averaged.costs
-    for one, other in zip(plain.params, averaged.params):
-        assert_same(one, other)
+@pytest.mark.parametrize('options', [{}, dict(
+    encoder='bilstm', pooling='both')], ids=['lstm', 'bilstm'])
+def test_averages_and_validations_change_no_bit_of_a_training(train, options):
+    plain, averaged, often, never = [train(
+        optimizer=lstm.adam, lrate=0.03, word_dropout=0.2,
+        **dict(options, **more)) for more in (
+            dict(saveto='plain.npz'), dict(saveto='averaged.npz', average=0.9),
+            dict(validFreq=5), dict(validFreq=1000, average=0.9))]
+    assert len(set(plain.costs)) > 50
+    for other, n_evaluations in (averaged, 6), (often, 12), (never, 1):
+        assert other.costs == plain.costs
+        assert len(other.evaluated) == n_evaluations
+        for one, another in zip(plain.params, other.params):
+            assert_same(one, another)
     state, with_average = [
         {name: value for name, value in contents(path).items()
          if name.startswith('state/')}
@@ -263,23 +265,11 @@ def test_averaging_moves_no_parameter(train, monkeypatch):
     # Without an average, what is evaluated is what was trained.
     for update, evaluated in zip((10, 20, 30, 40, 50), plain.evaluated):
         assert_same(plain.params[update - 1], evaluated)
-
-
-@pytest.mark.parametrize('options', [{}, dict(
-    encoder='bilstm', pooling='both', average=0.9, word_dropout=0.3)],
-    ids=['defaults', 'all'])
-def test_a_validation_changes_no_bit_of_a_training(train, options):
-    often, never = [train(optimizer='adam', lrate=0.03, validFreq=n, **options)
-                    for n in (5, 1000)]
-    assert len(often.evaluated) == 12 and len(never.evaluated) == 1
-    assert len(set(often.costs)) > 50 and often.costs == never.costs
-    assert_same(never.params[-1], often.params[-1])
     # Without a validation, the average is saved as well.
-    saved, decay = contents('lstm_model.npz'), options.get('average', 0.)
-    for name, value in mean_of(never.params, decay).items():
+    saved = contents('lstm_model.npz')
+    for name, value in mean_of(never.params, 0.9).items():
         assert_close(saved[name], value, 100 * EXACT)
-        assert not options or abs(
-            saved[name] - never.params[-1][name]).max() > 1e-5
+        assert abs(saved[name] - never.params[-1][name]).max() > 1e-5
 
 
 @pytest.mark.parametrize('schedule, rates', [

@@ -1,31 +1,22 @@
-"""Layers and poolings of one's own, of any width, against NumPy."""
+"""Layers and poolings of one's own; options in Python; class weights."""
 import functools
 
-import numpy
 import pytest
 from theano import tensor
 
 import imdb
 import lstm
-import reference
 from conftest import TINY, assert_same, contents
-from graphs import EXACT, assert_close, forced_scan
+from graphs import forced_scan
 from lstm_support import storage
 
-REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
 
-
-# ---- A layer of its own, an attention, and the last word --------------------
+# ---- A layer of its own, and an attention -----------------------------------
 
 def wide(tparams, state_below, options, prefix='wide', mask=None):
     """The outputs of an LSTM layer beside its inputs: (T, n, 2D)."""
     return tensor.concatenate([state_below, lstm.lstm_layer(
         tparams, state_below, options, prefix, mask)], axis=2)
-
-
-def wide_outputs(params, inputs):
-    return numpy.concatenate([inputs, reference.lstm_outputs(
-        inputs, *[params['wide_' + name] for name in 'WUb'])], axis=1)
 
 
 def init_attention(options, params, prefix, rng, n_units):
@@ -39,72 +30,35 @@ def attention(tparams, h, options, prefix, mask):
     return (h * weights[:, :, None]).sum(axis=0)
 
 
-def last_word(h, mask):
-    n = tensor.cast(mask.sum(axis=0), 'int64')
-    return h[n - 1, tensor.arange(h.shape[1])]
-
-
-def pooled(params, h, pooling):
-    """A pooling of the outputs h (T, F) of one review, in NumPy."""
-    if pooling == 'attention':
-        weights = numpy.exp(h @ params['attention_v'])
-        return weights @ h / weights.sum()
-    if pooling == 'last':
-        return h[-1]
-    return numpy.concatenate([f(h) for f in reference.POOLINGS[pooling]])
-
-
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
     monkeypatch.setitem(lstm.layers, 'wide', (lstm.param_init_lstm, wide))
     monkeypatch.setitem(lstm.poolings, 'attention', (init_attention,
                                                      attention))
-    monkeypatch.setitem(lstm.poolings, 'last', [last_word])
     with forced_scan():  # compiling in C would take minutes
         yield
 
 
-@pytest.mark.parametrize('encoder, pooling, n_inputs', [
-    ('wide', 'both', 32), ('bilstm', 'attention', 16), ('lstm', 'last', 8)])
-def test_outputs_of_any_width_are_trained_saved_and_loaded(
-        dataset, tmp_path, encoder, pooling, n_inputs):
-    saveto = str(tmp_path / 'm.npz')
-    errors = lstm.train_lstm(**dict(
-        TINY, dataset=dataset, encoder=encoder, pooling=pooling,
-        optimizer='adam', lrate=0.02, decay_c=1e-5, saveto=saveto))
-    saved = lstm.load_options(saveto)
-    start = lstm.init_params(saved)
-    params = lstm.load_params(saveto, lstm.init_params(saved))
-    assert params['U'].shape == (n_inputs, 2)
+def test_all_parameters_are_trained_averaged_resumed_and_trained_again(
+        dataset, tmp_path):
+    """The edits of docs/edits.rst are compared with NumPy."""
+    whole, parts, again = [str(tmp_path / name) for name in (
+        'whole.npz', 'parts.npz', 'again.npz')]
+    for path, epochs in (whole, 2), (parts, 1), (parts, 2):
+        errors = lstm.train_lstm(**dict(
+            TINY, dataset=dataset, encoder='wide', pooling='attention',
+            average=0.9, decay_c=1e-5, optimizer='adam', lrate=0.02,
+            saveto=path, max_epochs=epochs, resume=path == parts))
+    options = lstm.load_options(whole)
+    # The options of the file train the same model again.
+    assert lstm.train_lstm(**dict(options, saveto=again)) == errors
+    start = lstm.init_params(options)
+    params = lstm.load_params(whole, lstm.init_params(options))
+    assert params['U'].shape == (16, 2)
     for name, value in params.items():
         assert (value != start[name]).any(), name
-    # A NumPy forward gives the same probabilities.
-    outputs = [wide_outputs(params, params['Wemb'][review])
-               if encoder == 'wide' else
-               reference.encoder_outputs(params, review, encoder)
-               for review in REVIEWS]
-    expected = [reference.softmax(
-        0.5 * pooled(params, h, pooling) @ params['U'] + params['b'])
-        for h in outputs]
-    model = lstm.build_model(lstm.init_tparams(params), saved)
-    x, mask, _ = imdb.prepare_data(REVIEWS, [0] * 4)
-    assert_close(model.f_pred_prob(x, mask), expected, 10 * EXACT)
-    # The options of the file train the same model again.
-    again = str(tmp_path / 'again.npz')
-    assert lstm.train_lstm(**dict(saved, saveto=again)) == errors
-    assert_same(params, lstm.load_params(again, start))
-
-
-def test_the_average_and_resuming_include_all_parameters(dataset, tmp_path):
-    saved = []
-    for name, all_epochs in ('whole.npz', [2]), ('parts.npz', [1, 2]):
-        for epochs in all_epochs:
-            lstm.train_lstm(**dict(
-                TINY, dataset=dataset, encoder='wide', pooling='attention',
-                average=0.9, saveto=str(tmp_path / name), max_epochs=epochs,
-                resume=name == 'parts.npz'))
-        saved.append(contents(str(tmp_path / name)))
-    assert_same(*saved)
+    for path in parts, again:
+        assert_same(contents(whole), contents(path))
 
 
 # ---- Options in Python ------------------------------------------------------

@@ -1,17 +1,14 @@
-"""Optimizers in NumPy, sparse gradients, clipping, early stopping."""
+"""Optimizers in NumPy, sparse gradients, clipping."""
 import numpy
 import pytest
 import theano
 from theano import tensor
 
-import imdb
 import lstm
 import reference
 from graphs import (
-    BATCH, EXACT, OPTIONS, assert_close, compiled, forced_scan, in_float64,
-    nodes_of, shared_arrays, some_params)
+    BATCH, EXACT, OPTIONS, assert_close, compiled, shared_arrays, some_params)
 from lstm_support.training import rows as sparse
-from lstm_support.kernel import LSTM
 
 OPTIMIZERS = ['sgd', 'rmsprop', 'adadelta', 'adam']
 
@@ -79,38 +76,6 @@ def test_optimizers_against_their_formulas(name):
             0.01).reshape(value.shape)
         assert abs(expected - value).max() > 1e-4
         assert_close(tparams[key].get_value(), expected)
-
-
-@pytest.mark.parametrize('name', OPTIMIZERS)
-def test_costs_in_c_are_those_in_scan(name):
-    options = dict(OPTIONS, n_words=60, dim_proj=9)
-    rng = numpy.random.RandomState(9)
-    batches = [imdb.prepare_data(
-        [rng.randint(1, 60, rng.randint(1, 12)).tolist() for _ in range(4)],
-        rng.randint(0, 3, 4).tolist()) for _ in range(50)]
-    in_c, f_grad_shared = trained(name, options, batches)
-    assert len(nodes_of(f_grad_shared, LSTM)) == 1
-    with forced_scan():
-        in_scan, f_grad_shared = trained(name, options, batches)
-    assert not nodes_of(f_grad_shared, LSTM)
-    assert numpy.std(in_c) > 1e-4
-    numpy.testing.assert_allclose(in_c, in_scan,
-                                  1e-9 if in_float64 else 1e-3)
-
-
-def trained(name, options, batches):
-    """Return the costs of updates, and the function that computes them."""
-    tparams = lstm.init_tparams(lstm.init_params(options))
-    use_noise, x, mask, y, _, _, cost = lstm.build_model(tparams, options)
-    use_noise.set_value(lstm.numpy_floatX(1.))
-    f_grad_shared, f_update = getattr(lstm, name)(
-        tensor.scalar(), tparams, tensor.grad(cost, list(tparams.values())),
-        x, mask, y, cost)
-    costs = []
-    for batch in batches:
-        costs.append(float(f_grad_shared(*batch)))
-        f_update(0.01)
-    return costs, f_grad_shared
 
 
 def in_two_places(Wemb, rows, weights):
@@ -231,24 +196,3 @@ def test_adam_after_many_updates_has_no_bias_to_correct():
     # p <- p - lr m / (sqrt(v) + 1e-8), m = 0.1 g, v = 0.001 g ** 2.
     assert_close(lookup.value, [[-0.1 * 0.2 / (0.004 ** 0.5 + 1e-8)], [-0.1]],
                  1e-5)
-
-
-nan = float('nan')
-
-
-@pytest.mark.parametrize('patience, errors, best, done, state', [
-    (0, [1.], '1', '0', (1., 0)),
-    (0, [.2, .3], '10', '01', (.2, 1)),
-    (5, [.2] + [.3] * 6, '1000000', '0000001', (.2, 6)),
-    # A new lowest error starts the count again.
-    (2, [.5, .6, .6, .4, .45, .41, .39, .4], '10010010', '00000000', (.39, 1)),
-    # Of equal errors the last is best, but is no progress.
-    (1, [.5, .5, .5], '111', '001', (.5, 2)),
-    (1, [.5, nan, nan], '100', '001', (.5, 2)),
-    (5, [nan, nan, .5, .6], '0010', '0000', (.5, 1))])
-def test_training_stops_without_a_new_lowest_error(patience, errors, best,
-                                                   done, state):
-    stopping = lstm.EarlyStopping(patience)
-    results = [(stopping.is_best(error), stopping.done) for error in errors]
-    assert results == [(a == '1', b == '1') for a, b in zip(best, done)]
-    assert (stopping.best_err, stopping.bad_counter) == state
