@@ -323,8 +323,7 @@ def build_model(tparams, options, mode=None):
     temperature = tensor.TensorConstant(use_noise.type, numpy_floatX(
         options.get('temperature', 1.)), 'temperature')
     prob = tensor.nnet.softmax(scores / temperature)
-    training.check_graph(tparams, options, x, mask, prob, cost, use_noise,
-                         mode)
+    training.check_graph(tparams, prob, cost, use_noise)
     # It has no dropout and draws no random numbers: it changes no training.
     f_pred_prob = theano.function(
         [x, mask], prob, name='f_pred_prob', mode=mode,
@@ -575,7 +574,6 @@ def train_lstm(options):
         After Ctrl-C, SIGTERM or SIGHUP, when everything is saved. Its code is
         128 plus the number of the signal.
     """
-    training.check_options(options)
     return parallel.run(Training, options)  # in all processes of mpiexec
 
 
@@ -595,6 +593,7 @@ class Training(object):
         # Shuffles the minibatches; dropout has random numbers of its own.
         self.rng = numpy.random.RandomState(options['seed'])
         self.load_data()
+        training.check_memory(options, self.train[0])
         # A run is resumed only if these agree with the saved ones.
         self.config = training.run_configuration(
             options, [self.train, self.valid, self.test], self.dictionary)
@@ -644,11 +643,8 @@ class Training(object):
         if not isinstance(model, Model):  # a tuple, as in 2014
             model = Model(*model)
         self.saver.note_graph(model.graph)
-        training.check_update(self.train[0], options['batch_size'],
-                              model.weights)
         self.use_noise, x, mask, y, self.f_pred_prob, f_pred, cost = model
-        training.check_prediction(self.f_pred_prob, *self.prepare_data(
-            self.train[0][:2], self.train[1][:2]))
+        training.check_prediction(self.f_pred_prob, self.prepare_data, options)
         if options['decay_c'] > 0.:
             cost += options['decay_c'] * (model.weights ** 2).sum()
         moved, grads = training.gradients(cost, tparams)
@@ -663,7 +659,7 @@ class Training(object):
         self.stopping = EarlyStopping(options['patience'])
         functions = self.f_grad_shared, self.f_update, self.average
         self.state = training.Progress(tparams, filter(None, functions),
-                                       self.rng, self.stopping)
+                                       self.stopping)
         self.epoch_size = -(-len(self.train[0]) // options['batch_size'])
         log.info('Compiled in %.1f s; threads per minibatch: %d' % (
             time.time() - start, kernel.n_threads()))
@@ -673,19 +669,18 @@ class Training(object):
         options, state = self.options, self.state
         reviews, labels = self.train
         lengths = list(map(len, reviews)) if options['pool_lengths'] else None
-        while state.epoch < options['max_epochs']:
+        for epoch in range(options['max_epochs']):
             batches = get_minibatches_idx(
                 len(reviews), options['batch_size'], shuffle=True,
                 rng=self.rng, lengths=lengths)
-            # A resumed run shuffles its epoch again, and skips what was done.
-            for _, index in batches[state.batch:]:
+            # A resumed run shuffles again, and skips what was done.
+            for _, index in batches[state.update - epoch * self.epoch_size:]:
                 x, mask, y = self.prepare_data([reviews[n] for n in index],
                                                [labels[n] for n in index])
                 if options['word_dropout']:  # the same words when resumed
                     x = imdb.drop_words(x, mask, options['word_dropout'],
                                         [options['seed'], state.update])
                 yield x, mask, y
-            state.next_epoch()
 
     def run(self, stopped):
         """Update, validate and save until the end, or until `stopped()`."""
@@ -703,7 +698,6 @@ class Training(object):
                 break
             cost = self.f_grad_shared(x, mask, y)
             state.update += 1
-            state.batch += 1
             if not numpy.isfinite(cost):
                 raise FloatingPointError('the cost is %s' % cost)
             if self.average:  # before the rows of this minibatch move
@@ -711,8 +705,7 @@ class Training(object):
             self.f_update(self.rate())
             # Sum and number of the costs since the last validation.
             state.costs = [state.costs[0] + float(cost), state.costs[1] + 1]
-            self.status.show(state.epoch, state.batch, state.update, cost,
-                             self.stopping.best_err)
+            self.status.show(state.update, cost, self.stopping.best_err)
             if state.update % valid_freq == 0:
                 self.validate()
             if state.update % save_freq == 0:
@@ -760,8 +753,8 @@ class Training(object):
         errors = self.errors(self.train_sample)
         zipp(current, self.tparams)
         # A row of load_history: update, mean cost, the three errors.
-        state.history.append([state.update, state.costs[0] / state.costs[1]]
-                             + list(errors))
+        state.history = numpy.vstack([state.history, (
+            state.update, state.costs[0] / state.costs[1]) + errors])
         state.costs = [0., 0]
         self.status.clear()
         log.info('Update %d  Errors: train %.4f  valid %.4f  test %.4f'
@@ -791,8 +784,8 @@ class Training(object):
             options['temperature'] = metrics.temperature(
                 self.f_pred_prob, self.prepare_data, self.valid,
                 self.batches(self.valid))
-        with self.group.agreed():
-            saved = self.saver.save_final(state, errors)
+        saved = self.saver.save_final(state, errors)
+        self.group.meet()  # until the first process has saved
         self.status.summarize(state.update)
         if fault:
             raise training.failure(fault, options, state.update, saved)
@@ -803,7 +796,6 @@ def command_line(**changed):
     """Return options: defaults, then `changed`, then the command line."""
     return opt.from_command_line(
         OPTIONS, PRESETS, changed, 'Train an LSTM to classify reviews.',
-        {'python classify.py': 'predict watch evaluate plot export'.split()},
         None if imdb.find_file('imdb.pkl') else 'few')
 
 

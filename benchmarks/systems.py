@@ -331,7 +331,7 @@ def main():
                       else time.process_time(), flush=True)
                 continue
             if GROUP is not None and GROUP.size > 1:
-                GROUP.meet(GROUP.comm)
+                GROUP.meet()
                 GROUP.comm.Barrier()  # meet returns up to 20 ms later in some
             timed = command[0] == 'exchange' and Timed(GROUP.comm)
             if timed:
@@ -367,7 +367,7 @@ def commands():
         return
     while True:
         words = sys.stdin.readline().split() if GROUP.first else None
-        GROUP.meet(GROUP.comm)  # sleeps; bcast would keep a core busy
+        GROUP.meet()  # sleeps; bcast would keep a core busy
         words = GROUP.comm.bcast(words)
         if not words:
             return

@@ -23,9 +23,9 @@ from lstm_support.training import report  # noqa: E402
 RANK = int(os.environ.get('PMI_RANK', 0))
 
 
-def show(self, epoch, done, update, cost, best_err):
+def show(self, update, cost, best_err):
     costs.append(float(cost))
-    real_show(self, epoch, done, update, cost, best_err)
+    real_show(self, update, cost, best_err)
 
 
 def finish(self, fault):
@@ -58,35 +58,25 @@ def train(folder, name, options):
 
 def at_update(n, action):
     """Let the process with rank 1 do something in its n-th part of a cost."""
-    perform, calls = lstm.parallel.Merge.perform, itertools.count(1)
+    exchange, calls = lstm.parallel.Group.exchange, itertools.count(1)
 
-    def counting(self, node, parts, outputs):
-        parts = action(parts) if next(calls) == n else parts
-        perform(self, node, parts, outputs)
+    def counting(self, part):
+        if isinstance(part, list) and next(calls) == n:
+            part = action(part)
+        return exchange(self, part)
 
     if RANK == 1:
-        lstm.parallel.Merge.perform = counting
+        lstm.parallel.Group.exchange = counting
 
 
-def infinite(results):
-    return [numpy.asarray(numpy.nan, results[0].dtype)] + results[1:]
+def infinite(parts):
+    return [numpy.nan] + parts[1:]
 
 
 def raising(error):
     def action(*_):
         raise error
     return action
-
-
-def no_memory_later():
-    call = lstm.parallel.Group.call
-
-    def failing(self, *batch):
-        result = call(self, *batch)
-        if RANK == 1:
-            raise MemoryError('no room')
-        return result
-    lstm.parallel.Group.call = failing
 
 
 def at_write(action):
@@ -111,12 +101,6 @@ def other_data():
     lstm.datasets['tiny'] = lambda n_words, **options: load(
         os.environ['TINY'], n_words=n_words - 5 * (RANK == 1), **options
         ), lstm.imdb.prepare_data
-
-
-def other_options():
-    if RANK == 1:
-        for options in cases.values():
-            options['word_dropout'] = 0.3
 
 
 def other_parameters():

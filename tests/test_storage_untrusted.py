@@ -29,7 +29,7 @@ import lstm
 from conftest import ROOT
 from lstm_support import corpora, storage
 from lstm_support.storage import memory
-from lstm_support.training import state as checkpoint, vectors
+from lstm_support.training import start, state as checkpoint
 
 TRAIN = ([[2, 300, 70000], [4], []], [1, 0, 1])
 TEST = ([[7, 8]], [0])
@@ -165,20 +165,18 @@ def load_params(path):
 
 def new_progress():
     return checkpoint.Progress(
-        lstm.init_tparams(PARAMS), (), numpy.random.RandomState(1),
-        lstm.EarlyStopping(10))
+        lstm.init_tparams(PARAMS), (), lstm.EarlyStopping(10))
 
 
 def load_progress(path):
     """Load a checkpoint; values in its arrays need not make sense."""
-    progress = new_progress()
-    progress.load(path, checkpoint.read_progress(path, {'seed': 1}))
-    progress.rng.shuffle([1, 2, 3])
+    checkpoint.changed_options(path, {'seed': 1})
+    new_progress().load(path)
 
 
 def progress_file():
     progress = new_progress()
-    progress.update, progress.history = 2, [[2, 0.7, 0.5, 0.5, 0.5]]
+    progress.update, progress.history = 2, numpy.full((1, 5), 0.5)
     progress.stopping.best_err = 0.5
     progress.best_params = PARAMS
     with tempfile.TemporaryDirectory() as folder:
@@ -200,7 +198,7 @@ def read_texts(path):
 
 def load_vectors(path):
     table = numpy.zeros((4, 3), 'float32')
-    vectors.load(path, table, {'good': 2, u'caf\xe9': 3, '&amp;': 70000})
+    start.load_vectors(path, table, {'good': 2, u'caf\xe9': 3, '&amp;': 70000})
     assert numpy.isfinite(table).all() and not table[:2].any()
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import types
 
 import numpy
 import pytest
@@ -348,8 +347,7 @@ def test_the_status_of_a_training_is_drawn_or_left_out(monkeypatch, stream):
     monkeypatch.setattr(sys, 'stderr', Stream())
     status = report.Status(4, 2)
     for update in range(1, 9):
-        status.show((update - 1) // 4, (update - 1) % 4 + 1, update, 0.5,
-                    None if update < 3 else 0.25)
+        status.show(update, 0.5, numpy.inf if update < 3 else 0.25)
         status.clear()
     status.close()
     status.summarize(8)
@@ -413,21 +411,3 @@ def test_free_memory_is_the_least_of_what_limits_it(monkeypatch):
         files['/sys/fs/cgroup/memory.max'] = limit
         files['/sys/fs/cgroup/memory.current'] = used
         assert storage.free_memory() == free
-
-
-def test_an_update_that_cannot_fit_is_refused_with_its_numbers(monkeypatch):
-    sequences = [[1] * 10, [1] * 1000, [1] * 500]
-    # 3 for each position of 2 * 1000, and 20 for each word of 1500.
-    need = 4 * (3 * 2000 + 20 * 1500)
-    weights = types.SimpleNamespace(  # of one unit
-        get_value=lambda borrow: numpy.zeros((1, 2), 'float32'))
-    monkeypatch.setattr(storage, 'free_memory', lambda: need)
-    report.check_update(sequences, 2, weights)
-    monkeypatch.setattr(storage, 'free_memory', lambda: None)
-    report.check_update(sequences, 2, weights)
-    monkeypatch.setattr(storage, 'free_memory', lambda: need - 1)
-    with pytest.raises(MemoryError) as caught:
-        report.check_update(sequences, 2, weights)
-    for words in ('longest reviews (2, of up to 1000 words)',
-                  'lower maxlen, batch_size or dim_proj'):
-        assert words in str(caught.value)

@@ -19,7 +19,7 @@ import reference
 from conftest import (
     ROOT, TINY, assert_same, contents, environment, run_python, write_data)
 from graphs import forced_scan, some_params
-from lstm_support.training import report, vectors
+from lstm_support.training import report, start
 
 PARAMETERS = ['Wemb', 'lstm_W', 'lstm_U', 'lstm_b', 'U', 'b']
 LABELS = [0, 1] * 20
@@ -55,15 +55,19 @@ def scripted(costs=(), bs=()):
 # ---- Learning ---------------------------------------------------------------
 
 @pytest.mark.parametrize('optimizer, lrate', [
-    ('adadelta', 1.), ('sgd', 0.5), ('adam', 0.003)])
-def test_every_optimizer_learns(train, optimizer, lrate):
-    """As rmsprop does with more classes."""
-    errors, archive = train(max_epochs=150, optimizer=optimizer, lrate=lrate,
-                            patience=1000, validFreq=100)
-    assert errors[0] < 0.1 and errors[2] < 0.2
-    start = lstm.init_params(dict(TINY, ydim=2))
+    ('adadelta', 1.), ('sgd', 0.5), ('adam', 0.003), (lstm.rmsprop, 0.01)])
+def test_every_optimizer_learns_four_classes(train, optimizer, lrate):
+    labels = numpy.random.RandomState(1).randint(0, 4, 40).tolist()
+    data = ([[y + 2] * 3 for y in labels], labels)
+    errors, archive = train(data, data, max_epochs=150, patience=1000,
+                            optimizer=optimizer, lrate=lrate)
+    assert errors[2] == 0
+    start = lstm.init_params(dict(TINY, ydim=4))
     for name in PARAMETERS:
         assert (archive[name] != start[name]).any(), name
+    options = json.loads(str(archive['options']))
+    assert options['ydim'] == 4
+    assert options['classes'] == ['class 0', 'class 1', 'class 2', 'class 3']
 
 
 def test_the_errors_returned_and_saved_are_those_of_the_saved_parameters(
@@ -111,19 +115,6 @@ def test_same_seed_same_numbers(train):
     _, other = train(test_size=20, word_dropout=0.3, seed=5)
     for name in ('Wemb', 'lstm_W', 'lstm_U', 'U'):
         assert (first[name] != other[name]).any(), name
-
-
-def test_more_classes_than_two(train):
-    rng = numpy.random.RandomState(1)
-    labels = rng.randint(0, 4, 40).tolist()
-    data = ([[y + 2] * 3 for y in labels], labels)
-    errors, archive = train(data, data, max_epochs=150, patience=1000,
-                            optimizer=lstm.rmsprop, lrate=0.01)
-    assert errors[2] == 0
-    assert archive['U'].shape == (8, 4)
-    options = json.loads(str(archive['options']))
-    assert options['ydim'] == 4
-    assert options['classes'] == ['class 0', 'class 1', 'class 2', 'class 3']
 
 
 def test_decay_pulls_the_classifier_to_zero(train):
@@ -182,7 +173,7 @@ NOT_FINITE = 'at update %d there are infinite values or NaN in b; .*%s'
 
 
 @pytest.mark.parametrize('words, options, costs, bs', [
-    ('at update 15 the cost is .*model.npz; .*lower lrate, which is 0.0001',
+    ('at update 15 the cost is .*model.npz; .*lower lrate=0.0001',
      {}, [1.] * 14 + [bad], [2.] * 10 + [3.] * 10)
     for bad in (numpy.nan, numpy.inf)] + [
     (NOT_FINITE % (20, 'model.npz'), {}, [], [2.] * 12 + [numpy.nan]),
@@ -201,20 +192,16 @@ def test_numbers_that_are_not_finite_end_training_with_the_best_model(
         assert 0 <= saved['model.npz']['valid_err'] <= 1
     for name, archive in saved.items():
         for key, value in archive.items():
-            if value.dtype.kind == 'f':
+            if value.dtype.kind == 'f':  # no lowest error yet is infinite
+                value = value[:1] if key == 'costs' else value
                 assert numpy.isfinite(value).all(), (name, key)
 
 
 @pytest.mark.parametrize('options, words', [
-    ({'optimizer': lstm.sgd, 'lrate': 1e308}, 'lower lrate, which is 1e.308'),
-    ({'decay_c': 1e308}, 'lower decay_c, which is 1e.308'),
-    ({'reload_model': 'huge.npz'}, 'adadelta has no learning rate; use')])
+    ({'optimizer': lstm.sgd, 'lrate': 1e308}, 'lower lrate=1e.308'),
+    ({'decay_c': 1e308}, 'lower .* decay_c=1e.308')])
 def test_numbers_that_explode_end_with_the_option_to_lower(train, options,
                                                            words):
-    params = lstm.init_params(dict(TINY, ydim=2))
-    params['U'][:] = numpy.finfo(params['U'].dtype).max * numpy.array([1, -1])
-    params['Wemb'] += 1
-    numpy.savez('huge.npz', **params)
     with pytest.raises(FloatingPointError, match=words):
         train(**options)
 
@@ -236,60 +223,56 @@ def test_a_training_without_saveto_writes_no_file_and_takes_no_lock(
 
 # ---- Options ----------------------------------------------------------------
 
-BAD = [
-    ('dim_proj', [0, 8., True, None], 'an integer of 1 or more'),
-    ('patience', [-1], 'an integer of 0 or more'),
-    ('max_epochs', [-1], 'an integer of 0 or more'),
-    ('dispFreq', [0], 'an integer of 1 or more'),
-    ('decay_c', [-1., numpy.nan], 'a number of 0 or more'),
-    ('lrate', [0, numpy.inf, '0.1'], 'a number above 0'),
-    ('n_words', [2], 'an integer of 3 or more'),
-    ('optimizer', ['momentum', 'Adam', None],
-     "'adadelta', 'adam', 'rmsprop', 'sgd' or a function"),
-    ('encoder', ['gru'], "'bilstm', 'lstm' or another key of lstm.layers"),
-    ('saveto', [3, 'folder/', '/dev/null'],
-     r'the path of a \.npz file, or None'),
-    ('validFreq', [0], 'an integer of 1 or more, or -1: once per epoch'),
-    ('saveFreq', [-2], 'an integer of 1 or more, or -1: once per epoch'),
-    ('maxlen', [1], 'an integer of 2 or more, or None'),
-    ('batch_size', [0], 'an integer of 1 or more'),
-    ('valid_batch_size', [-5], 'an integer of 1 or more'),
-    ('dataset', ['', None], "'imdb', 'sample', a data file or a key"),
-    ('noise_std', [-1.], 'a number of 0 or more'),
-    ('use_dropout', ['no'], 'True or False'),
-    ('reload_model', [True], r'the path of a \.npz file, or None'),
-    ('test_size', [-2], 'an integer of 0 or more, or -1: all'),
-    ('seed', [0, 2147462579], 'an integer of 1 or more and up to 2147462578'),
-    ('pool_lengths', [2], 'True or False'),
-    ('word_dropout', [1., -0.1], 'a number of 0 or more and below 1'),
-    ('clip_c', [-1, 1e39],
-     r'a number of 1e-30 or more and up to 1e\+30, or 0: no clipping'),
-    ('class_weight', ['equal'], "'balanced', or None"),
-    ('vectors', [3], "the path of a text file, 'learn', or None"),
-    ('pooling', ['last', None], "'both', 'max', 'mean' or another key of "),
-    ('average', [1., -0.1, True], 'a number of 0 or more and below 1'),
-    ('schedule', ['cosine'], "'constant' or 'linear'"),
-    ('split', ['film'], "'group' or 'random'"),
-    ('valid_portion', [0, 1], 'a number above 0 and below 1'),
-    ('train_eval_size', [0], 'an integer of 1 or more, or -1: all'),
-    ('resume', ['m.npz'], 'True or False'),
-    ('ngrams', [-1, 1.5], 'an integer of 0 or more'),
-    ('dropout', [-.1, 1, '0.5'], 'a number of 0 or more and below 1'),
-    ('calibrate', [2], 'True or False'),
-    ('preset', ['good', 3], "'best', 'few', or None")]
+BAD = {
+    'an integer of 0 or more': dict(
+        patience=[-1], max_epochs=[-1], ngrams=[-1, 1.5]),
+    'an integer of 0 or more, or -1: all': dict(test_size=[-2]),
+    'an integer of 1 or more': dict(
+        dim_proj=[0, 8., True, None], dispFreq=[0], batch_size=[0],
+        valid_batch_size=[-5]),
+    'an integer of 1 or more, or -1: all': dict(train_eval_size=[0]),
+    'an integer of 1 or more, or -1: once per epoch': dict(
+        validFreq=[0], saveFreq=[-2]),
+    'an integer of 1 or more and up to 2147462578': dict(
+        seed=[0, 2147462579]),
+    'an integer of 2 or more, or None': dict(maxlen=[1]),
+    'an integer of 3 or more': dict(n_words=[2]),
+    'a number of 0 or more': dict(decay_c=[-1., numpy.nan], noise_std=[-1.]),
+    'a number of 0 or more and below 1': dict(
+        word_dropout=[1., -0.1], average=[1., -0.1, True],
+        dropout=[-.1, 1, '0.5']),
+    'a number above 0': dict(lrate=[0, numpy.inf, '0.1']),
+    'a number above 0 and below 1': dict(valid_portion=[0, 1]),
+    r'a number of 1e-30 or more and up to 1e\+30, or 0: no clipping': dict(
+        clip_c=[-1, 1e39]),
+    'True or False': dict(
+        use_dropout=['no'], pool_lengths=[2], resume=['m.npz'], calibrate=[2]),
+    "'adadelta', 'adam', 'rmsprop', 'sgd' or a function": dict(
+        optimizer=['momentum', 'Adam', None]),
+    "'bilstm', 'lstm' or another key of lstm.layers": dict(encoder=['gru']),
+    "'both', 'max', 'mean' or another key of ": dict(pooling=['last', None]),
+    r'the path of a \.npz file, or None': dict(
+        saveto=[3, 'folder/', '/dev/null'], reload_model=[True]),
+    "'imdb', 'sample', a data file or a key": dict(dataset=['', None]),
+    "the path of a text file, 'learn', or None": dict(vectors=[3]),
+    "'balanced', or None": dict(class_weight=['equal']),
+    "'constant' or 'linear'": dict(schedule=['cosine']),
+    "'group' or 'random'": dict(split=['film']),
+    "'best', 'few', or None": dict(preset=['good', 3])}
 
 
 def test_every_option_has_a_row_in_the_table_and_an_example_of_a_bad_value():
     parameters = inspect.signature(lstm.train_lstm).parameters
     assert [(row.name, row.default) for row in lstm.OPTIONS] == [
         (name, parameter.default) for name, parameter in parameters.items()]
-    assert {name for name, _, _ in BAD} == set(parameters)
+    assert {name for row in BAD.values() for name in row} == set(parameters)
     for row in lstm.OPTIONS:
         assert row.values.clean(row.default) == row.default
 
 
 @pytest.mark.parametrize('name, value, words', [
-    (name, value, words) for name, values, words in BAD for value in values])
+    (name, value, words) for words, row in BAD.items()
+    for name, values in row.items() for value in values])
 def test_a_bad_value_is_named_before_data_is_loaded(monkeypatch, name, value,
                                                     words):
     monkeypatch.setattr(lstm, 'get_dataset', None)
@@ -305,10 +288,9 @@ def test_an_unknown_option_is_told_a_similar_name_if_any(monkeypatch, name,
                                                          hint):
     """The script prints a ValueError without a traceback."""
     monkeypatch.setattr(lstm, 'get_dataset', None)
-    with pytest.raises(TypeError, match='train_lstm has no option %s; .*%s'
-                       % (name, hint)) as caught:
+    with pytest.raises(ValueError, match='train_lstm has no option %s; .*%s'
+                       % (name, hint)):
         lstm.train_lstm(**dict(TINY, **{name: 3}))
-    assert isinstance(caught.value, ValueError)
 
 
 @pytest.mark.parametrize('options, fact', [
@@ -316,9 +298,7 @@ def test_an_unknown_option_is_told_a_similar_name_if_any(monkeypatch, name,
     ({'schedule': 'linear'}, 'schedule=linear'),
     ({'schedule': 'linear', 'lrate': .5, 'optimizer': 'sgd'}, None),
     ({'encoder': 'one row'}, None),
-    ({'encoder': 'one row', 'pooling': 'max'}, 'pooling=max'),
-    ({'dropout': .2, 'use_dropout': False}, 'dropout=0.2'),
-    ({'noise_std': .1}, 'noise_std=0.1')])
+    ({'encoder': 'one row', 'pooling': 'max'}, 'pooling=max')])
 def test_an_option_without_effect_is_one_line(train, monkeypatch, capsys,
                                               options, fact):
     """Also when a training is resumed, which has no other line about it."""
@@ -327,7 +307,7 @@ def test_an_option_without_effect_is_one_line(train, monkeypatch, capsys,
         lambda tparams, x, options, mask, **_: (
             x * mask[:, :, None]).sum(axis=0)))
     fixed = {name: value for name, value in options.items()
-             if name in ('encoder', 'optimizer', 'pooling', 'use_dropout')}
+             if name in ('encoder', 'optimizer', 'pooling')}
     with forced_scan():
         train(max_epochs=0, **fixed)
         capsys.readouterr()
@@ -387,40 +367,6 @@ def test_sets_that_cannot_be_used_are_named_before_training(train, sets,
     assert set(os.listdir('.')) - {'d.pkl'} == {'model.npz.lock'}
 
 
-def test_test_size_takes_so_many_test_reviews_at_random(monkeypatch):
-    test = [[2, 3] + [4] * n for n in range(30)]
-    sets = ([[7], [8]] * 20, LABELS), ([[7], [8]], [0, 1]), (
-        test, LABELS[:30])
-    seen = []
-
-    def load(*, n_words, maxlen=None):  # a loader of one's own
-        assert (n_words, maxlen) == (TINY['n_words'], 100)
-        return sets
-
-    def prepare_data(reviews, labels):
-        seen.extend((len(review) - 2, label)
-                    for review, label in zip(reviews, labels)
-                    if review[:2] == [2, 3])
-        return imdb.prepare_data(reviews, labels)
-
-    def chosen(**options):
-        """Return the numbers of the test reviews that were evaluated."""
-        del seen[:]
-        lstm.train_lstm(**dict(TINY, dataset='mine', saveto=None,
-                               max_epochs=0, **options))
-        assert all(label == LABELS[n] for n, label in seen)
-        return [n for n, _ in seen]
-
-    monkeypatch.setitem(lstm.datasets, 'mine', (load, prepare_data))
-    for everything in {}, {'test_size': 30}, {'test_size': 0}:
-        assert chosen(**everything) == list(range(30))
-    some = chosen(test_size=12)
-    assert len(some) == 12 and some == sorted(set(some))
-    assert some != list(range(12))
-    assert chosen(test_size=12) == some
-    assert chosen(test_size=12, seed=5) != some
-
-
 # ---- The command line -------------------------------------------------------
 
 GOOD = [  # every kind of value
@@ -444,16 +390,12 @@ def test_an_option_of_the_command_line_has_the_type_of_the_table(
         assert options == dict(typed(), **{name: value})
 
 
-def test_an_option_that_is_true_or_false_may_have_no_word(typed):
-    assert typed('--resume', '--seed', '3') == dict(typed(), resume=True,
-                                                    seed=3)
-
-
 def test_the_command_line_replaces_options_of_the_call_in_the_file(typed):
     expected = {row.name: row.default for row in lstm.OPTIONS}
     assert typed() == expected
-    assert typed('--seed', '3', max_epochs=7) == dict(
-        expected, max_epochs=7, seed=3)
+    # An option that is True or False may have no word.
+    assert typed('--resume', '--seed', '3', max_epochs=7) == dict(
+        expected, max_epochs=7, seed=3, resume=True)
     assert typed('--max_epochs', '3', max_epochs=7) == dict(
         expected, max_epochs=3)
 
@@ -464,7 +406,8 @@ def test_the_command_line_replaces_options_of_the_call_in_the_file(typed):
     (['--dim_proj', '32'], {}, None, 100),
     ([], {'encoder': 'lstm'}, None, 100),
     (['--dataset', 'sample'], {}, None, 100),
-    (['--preset', 'best'], {}, 'best', 6)])
+    (['--preset', 'best'], {}, 'best', 6),
+    (['--seed', '3'], {'max_epochs': 7, 'preset': 'best'}, 'best', 7)])
 def test_a_first_training_without_data_starts_from_the_own_model(
         typed, monkeypatch, words, edits, preset, n_epochs):
     monkeypatch.setattr(imdb, 'find_file', lambda name: None)
@@ -489,13 +432,14 @@ def test_a_first_training_without_data_starts_from_the_own_model(
     (['--hidden', '64'], 'no option --hidden; python lstm.py --help'),
     (['--dimproj=3'], 'no option --dimproj; the nearest name is --dim_proj'),
     (['--seed', '3', 'sample'], 'sample is not an option; options have the '
-                                'form --NAME VALUE')])
+                                'form --NAME VALUE'),
+    (['predict', 'm.npz'], 'predict is not an option; .*classify.py')])
 def test_a_bad_command_line_ends_with_the_reason(typed, capsys, words,
                                                  message):
     with pytest.raises(SystemExit, match='^2$'):
         typed(*words)
     out, err = capsys.readouterr()
-    assert message in err and 'Traceback' not in err and not out
+    assert re.search(message, err) and 'Traceback' not in err and not out
 
 
 def test_help_has_every_option_with_its_meaning_and_default(typed, capsys):
@@ -543,16 +487,6 @@ def test_the_script_trains_on_the_sample_in_a_clean_folder(tmp_path):
     code, _, errors = run_python('lstm.py', '--reload_model', 'no.npz',
                                  cwd=str(tmp_path), env=env)
     assert (code, errors) == (1, 'lstm.py: there is no model file no.npz\n')
-
-
-@pytest.mark.parametrize('words, command', [
-    (['predict', 'm.npz', 'A fine film.'], 'predict --model m.npz "TEXT"'),
-    (['plot'], 'plot')])
-def test_commands_of_classify_end_with_the_command_to_type(typed, words,
-                                                           command):
-    with pytest.raises(SystemExit, match='; type: python classify.py %s$'
-                       % re.escape(command)):
-        typed(*words)
 
 
 # ---- Starting from a model, or from word vectors ----------------------------
@@ -609,8 +543,8 @@ def test_rows_go_by_word_and_columns_by_class(first_model, tmp_path, capsys):
         assert (params[name][..., 1] == new[name][..., 1]).all()
     for name in ('lstm_W', 'lstm_U', 'lstm_b'):
         assert (params[name] == saved[name]).all()
-    assert ('matched: 6 of the 8 words of the data set; 2 of the 3 classes: '
-            'good, bad\n') in capsys.readouterr().out
+    assert 'matched: 6 of the 8 words, 2 of the 3 classes\n' in (
+        capsys.readouterr().out)
 
 
 def test_a_model_without_words_is_taken_by_number(train, dataset, monkeypatch,
@@ -628,7 +562,7 @@ def test_a_model_without_words_is_taken_by_number(train, dataset, monkeypatch,
     for name in PARAMETERS:
         numpy.testing.assert_array_equal(archive[name], params[name], name)
     assert archive['history_errs'].shape == (0, 2)
-    assert 'words by id, since the model has no dictionary' in (
+    assert 'words by number, since the model has no' in (
         capsys.readouterr().out)
 
 
@@ -655,7 +589,7 @@ def test_word_vectors_start_the_rows_of_their_words(
     if kind == 'gzip':
         found = started(None, model.parent / 'd.pkl', vectors=path)['Wemb']
     else:
-        vectors.load(str(path), found, words)
+        start.load_vectors(str(path), found, words)
     expected[words['goodish']] = range(1, 9)
     expected[words['a']] = lstm.numpy_floatX([-1, .5, 0, 0, 0, 0, 0, 1e-3])
     assert (found == expected).all()
@@ -663,39 +597,40 @@ def test_word_vectors_start_the_rows_of_their_words(
 
 
 @pytest.mark.parametrize('line, words', [
-    (b'a 1 2 3', 'line 2 .* has 3 numbers, and dim_proj is 8; set dim_proj=3'),
-    (b'a 1 2 3 4 5 6 7 x', 'line 2 .* is not a word and its numbers'),
-    (b'a 1 2 3 4 5 6 7 inf', 'line 2 .* is not a word and its numbers'),
-    (b'a 1 2 3 4 5 6 7 2e73', 'line 2 .* is not a word and its numbers'),
-    (b'\xff\xfe 1', 'line 2 .* is not UTF-8 text; the binary form'),
+    (b'a 1 2 3', 'line 2 .* its 8 numbers .* has 3; set dim_proj=3'),
+    (b'a 1 2 3 4 5 6 7 x', 'line 2 .* is not a word and its 8 numbers'),
+    (b'a 1 2 3 4 5 6 7 inf', 'line 2 .* is not a word and its 8 numbers'),
+    (b'a 1 2 3 4 5 6 7 2e73', 'line 2 .* is not a word and its 8 numbers'),
+    (b'\xff\xfe 1', 'line 2 .* is not a word .*utf-8'),
     (b'zzz 1', 'has a vector for none of the words')])
 def test_files_that_hold_no_word_vectors_are_refused(first_model, tmp_path,
                                                      line, words):
     (tmp_path / 'v.txt').write_bytes(b'zzz 1 2\n' + line + b'\n')
     with pytest.raises(ValueError, match=words):
-        vectors.load(str(tmp_path / 'v.txt'), numpy.zeros((12, 8), 'float32'),
-                     first_model[1])
+        start.load_vectors(str(tmp_path / 'v.txt'), numpy.zeros(
+            (12, 8), 'float32'), first_model[1])
 
 
 # ---- Memory -----------------------------------------------------------------
 
-@pytest.mark.parametrize('options, words', [
-    ({}, r'a minibatch of the longest reviews \(4, of up to 9 words\) needs '
-     'about .* GB .*lower maxlen, batch_size or dim_proj'),
-    ({'batch_size': 10 ** 9}, r'longest reviews \(76, .*lower .*batch_size'),
-    ({'dim_proj': 10 ** 7}, 'need about 1.....* GB .*dim_proj=10000000'),
-    ({'n_words': 10 ** 12}, 'need about 192000.* GB .*n_words=1000000000000'),
-    ({'ngrams': 10 ** 12}, 'need about 48000.* GB .*ngrams=1000000000000')])
+@pytest.mark.parametrize('option, value, words', [
+    ('dim_proj', 10 ** 7, 'need about 1.....* GB'),
+    ('n_words', 10 ** 12, 'need about 192000.* GB'),
+    ('batch_size', 10 ** 9, 'need about .* GB'),
+    ('ngrams', 10 ** 12, 'need about 48000.* GB')])
 def test_a_training_that_cannot_fit_says_so_before_it_starts(
-        train, monkeypatch, capsys, options, words):
-    monkeypatch.setattr(report.storage, 'free_memory', lambda: 20000)
-    with pytest.raises(MemoryError, match=words):
-        train(**options)
-    assert 'Compiled' not in capsys.readouterr().out
+        train, monkeypatch, capsys, option, value, words):
+    # Parameters and 4 of the reviews need less, all 76 need more.
+    monkeypatch.setattr(report.storage, 'free_memory', lambda: 10 ** 5)
+    train(max_epochs=0)
+    with pytest.raises(MemoryError, match='of up to 9 words ' + words
+                       + '.*lower maxlen, .*%s=%d' % (option, value)):
+        train(**{option: value})
+    assert capsys.readouterr().out.count('Compiled') == 1
 
 
 def test_what_was_learned_is_saved_when_the_memory_ends(train, monkeypatch):
-    def show(self, epoch, done, update, cost, best_err):
+    def show(self, update, cost, best_err):
         if update == 25:
             raise MemoryError('no memory')
     monkeypatch.setattr(report.Status, 'show', show)
@@ -716,23 +651,31 @@ def test_a_long_review_is_evaluated_alone():
             10, n, lengths=lengths, max_words=max_words)] == batches
 
 
-def test_validations_evaluate_a_sample_of_the_training_reviews(
-        train, monkeypatch):
+def test_samples_of_a_set_are_chosen_at_random(train, monkeypatch):
+    """Of the training set for validations, and of the test set for all."""
     sets, error_rates = [], lstm.metrics.error_rates
 
     def noting(f_pred, prepare_data, data, iterators):
-        sets.append(data[0])
+        sets[-1].append([list(zip(*part)) for part in data])
         return error_rates(f_pred, prepare_data, data, iterators)
     monkeypatch.setattr(lstm.metrics, 'error_rates', noting)
-    for options in {}, {'train_eval_size': 20}, {'train_eval_size': 20,
-                                                 'seed': 5}:
+    for options in {}, {'test_size': 0, 'train_eval_size': 20}, {
+            'test_size': 12, 'train_eval_size': 20}, {
+                'test_size': 12, 'seed': 5, 'train_eval_size': 20}:
+        sets.append([])
         train(optimizer=scripted(), **options)
-    everything, some, others = sets[:6], sets[6:12], sets[12:]
-    assert [len(labels) for _, labels in everything] == 6 * [76]
-    # The last evaluation, of the best parameters, is of all reviews.
-    assert some[-1] == everything[-1]
-    pairs = list(zip(*everything[-1]))
-    for reviews, labels in some[:-1]:
-        assert len(labels) == 20 and (reviews, labels) == tuple(some[0])
-        assert all(pair in pairs for pair in zip(reviews, labels))
-    assert others[0] != some[0]
+    for n_train, n_test, run in zip((76, 20, 20, 20), (30, 30, 12, 12), sets):
+        (train_set, _, test_set), *_, (everything, _, same_test) = run
+        assert len(run) == 6 and all(each == run[0] for each in run[:-1])
+        assert (len(train_set), len(test_set)) == (n_train, n_test)
+        # The last evaluation, of the best parameters, is of all reviews.
+        assert len(everything) == 76 and test_set == same_test
+        for some, complete in ((train_set, everything),
+                               (test_set, sets[0][0][2])):
+            assert all(each in complete for each in some)
+            lengths = [len(review) for review, _ in some]
+            assert lengths == sorted(lengths)  # in the order of the set
+            assert (some == complete[:len(some)]) == (
+                len(some) == len(complete))
+    assert sets[1][0][0] == sets[2][0][0] != sets[3][0][0]
+    assert sets[2][0][2] != sets[3][0][2]

@@ -11,7 +11,7 @@ from lstm_support.training.ngrams import (  # noqa: F401
 from lstm_support.training.presets import PRESETS  # noqa: F401
 from lstm_support.training.parallel import MRG_RandomStreams  # noqa: F401
 from lstm_support.training.report import (  # noqa: F401
-    Status, check_options, check_update, failure)
+    Status, check_memory, failure)
 from lstm_support.training.rows import (  # noqa: F401
     Average, clipped, rows_of)
 from lstm_support.training.start import initialize  # noqa: F401

@@ -26,40 +26,24 @@ def explained():
             'to it as a sequence')
 
 
-def _shape(output, x, mask, n):
-    """Infer the shape of an output for n reviews of a word."""
-    # Shapes are inferred; what makes the rest fast would only take time.
-    mode = theano.Mode('py', 'fast_run').excluding(
-        'scan', 'inplace', 'fusion', 'specialize', 'stabilize')
-    f_shape = theano.function([x, mask], output.shape, mode=mode,
-                              on_unused_input='ignore',
-                              no_default_updates=True)  # no random numbers
-    return tuple(f_shape(*[
-        numpy.ones((1, n, 1)[:each.ndim], each.dtype)
-        for each in (x, mask)]).tolist())
-
-
 @change_flags(compute_test_value='off')
 def width(encode, tparams, options):
     """Infer the number F of pooled outputs of a function, lstm.encode."""
     x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
     with change_flags(fused_lstm=False):  # it may print a warning
         _, outputs = encode(tparams, options, x, mask)
-    return _shape(outputs, x, mask, 1)[-1]
+    # The shape is inferred; what makes the rest fast would only take time.
+    mode = theano.Mode('py', 'fast_run').excluding(
+        'scan', 'inplace', 'fusion', 'specialize', 'stabilize')
+    f_shape = theano.function([x, mask], outputs.shape, mode=mode,
+                              on_unused_input='ignore',
+                              no_default_updates=True)  # no random numbers
+    return int(f_shape([[1]], numpy.ones((1, 1), mask.dtype))[-1])
 
 
-@change_flags(compute_test_value='off')
-def check_graph(tparams, options, x, mask, prob, cost, use_noise, mode):
+def check_graph(tparams, prob, cost, use_noise):
     """Raise a ValueError for a graph that cannot be trained and saved."""
-    for name in storage.RESULTS:
-        if name in tparams:
-            raise ValueError('a parameter has the name %s, which model files '
-                             'use for something else; rename it' % name)
     leaves = graph.inputs([prob, cost])
-    unused = [name for name, p in tparams.items() if p not in leaves]
-    if unused:
-        raise ValueError('build_model in lstm.py does not use these '
-                         'parameters: %s' % ', '.join(unused))
     # Random states and what has no values yet belong to a training. A number
     # that updates itself, such as a running mean, decides predictions.
     lost = [str(each) for each in leaves if hasattr(each, 'get_value')
@@ -67,25 +51,15 @@ def check_graph(tparams, options, x, mask, prob, cost, use_noise, mode):
             and (getattr(each, 'default_update', None) is None
                  or getattr(each, 'dtype', '').startswith('float'))
             and numpy.size(each.get_value(borrow=True))]
-    if lost:
-        raise ValueError(
-            'build_model in lstm.py uses shared variables that a model file '
-            'would lack: %s; make them in init_params, or as tensor.constant'
-            % ', '.join(lost))
-    for name, n_rows in _looked_up(tparams, x, prob):
-        if options.get('n_words', n_rows) != n_rows:
-            raise ValueError('%s has %d rows, but n_words=%d: it must have '
-                             'one per word' % (name, n_rows,
-                                               options['n_words']))
-    if mode is not None:  # of predictions, where the first shows the shape
-        return
-    shape = _shape(prob, x, mask, 2)
-    n_classes = options.get('ydim', shape[-1])
-    if shape != (2, n_classes):
-        raise ValueError(
-            'for 2 reviews, prob in build_model has the shape %s; it must be '
-            '(2, %d), with a column per class, since ydim=%d'
-            % (shape, n_classes, n_classes))
+    for names, fault in (
+            ([name for name in storage.RESULTS if name in tparams],
+             'rename parameters; model files have other arrays of the name'),
+            ([name for name, p in tparams.items() if p not in leaves],
+             'build_model in lstm.py does not use all parameters; it lacks'),
+            (lost, 'make shared variables of build_model in init_params, or '
+             'as tensor.constant; a model file would lack')):
+        if names:
+            raise ValueError('%s %s' % (fault, ', '.join(names)))
     if cost.ndim:
         raise ValueError('the cost in build_model must be a number, not an '
                          'array: take its mean over the reviews')
@@ -98,26 +72,21 @@ def set_test_values(x, mask, y):
     y.tag.test_value = numpy.zeros((2, 1)[:y.ndim], y.dtype)
 
 
-def check_prediction(f_pred_prob, x, mask, _):
-    """Raise a ValueError, in one sentence, if shapes in a graph clash."""
+def check_prediction(f_pred_prob, prepare_data, options):
+    """Raise a ValueError unless two reviews get a probability per class."""
+    n_classes = options['ydim']
+    # The word has the largest id that there can be.
+    x, mask, _ = prepare_data([[options['n_words'] - 1]] * 2, [0, 0])
     try:
-        f_pred_prob(x, mask)
+        shape = f_pred_prob(x, mask).shape
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError('the model of lstm.py cannot be computed: %s'
                          % str(error).split('\n')[0])
-
-
-def _looked_up(tparams, x, prob):
-    """Yield name and length of each parameter that word ids index."""
-    names = dict((p, name) for name, p in tparams.items())
-    for node in graph.io_toposort([], [prob]):
-        if isinstance(node.op, tensor.AdvancedSubtensor1):
-            table, ids = node.inputs
-            while ids.owner and isinstance(ids.owner.op, (
-                    tensor.Reshape, tensor.extra_ops.Unique)):
-                ids = ids.owner.inputs[0]
-            if table in names and ids is x:
-                yield names[table], len(table.get_value(borrow=True))
+    if shape != (2, n_classes):
+        raise ValueError(
+            'for 2 reviews, prob in build_model has the shape %s; it must be '
+            '(2, %d), with a column per class, since ydim=%d'
+            % (shape, n_classes, n_classes))
 
 
 def gradients(cost, tparams):

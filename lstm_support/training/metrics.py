@@ -47,17 +47,15 @@ def missing(options, labels, predicted):
     """Return a warning for each class that has no reviews or predictions."""
     lines, classes = [], options['classes']
     counts = numpy.bincount(labels, minlength=len(classes))
-    uneven = counts.max() > 1.5 * counts.min()
+    advice = "with class_weight='balanced'" if (
+        counts.max() > 1.5 * counts.min() and not options.get('class_weight')
+        ) else 'for more epochs, or on more reviews of this class'
     for k, (name, n) in enumerate(zip(classes, counts)):
         if not n:
             lines.append('Warning: there are no test reviews of %s' % name)
         elif k not in predicted:
-            lines.append(
-                'Warning: no review was predicted as %s, though %d have this '
-                'label; train %s' % (
-                    name, n, "with class_weight='balanced'" if uneven and not
-                    options.get('class_weight') else 'for more epochs, or on '
-                    'more reviews of this class'))
+            lines.append('Warning: no review was predicted as %s, though %d '
+                         'have this label; train %s' % (name, n, advice))
     return lines
 
 

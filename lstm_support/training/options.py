@@ -9,7 +9,6 @@ import inspect
 import numbers
 import operator
 import os
-import sys
 import textwrap
 
 import numpy
@@ -27,14 +26,10 @@ Values = collections.namedtuple('Values', 'words clean parse')
 BAD_VALUE = KeyError, TypeError, ValueError, OverflowError
 
 
-class UnknownOption(TypeError, ValueError):
-    """An option that no row of a table has."""
-
-
 def _numbers(kind, number_type, parse, low=None, high=None, above=None,
              below=None, also=None):
     """Finite numbers in an interval, or `also`: a value and its meaning."""
-    limits = [(compare, limit, words % limit) for compare, limit, words in (
+    limits = [(fits, limit, words % limit) for fits, limit, words in (
         (operator.ge, low, 'of %s or more'), (operator.gt, above, 'above %s'),
         (operator.lt, below, 'below %s'), (operator.le, high, 'up to %s'))
         if limit is not None]
@@ -45,12 +40,12 @@ def _numbers(kind, number_type, parse, low=None, high=None, above=None,
     def clean(value):
         if also and also[0] is value is None:
             return None
-        if not isinstance(value, number_type) or isinstance(
-                value, (bool, numpy.bool_)) or not numpy.isfinite(value) or (
-                    not all(compare(value, limit) for compare, limit, _ in
-                            limits) and not (also and value == also[0])):
+        if not isinstance(value, number_type) or isinstance(value, (
+                bool, numpy.bool_)) or not numpy.isfinite(value) or not (
+                    also and value == also[0] or all(
+                        fits(value, limit) for fits, limit, _ in limits)):
             raise ValueError(value)
-        return value
+        return parse(value)  # JSON cannot store NumPy's numbers
     return Values(words, clean, parse)
 
 
@@ -136,39 +131,33 @@ def resolve(table, presets, given):
 
 def check(table, presets, given, caller):
     """Return all options, in the table's order and in their final form."""
-    for name in sorted(set(given).difference(row.name for row in table)):
-        raise UnknownOption('%s has no option %s%s'
-                            % (caller, name, nearest(table, name)))
+    for name in sorted(set(given).difference(defaults(table))):
+        raise ValueError('%s has no option %s%s'
+                         % (caller, name, nearest(table, name)))
     options = resolve(table, presets, given)
     for row in table:
-        value = options[row.name]
         try:
-            clean = row.values.clean(value)
+            options[row.name] = row.values.clean(options[row.name])
         except BAD_VALUE:
             six.raise_from(ValueError('%s=%r: it must be %s' % (
-                row.name, value, row.values.words)), None)
-        # JSON cannot store NumPy's numbers.
-        options[row.name] = (clean.item() if isinstance(clean, numpy.generic)
-                             else clean)
+                row.name, options[row.name], row.values.words)), None)
     return options
 
 
 def nearest(table, name, form='%s'):
     """Return the end of an error: the option with a similar name, if any."""
-    names = difflib.get_close_matches(name, [row.name for row in table], 1, .5)
+    names = difflib.get_close_matches(name, defaults(table), 1, .5)
     return ('; the nearest name is ' + form % names[0] if names else
             '; python lstm.py --help lists all')
 
 
 def takes(table, presets, ignored=()):
     """Return a decorator that gives a function a table's options in a dict."""
-    names = [row.name for row in table]
-
     def decorate(function):
         @functools.wraps(function)
         def with_options(*args, **kwargs):
-            given = dict(zip(names, args))
-            if len(args) > len(names) or set(given).intersection(kwargs):
+            given = dict(zip(defaults(table), args))
+            if len(args) > len(given) or set(given).intersection(kwargs):
                 raise TypeError('%s got an option twice, or too many options'
                                 % function.__name__)
             given.update((name, value) for name, value in kwargs.items()
@@ -214,12 +203,11 @@ _OTHERWISE = ('preset', 'dataset', 'reload_model', 'encoder', 'pooling',
               'dim_proj')
 
 
-def from_command_line(table, presets, changed, description, commands, first):
+def from_command_line(table, presets, changed, description, first):
     """Return all options: those `changed`, then those typed as --NAME VALUE.
 
     `first` is the preset of a first training, or None.
     """
-    _point_to(commands)
     shown = resolve(table, presets, changed)
     # Python 2 cannot be told to refuse abbreviated names.
     parser = terminal.ArgumentParser(
@@ -239,10 +227,10 @@ def from_command_line(table, presets, changed, description, commands, first):
             **({'nargs': '?', 'const': True} if row.values is boolean else {}))
     typed, unknown = parser.parse_known_args()
     for word in unknown:
-        name = word.lstrip('-').split('=')[0]
         if not word.startswith('--'):
             parser.error('%s is not an option; options have the form --NAME '
-                         'VALUE' % word)
+                         'VALUE, and classify.py uses a model' % word)
+        name = word.lstrip('-').split('=')[0]
         parser.error('there is no option --%s%s'
                      % (name, nearest(table, name, '--%s')))
     typed = vars(typed)
@@ -253,18 +241,5 @@ def from_command_line(table, presets, changed, description, commands, first):
         terminal.log.info('This training starts from the model that comes '
                           'with the scripts, see --preset %s' % first)
         given['preset'] = first
-    if not given.get('preset'):
-        given = dict(changed, **typed)
-    return resolve(table, presets, given)
-
-
-def _point_to(commands):
-    """End the program if a command of another script was typed here."""
-    words = sys.argv[1:]
-    for script, names in commands.items():
-        if words and words[0] in names:
-            model = [' --model ' + six.moves.shlex_quote(word)
-                     for word in words if word.endswith('.npz')][:1]
-            sys.exit('%s only trains; type: %s %s%s%s' % (
-                os.path.basename(sys.argv[0]), script, words[0],
-                ''.join(model), ' "TEXT"' * (words[0] == 'predict')))
+    return resolve(table, presets, given if given.get('preset') else
+                   dict(changed, **typed))

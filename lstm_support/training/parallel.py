@@ -11,7 +11,6 @@ and checkpoints. Without ``mpiexec``, MPI is not imported.
 """
 from __future__ import absolute_import, division, print_function
 
-import contextlib
 import functools
 import os
 import sys
@@ -23,6 +22,7 @@ import zlib
 import numpy
 import theano
 from theano import tensor
+from theano.compile import ops
 from theano.configparser import change_flags
 from theano.sandbox import rng_mrg
 
@@ -31,29 +31,25 @@ from lstm_support.terminal import log
 from lstm_support.training import graph, report
 from lstm_support.training.rows import sparse_gradient
 
-EXPECTED = (IOError, OSError, TypeError, ValueError, FloatingPointError,
-            MemoryError)
-
 
 def run(make, options):
     """Train in all processes of the job; `make` is :class:`lstm.Training`."""
     with processes() as group, storage.sole_writer(
-            group.first and options['saveto']):
-        with group.agreed(), graph.explained():
-            training = make(options, group)
-        group.check_equal('data', training.config['data'])
-        group.check_equal('options', repr(sorted(training.config.items())))
-        with group.agreed(), graph.explained():
-            training.compile()
-            training.saver.restore(training.state)
-        group.share(training.state)
-        fault = None
+            group.first and options['saveto']), graph.explained():
+        training, fault = make(options, group), None
+        group.check_equal('options or the data',
+                          repr(sorted(training.config.items())))
+        training.compile()
+        training.saver.restore(training.state, training.epoch_size)
+        if group.size > 1:  # the state is that of the first process
+            group.meet()
+            training.state.contents = group.comm.bcast(training.state.contents)
         with group.signals:
             try:
                 training.run(group.stops)
             except (FloatingPointError, MemoryError) as error:
-                if not group.all_have(error):
-                    raise
+                if group.size > 1 and isinstance(error, MemoryError):
+                    raise  # the other processes go on
                 fault = error
             errors = training.finish(fault)
         number = group.stops()
@@ -64,7 +60,7 @@ def run(make, options):
 
 def processes():
     """Return the :class:`Group` of this process, a context manager."""
-    size, rank, _ = terminal.mpi_job()
+    size = terminal.mpi_job()[0]
     if size < 2:
         return Group()
     try:
@@ -72,45 +68,37 @@ def processes():
             warnings.simplefilter('ignore')
             from mpi4py import MPI
         if MPI.COMM_WORLD.size == size:
-            return Group(MPI)
+            return Group(MPI.COMM_WORLD)
         problem = ('it sees %d; use the mpiexec of its own MPI, which is %s'
                    % (MPI.COMM_WORLD.size, ' '.join(MPI.get_vendor()[:1])))
     except (ImportError, RuntimeError) as error:  # no package; no MPI
         problem = '%s; pip install mpi4py mpich' % error
-    if rank > 0:  # only the first process reports the problem
-        raise SystemExit(1)
     raise ValueError('mpiexec started %d processes, but mpi4py cannot join '
                      'them: %s' % (size, problem))
 
 
-def deal(lengths, n_processes):
-    """Return the sorted indices of each process's reviews of a minibatch."""
-    # The longest come first, and the direction changes with every round, so
-    # that all processes get about the same number of words.
-    turns, seats = numpy.divmod(numpy.arange(len(lengths)), n_processes)
-    owners = numpy.where(turns % 2, n_processes - 1 - seats, seats)
+def deal(lengths, n):
+    """Deal reviews, from the longest on, to n processes; return indices."""
     order = numpy.argsort(-lengths, kind='mergesort')
-    return [numpy.sort(order[owners == k]) for k in range(n_processes)]
+    return [numpy.sort(order[k::n]) for k in range(n)]
 
 
 class Group(object):
     """The processes that train together; this is one of them.
 
-    A context manager. An error that all processes have is raised in each. An
-    error of one alone is printed and ends all, since the others would wait.
+    A context manager. Numbers that are not finite are an error of each, since
+    sums and parameters are equal. Any other error is printed and ends all.
     """
 
-    def __init__(self, mpi=None):
+    def __init__(self, comm=None):
         # Without MPI, the group is this process.
-        self.comm = mpi and mpi.COMM_WORLD
-        self.rank, self.size = (
-            (self.comm.rank, self.comm.size) if mpi else (0, 1))
+        self.comm = comm
+        self.rank, self.size = (comm.rank, comm.size) if comm else (0, 1)
         self.first = self.rank == 0  # it prints and saves
         self.signals, self.signalled = report.Signals(), None
-        self.all_fail = False  # whether all processes raise an error
         # Indices of a minibatch's reviews, those of this process first, for
         # dropout. Empty at first, so that checkpoints leave it out.
-        self.order = mpi and theano.shared(numpy.zeros(0, 'int64'), 'order')
+        self.order = comm and theano.shared(numpy.zeros(0, 'int64'), 'order')
 
     def __enter__(self):
         MRG_RandomStreams.order = self.order
@@ -127,61 +115,33 @@ class Group(object):
         sys.stdout, sys.stderr = self.streams
         if isinstance(error, SystemExit) and self.size > 1:
             self.comm.Abort(error.code)  # after a second signal
-        if not kind or self.all_have(error):
+        if not kind or self.size == 1 or kind is FloatingPointError:
             return
+        time.sleep(min(self.rank, 1))  # if all have one, the first prints it
         lines = traceback.format_exception(kind, error, trace)
-        if issubclass(kind, EXPECTED):
-            lines = lines[-1:]
+        if issubclass(kind, (EnvironmentError, ValueError, MemoryError)):
+            lines = lines[-1].splitlines()[:1]
         log.warning('Process %d of %d ends the training: %s' % (
             self.rank + 1, self.size, ''.join(lines).strip()))
         time.sleep(.5)  # mpiexec may drop what comes just before an Abort
         self.comm.Abort(1)
 
-    def all_have(self, error):
-        """Return whether all processes raise an error."""
-        # Sums and parameters are equal, so all or none are not finite.
-        return self.size == 1 or self.all_fail or isinstance(
-            error, FloatingPointError)
-
-    def meet(self, comm):
+    def meet(self):
         """Wait for all processes; MPI's own wait would keep the CPU busy."""
-        request = self.size > 1 and comm.Ibarrier()
+        request = self.size > 1 and self.comm.Ibarrier()
         while request and not request.Test():
             time.sleep(.02)
 
-    def gathered(self, value):
-        """Return the values of all processes, in their order."""
-        self.meet(self.comm)
-        return self.comm.allgather(value) if self.size > 1 else [value]
-
-    @contextlib.contextmanager
-    def agreed(self):
-        """Let an error of one process in this block be raised by all."""
-        fault = None
-        try:
-            yield
-        except EXPECTED as error:
-            fault = error
-        for rank, text in enumerate(self.gathered(fault and str(fault))):
-            if text is not None:
-                self.all_fail = True
-                raise fault or ValueError('process %d: %s' % (rank + 1, text))
-
     def check_equal(self, name, *values):
         """Raise a ValueError if processes differ in values; name: a plural."""
+        self.meet()
         checksum = zlib.crc32(b''.join(
             numpy.array(each).tobytes() for each in values))
-        with self.agreed():
-            if len(set(self.gathered(checksum))) > 1:
-                raise ValueError(
-                    'the %s of the %d processes differ; use the same command, '
-                    'data, packages and kind of CPU on all machines'
-                    % (name, self.size))
-
-    def share(self, state):
-        """Give the state of the first process to all."""
-        if self.size > 1:
-            state.contents = self.comm.bcast(state.contents)
+        if self.size > 1 and len(set(self.comm.allgather(checksum))) > 1:
+            raise ValueError(
+                'the %s of the %d processes differ; use the same command, '
+                'data, packages and kind of CPU on all machines'
+                % (name, self.size))
 
     def stops(self):
         """Return the number of a signal that a process received, or None."""
@@ -200,7 +160,17 @@ class Group(object):
             for grad, rows in zip(grads, sparse):
                 parts += [grad] if rows is None else [rows.index, rows.values]
                 merges += [sum] if rows is None else 2 * [numpy.concatenate]
-            merged = iter(Merge(self, merges)(*parts))
+            types = [each.type for each in parts]
+
+            @ops.as_op(types, types)
+            def merge(*own):  # sums by their portions, or rows of all
+                of_each = self.exchange([
+                    part * self.portion if part.dtype.kind == 'f' else part
+                    for part in own])
+                return [numpy.asarray(join(each), kind.dtype) for join, kind,
+                        each in zip(merges, types, zip(*of_each))]
+
+            merged = iter(merge(*parts))
             cost = next(merged)
             grads = [next(merged) if rows is None else tensor.inc_subtensor(
                 tensor.zeros_like(p)[next(merged)], next(merged))
@@ -224,89 +194,32 @@ class Group(object):
         """Call a function with this process's part of a minibatch."""
         self.dealt = deal(mask.sum(axis=0), self.size)
         columns = self.dealt[self.rank]
-        self.order.set_value(numpy.concatenate([columns] + [
-            each for each in self.dealt if each is not columns]))
-        self.share = len(columns) / mask.shape[1]
+        self.order.set_value(numpy.concatenate(
+            self.dealt[self.rank:] + self.dealt[:self.rank]))
+        self.portion = len(columns) / mask.shape[1]
         # Theano needs at least one review. If there are more processes than
-        # reviews, some compute the first with a share of 0.
+        # reviews, some compute the first with a portion of 0.
         columns = columns if len(columns) else numpy.zeros(1, 'int64')
-        try:
-            return f(x[:, columns], mask[:, columns],
-                     *[numpy.asarray(each)[columns] for each in labels])
-        except MemoryError:
-            if not self.all_fail:
-                self.exchange(None)
-            raise
+        return f(x[:, columns], mask[:, columns],
+                 *[numpy.asarray(each)[columns] for each in labels])
 
     def exchange(self, part):
-        """Return the parts of all processes; None is one without memory."""
+        """Return the parts of all processes, and learn of their signals."""
         numbers, parts = zip(*self.comm.allgather(
             (self.signals.received, part)))
-        n = sum(part is None for part in parts)
-        if n:
-            self.all_fail = True
-            raise MemoryError('no memory: %d of %d processes' % (n, self.size))
         self.signalled = max(number or 0 for number in numbers)
         return parts
 
 
-class Merge(theano.Op):
-    """Sums of all processes, by their shares, or rows one after the other."""
-
-    def __init__(self, group, merges):
-        self.group, self.merges = group, merges
-
-    def make_node(self, *parts):
-        return theano.Apply(self, parts, [each.type() for each in parts])
-
-    def perform(self, node, parts, outputs):
-        parts = self.group.exchange([
-            each * self.group.share if each.dtype.kind == 'f' else each
-            for each in parts])
-        for variable, merge, each, output in zip(
-                node.outputs, self.merges, zip(*parts), outputs):
-            output[0] = numpy.asarray(merge(each), variable.dtype)
-
-
 # ---- Random numbers ---------------------------------------------------------
 
-def _multiply(matrix, vectors, modulus):
-    """Multiply each row of `vectors`, all below 2 ** 31, by a matrix."""
-    return (vectors[:, None, :] * matrix % modulus).sum(axis=2) % modulus
-
-
 class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
-    """The same random numbers as those of Theano's class of this name.
+    """Random numbers; several processes draw them for a whole minibatch.
 
-    Several processes draw them for a whole minibatch and keep those of their
-    reviews. Reviews are the axis before the last.
+    Each keeps those of its reviews, which are the axis before the last.
     """
 
     order = None  # with several processes: that of a parallel.Group
-
-    def inc_rstate(self):
-        self.rstate = self._ahead(self.rstate[None], rng_mrg.A1p134,
-                                  rng_mrg.A2p134)[0].astype('int32')
-
-    def get_substream_rstates(self, n_streams, dtype, inc_rstate=True):
-        """Return Theano's states, 2 ** 72 numbers apart: (n_streams, 6)."""
-        states = self.rstate[None].astype('int64')
-        first, second = rng_mrg.A1p72, rng_mrg.A2p72
-        while len(states) < n_streams:  # each step doubles their number
-            states = numpy.concatenate(
-                [states, self._ahead(states, first, second)])
-            first = _multiply(first, first.T, rng_mrg.M1).T
-            second = _multiply(second, second.T, rng_mrg.M2).T
-        if inc_rstate:
-            self.inc_rstate()
-        return states[:n_streams].astype('int32')
-
-    @staticmethod
-    def _ahead(states, first, second):
-        """Multiply the halves of each state by these matrices."""
-        return numpy.concatenate(
-            [_multiply(first, states[:, :3], rng_mrg.M1),
-             _multiply(second, states[:, 3:], rng_mrg.M2)], axis=1)
 
     def uniform(self, size, *args, **kwargs):
         draw = super(MRG_RandomStreams, self).uniform
@@ -315,10 +228,8 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
                 isinstance(k, theano.Variable) for k in size):
             return draw(size, *args, **kwargs)
         size = tensor.stack(size) if listed else size
-        # Theano makes all other kinds of numbers of one axis of these.
-        lengths = [] if kwargs.get('ndim') == 1 else [
-            size[k] for k in range(tensor.get_vector_length(size))]
-        if len(lengths) < 2:
+        lengths = [size[k] for k in range(tensor.get_vector_length(size))]
+        if len(lengths) < 2:  # Theano makes other kinds of numbers of one axis
             raise ValueError(
                 'with mpiexec, random numbers can be uniform or binomial, and '
                 'need an axis of reviews and one of units')

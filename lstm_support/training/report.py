@@ -16,49 +16,45 @@ class Status(object):
     def __init__(self, total, every, first=0):
         # Updates per epoch, per line of the log, and before this run.
         self.total, self.every, self.first = total, every, first
-        self.start, self.bar = time.time(), None
+        self.start, self.drawn = time.time(), 0
         try:
-            if log.isEnabledFor(logging.INFO) and (
-                    sys.stdout.isatty() or 'ipykernel' in sys.modules):
-                from tqdm import tqdm
-                # miniters=1: tqdm would redraw too rarely after resuming.
-                self.bar = tqdm(total=total, unit=' updates', leave=False,
-                                file=sys.stdout, dynamic_ncols=True,
-                                miniters=1)
-        except Exception:  # training needs no status line
-            pass
+            self.in_place = log.isEnabledFor(logging.INFO) and (
+                sys.stdout.isatty() or 'ipykernel' in sys.modules)
+        except Exception:  # a stream that is closed, or none
+            self.in_place = False
 
-    def _draw(self, draw):
-        """Change the line, if there is one; after a fault, go on without."""
+    def _draw(self, line):
+        """Replace the line, if there is one; after a fault, go on without."""
         try:
-            if self.bar is not None:
-                draw(self.bar)
+            if self.in_place:
+                sys.stdout.write('\r%-78s\r%s' % (line, line))
+                sys.stdout.flush()
         except Exception:  # the terminal has closed
-            self.bar.disable = True  # otherwise its end would print, too
-            self.bar = None
+            self.in_place = False
 
-    def show(self, epoch, done, update, cost, best_err):
-        """Show the epoch, the updates done in it, and the costs."""
-        def draw(bar):
-            best = '' if best_err is None else ', best valid %.4f' % best_err
-            bar.set_description('Epoch %d' % epoch, refresh=False)
-            bar.set_postfix_str('cost %.4f%s' % (cost, best), refresh=False)
-            if done <= bar.n:  # a new epoch
-                bar.reset()
-            bar.update(done - bar.n)
-
-        if self.bar is None and update % self.every == 0:
+    def show(self, update, cost, best_err):
+        """Show an update, its epoch and cost, and the lowest error, if any."""
+        now = time.time()
+        epoch, before = divmod(update - 1, self.total)
+        if not self.in_place and update % self.every == 0:
             log.info('Epoch %d  Update %d  Cost %.5f' % (epoch, update, cost))
-        self._draw(draw)
+        elif self.in_place and now > self.drawn + 0.1:
+            self.drawn = now
+            left = self.total - before - 1
+            self._draw('Epoch %d: %d/%d, %d s left, cost %.4f%s' % (
+                epoch, before + 1, self.total, left * (now - self.start) / (
+                    update - self.first), cost, '' if best_err > 1 else
+                ', best valid %.4f' % best_err))
 
     def clear(self):
-        """Make room for other lines."""
-        self._draw(lambda bar: bar.clear())
+        """Make room for other lines; the next update is shown at once."""
+        self._draw('')
+        self.drawn = 0
 
     def close(self):
         """Remove the line, stop the clock, and say what comes next."""
         self.seconds = time.time() - self.start
-        self._draw(lambda bar: bar.close())
+        self.clear()
         log.info('Evaluating the best parameters')
 
     def summarize(self, update):
@@ -101,53 +97,31 @@ class Signals(object):
                 signal.signal(number, handler)
 
 
-def check_memory(what, need, remedy):
-    """Raise a MemoryError if so many bytes are not free."""
+def check_memory(options, reviews):
+    """Raise a MemoryError if parameters and minibatches may not fit."""
+    dim, n_words, n_ngrams, batch_size = [options[name] for name in (
+        'dim_proj', 'n_words', 'ngrams', 'batch_size')]
+    longest = sorted(map(len, reviews))[-batch_size:]
+    # Random numbers take 16 bytes while a parameter is drawn; an optimizer
+    # keeps two or three numbers for each. An update takes 2 to 3 numbers per
+    # unit and position of the padded minibatch, and 20 per unit and word.
+    need = 24 * (dim * (n_words + 8. * dim) + 2. * n_ngrams) + 8 * dim * (
+        3. * longest[-1] * len(longest) + 20 * sum(longest))
     free = storage.free_memory()
     if free is not None and need > free:
-        raise MemoryError('%s about %.1f GB of memory, but %.1f GB are free; '
-                          'lower %s' % (what, need / 1e9, free / 1e9, remedy))
-
-
-def check_options(options):
-    """Raise an error if options do not fit together, or into the memory."""
-    if options['resume'] and not options['saveto']:
-        raise ValueError('resume=True needs the saveto of an earlier training')
-    dim, n_words = options['dim_proj'], options['n_words']
-    # Random numbers take 16 bytes while a parameter is drawn; an optimizer
-    # keeps two or three numbers for each.
-    check_memory('the parameters need', 24 * (
-        dim * (n_words + 8. * dim) + 2. * options['ngrams']), ' or '.join(
-            '%s=%d' % (name, options[name])
-            for name in ('dim_proj', 'n_words', 'ngrams') if options[name]))
-
-
-def check_update(sequences, batch_size, weights):
-    """Raise a MemoryError if an update may not fit; None: unknown weights."""
-    if weights is None:
-        return
-    units = weights.get_value(borrow=True)[:, 0]
-    # Measured: it takes 2 to 3 numbers per unit and position of the padded
-    # minibatch, and 20 per unit and word.
-    longest = sorted(map(len, sequences))[-batch_size:]
-    check_memory(
-        'a minibatch of the longest reviews (%d, of up to %d words) needs'
-        % (len(longest), longest[-1]), units.size * units.itemsize * (
-            3. * longest[-1] * len(longest) + 20 * sum(longest)),
-        'maxlen, batch_size or dim_proj')
+        raise MemoryError(
+            'parameters and minibatches of up to %d words need about %.1f GB '
+            'of memory, but %.1f GB are free; lower maxlen, dim_proj=%d, '
+            'n_words=%d, ngrams=%d or batch_size=%d' % (
+                longest[-1], need / 1e9, free / 1e9, dim, n_words, n_ngrams,
+                batch_size))
 
 
 def failure(fault, options, update, saved):
     """Return the error that ends a training, with the option to change."""
-    if isinstance(fault, MemoryError):
-        remedy = 'lower batch_size or maxlen'
-    elif options['optimizer'] != 'adadelta':
-        remedy = 'lower lrate, which is %s' % options['lrate']
-    elif options['decay_c'] > 0:
-        remedy = 'lower decay_c, which is %s' % options['decay_c']
-    else:
-        remedy = ('adadelta has no learning rate; use rmsprop or sgd with a '
-                  'low lrate')
+    remedy = ('lower batch_size or maxlen' if isinstance(fault, MemoryError)
+              else 'lower lrate=%s, which adadelta does not use, or decay_c=%s'
+              % (options['lrate'], options['decay_c']))
     return type(fault)('at update %d %s; training stopped, and %s; %s' % (
         update, fault, 'the best model so far is in %s' % saved if saved else
         'no model is saved', remedy))

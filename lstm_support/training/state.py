@@ -7,9 +7,7 @@
 from __future__ import absolute_import, division, print_function
 
 import collections
-import json
 import os
-import re
 import shutil
 import tempfile
 import zlib
@@ -35,78 +33,57 @@ def keep_previous(saveto):
 
 
 # A run cannot be resumed with other values of what sets its data and shapes.
+DATA = 'checksum of all reviews and words'
 FIXED = ('dim_proj', 'n_words', 'ydim', 'maxlen', 'batch_size', 'seed',
          'optimizer', 'use_dropout', 'test_size', 'pool_lengths', 'encoder',
          'pooling', 'average', 'split', 'valid_portion', 'class_weight',
-         'ngrams', 'classes', 'floatX', 'data', 'words')
-_CALLED = {'data': 'checksum of all reviews', 'words': 'checksum of all words'}
+         'ngrams', 'classes', 'floatX', DATA)
 
 
 def run_configuration(options, sets, dictionary):
-    """Return what determines a run: options, floatX, checksums of its data."""
-    data = words = 0
+    """Return what determines a run: options, floatX, checksum of its data."""
+    data = 0
     for reviews, labels in sets:
         for ids in list(reviews) + [labels]:
             data = zlib.crc32(numpy.array(ids, 'int64').tobytes(), data)
     for n, word in sorted((n, word) for word, n in (dictionary or {}).items()):
-        words = zlib.crc32((u'%d %s' % (n, word)).encode('utf-8'), words)
-    return dict(options, floatX=theano.config.floatX, data=data & 0xffffffff,
-                words=words & 0xffffffff)
+        data = zlib.crc32((u'%d %s' % (n, word)).encode('utf-8'), data)
+    return dict(options, floatX=theano.config.floatX,
+                **{DATA: data & 0xffffffff})
 
 
-def read_progress(path, config):
-    """Read the counters of a state, if this run configuration can go on."""
-    with storage.open_npz(path, 'checkpoint') as archive:
-        text = storage.read_text(archive, 'progress')
-    with storage.one_error('%s is not a checkpoint of a training, or is '
-                           'damaged' % path):
-        progress = json.loads(text)
-        place, has_gauss, gauss = progress['shuffle']
-        cost, n_costs = progress['costs']
-        best_err, counters = progress['best_err'], progress['counters']
-        counts = counters + [place, has_gauss, n_costs]
-        if not (len(counters) == 4
-                and all(type(count) is int and count >= 0 for count in counts)
-                and all(type(each) in (int, float) for each in (gauss, cost))
-                and place <= 624 and (best_err is None or 0 <= best_err <= 1)
-                and isinstance(progress['options'], dict)):
-            raise ValueError('impossible counters')
-    saved = progress['options']  # older states lack newer options
-    progress['changed'] = [name for name, value in config.items()
-                           if saved.get(name, value) != value]
-    fixed = [name for name in FIXED if name in progress['changed']]
-    if fixed:
-        raise ValueError(
-            '%s was saved with %s, but this run has %s; use the saved values '
-            'to continue, or resume=False to start again' % ((path,) + tuple(
-                ', '.join('%s=%s' % (_CALLED.get(name, name), options[name])
-                          for name in fixed) for options in (saved, config))))
-    return progress
+def continued(path):
+    """Return a context in which an error says how to go on without a file."""
+    return storage.one_error(
+        '%s is damaged, or of another version of these scripts; resume=False '
+        'starts again, and reload_model starts from a saved model' % path)
 
 
-def _value(variable):
-    """Return the value of a shared variable as an array.
-
-    Theano's RandomStreams keep a generator of NumPy: its state is one array.
-    """
-    value = variable.get_value()
-    if isinstance(value, numpy.random.RandomState):
-        _, keys, place, has_gauss, gauss = value.get_state()
-        value = numpy.append(keys, [place, has_gauss, gauss])
-    return value
+def changed_options(path, config):
+    """Return the options in which a run differs from that of a checkpoint."""
+    with continued(path):
+        saved = storage.load_options(path)
+    changed = dict((name, saved[name]) for name, value in config.items()
+                   if saved.get(name, value) != value)
+    for name in FIXED:
+        if name in changed:
+            raise ValueError(
+                '%s was saved with %s=%s, but this run has %s=%s; use the '
+                'saved value to continue, or resume=False to start again'
+                % (path, name, saved[name], name, config[name]))
+    return changed
 
 
 class Progress(object):
     """The state of a training run: all that an exact continuation needs."""
 
-    def __init__(self, tparams, functions, rng, stopping):
-        # Updates and epochs done, and minibatches of the current epoch.
-        self.update = self.epoch = self.batch = 0
+    def __init__(self, tparams, functions, stopping):
+        self.update = 0  # updates done
         # The parameters with the lowest validation error; a row for each
         # validation; sum and number of the costs since the last one.
-        self.best_params, self.history, self.costs = None, [], [0., 0]
-        self.tparams, self.rng, self.stopping = tparams, rng, stopping
-        self.epoch_rng = rng.get_state()  # at the start of the epoch
+        self.best_params, self.costs = None, [0., 0]
+        self.history = numpy.zeros((0, 5))
+        self.tparams, self.stopping = tparams, stopping
         # Parameters, accumulators of the optimizer, random state of dropout.
         variables = list(tparams.values())
         for f in functions:
@@ -126,11 +103,6 @@ class Progress(object):
                     name += '+'
                 self.shared[name] = variable
 
-    def next_epoch(self):
-        """Count a complete epoch."""
-        self.epoch, self.batch = self.epoch + 1, 0
-        self.epoch_rng = self.rng.get_state()
-
     def check_finite(self):
         """Raise a FloatingPointError if a parameter is not finite."""
         names = [name for name, shared in self.tparams.items()
@@ -139,85 +111,74 @@ class Progress(object):
             raise FloatingPointError('there are infinite values or NaN in %s'
                                      % ', '.join(names))
 
-    def history_array(self):
-        """Return the history as a float64 array, see :func:`load_history`."""
-        return numpy.array(self.history, 'float64').reshape(-1, 5)
-
     def save(self, path, config):
         """Write the state and the run configuration to a file."""
-        arrays, progress = self.contents
-        storage.write_npz(path, dict(arrays, progress=storage.text_array(
-            dict(progress, options=config))))
+        storage.write_npz(path, dict(
+            self.contents, options=storage.text_array(config)))
 
-    def load(self, path, progress):
-        """Load the state from a file and its progress, or change nothing."""
-        wanted, _ = self.contents
-        del wanted['history']  # which has any length
-        if progress['best_err'] is not None:
-            wanted.update(('best/' + name, variable.get_value())
-                          for name, variable in self.tparams.items())
-        with storage.open_npz(path, 'checkpoint') as archive:
+    def load(self, path):
+        """Load the state from a file, or raise an error and change nothing."""
+        with continued(path), storage.open_npz(path, 'checkpoint') as archive:
             arrays = dict((name, _read_like(archive, name, value))
-                          for name, value in wanted.items())
-            history = storage.read_array(archive, 'history')
-        if history.shape[1:] != (5,) or history.dtype != 'float64' or (
-                len(history) > progress['counters'][0]):
-            raise ValueError('%s holds no history of errors' % path)
-        self.contents = dict(arrays, history=history), progress
+                          for name, value in self.contents.items())
+            if arrays['counts'].min() < 0:
+                raise ValueError('impossible counts')
+        self.contents = arrays
 
     @property
     def contents(self):
-        """The arrays and the numbers of the state. Set it to copy a state."""
+        """The state, a dict of arrays. Set it to copy a state."""
         arrays = dict((name, _value(variable))
                       for name, variable in self.shared.items())
-        for name, value in (self.best_params or {}).items():
-            arrays['best/' + name] = value
-        _, arrays['shuffle'], place, has_gauss, gauss = self.epoch_rng
-        arrays['history'] = self.history_array()
-        return arrays, {
-            'counters': [self.update, self.epoch, self.batch,
-                         self.stopping.bad_counter],
-            'costs': self.costs, 'best_err': self.stopping.best_err,
-            'shuffle': [place, has_gauss, gauss]}
+        for name, p in self.tparams.items():
+            arrays['best/' + name] = (
+                p.get_value() if self.best_params is None
+                else self.best_params[name])
+        cost, n_costs = self.costs
+        return dict(arrays, history=self.history, counts=numpy.array(
+            [self.update, n_costs, self.stopping.bad_counter], 'int64'),
+            costs=numpy.array([cost, self.stopping.best_err]))
 
     @contents.setter
-    def contents(self, contents):
-        arrays, progress = contents
-        self.update, self.epoch, self.batch, self.stopping.bad_counter = (
-            progress['counters'])
-        self.costs = progress['costs']
-        self.history = arrays['history'].tolist()
-        self.stopping.best_err, self.best_params = progress['best_err'], None
-        if self.stopping.best_err is not None:
-            self.best_params = collections.OrderedDict(
-                (name, arrays['best/' + name]) for name in self.tparams)
-        self.epoch_rng = ('MT19937', arrays['shuffle']) + tuple(
-            progress['shuffle'])
+    def contents(self, arrays):
+        self.update, n_costs, self.stopping.bad_counter = (
+            arrays['counts'].tolist())
+        cost, self.stopping.best_err = arrays['costs'].tolist()
+        self.costs, self.history = [cost, n_costs], arrays['history']
+        best = [(name, arrays['best/' + name]) for name in self.tparams]
+        self.best_params = collections.OrderedDict(best) if (
+            self.stopping.best_err <= 1) else None
         for name, variable in self.shared.items():
-            value = arrays[name]
-            if isinstance(variable.get_value(borrow=True),
-                          numpy.random.RandomState):
-                keys, (place, has_gauss, gauss) = value[:-3], value[-3:]
-                value = numpy.random.RandomState()
-                value.set_state(('MT19937', keys.astype('uint32'), int(place),
-                                 int(has_gauss), gauss))
-            variable.set_value(value)
-        self.rng.set_state(self.epoch_rng)
+            _set_value(variable, arrays[name])
+
+
+def _value(variable):
+    """Return the value of a shared variable as an array.
+
+    Theano's RandomStreams keep a generator of NumPy: its state is one array.
+    """
+    value = variable.get_value()
+    if isinstance(value, numpy.random.RandomState):
+        value = numpy.hstack(value.get_state()[1:])
+    return value
+
+
+def _set_value(variable, value):
+    """Set a shared variable to what :func:`_value` returned."""
+    if isinstance(variable.get_value(borrow=True), numpy.random.RandomState):
+        keys, (place, has_gauss, gauss) = value[:-3], value[-3:]
+        value = numpy.random.RandomState()
+        value.set_state(('MT19937', keys.astype('uint32'), int(place),
+                         int(has_gauss), gauss))
+    variable.set_value(value)
 
 
 def _read_like(archive, name, wanted):
-    """Read an array that must have the shape and type of another."""
-    # Version 1.1 also numbered the variables: "state/12 Wemb_average".
-    named = dict((re.sub(r'^(state/)\d+ ', r'\1', each), each) for each in (
-        each[:-len('.npy')] for each in archive.namelist()))
-    value = named.get(name) and storage.read_array(archive, named[name])
-    if value is None or value.shape != wanted.shape or (
-            value.dtype != wanted.dtype):
-        raise ValueError(
-            '%s was saved by another version of this script: it lacks %s of '
-            'shape %s and type %s; resume=False starts again, and '
-            'reload_model starts from a saved model' % (
-                archive.filename, name, wanted.shape, wanted.dtype))
+    """Read an array like another one; a history may have any length."""
+    value = storage.read_array(archive, name)
+    n = 1 if name == 'history' else 0
+    if value.dtype != wanted.dtype or value.shape[n:] != wanted.shape[n:]:
+        raise ValueError('%s has another shape or type' % name)
     return value
 
 
@@ -225,12 +186,13 @@ class EarlyStopping(object):
     """Stop `patience` + 1 validations after the last new lowest error."""
 
     def __init__(self, patience):
-        self.patience, self.best_err, self.bad_counter = patience, None, 0
+        self.patience, self.bad_counter = patience, 0
+        self.best_err = numpy.inf
 
     def is_best(self, error):
         """Count a validation; return whether its parameters are the best."""
         self.bad_counter += 1
-        if error < (numpy.inf if self.best_err is None else self.best_err):
+        if error < self.best_err:
             self.best_err, self.bad_counter = error, 0
         return error == self.best_err  # of equal ones, the last is the best
 
@@ -244,19 +206,18 @@ class Saver(object):
 
     def __init__(self, saveto, options, config, dictionary):
         self.saveto, self.options, self.config = saveto, options, config
-        self.words, self.unused = {}, ['resume']
-        if dictionary is None:
-            log.info('There is no dictionary of %s, so the model file will '
-                     'hold no words' % options['dataset'])
-        else:
-            self.words['words'] = storage.words_array(dictionary,
-                                                      options['n_words'])
+        self.unused = ['resume']
+        if options['resume'] and not options['saveto']:
+            raise ValueError('resume=True needs the saveto of an earlier '
+                             'training')
+        self.words = {} if dictionary is None else {
+            'words': storage.words_array(dictionary, options['n_words'])}
         self.path = saveto and saveto[:-len('.npz')] + '.resume.npz'
         self.resumed = bool(saveto and options['resume']
                             and os.path.isfile(self.path))
         self.kept_previous = self.resumed
         if self.resumed:
-            self.progress = read_progress(self.path, config)
+            self.changed = changed_options(self.path, config)
         elif options['resume']:
             log.info('There is no %s to continue from: training starts from '
                      'the beginning' % self.path)
@@ -271,8 +232,7 @@ class Saver(object):
 
     def note_unused(self, table, f_update, h):
         """Say which options were set but have no effect."""
-        options, unused = self.options, {
-            'noise_std': 'it only keeps calls of 2014 valid'}
+        options, unused = self.options, {}
         maker = getattr(f_update, 'maker', None)  # of a function of Theano
         if maker and not any(each.clients for each in maker.fgraph.inputs
                              if each.name == 'lr'):
@@ -280,27 +240,25 @@ class Saver(object):
                 '%s has no learning rate' % options['optimizer'])
         if getattr(h, 'ndim', 3) == 2:
             unused['pooling'] = 'the layer has one output per review'
-        if not options['use_dropout']:
-            unused['dropout'] = 'use_dropout is False'
         for row in table:
             if row.name in unused and options[row.name] != row.default:
                 log.info('%s=%s has no effect: %s' % (
                     row.name, options[row.name], unused[row.name]))
         self.unused += unused
 
-    def restore(self, state):
+    def restore(self, state, epoch_size):
         """Load the state to continue from, if there is one."""
         if not self.resumed:
             return
-        for name in self.progress['changed']:
+        for name, saved in self.changed.items():
             if name not in self.unused:
-                log.info('Continuing with another %s: %s, which was %s' % (
-                    name, self.config[name], self.progress['options'][name]))
-        state.load(self.path, self.progress)
+                log.info('Continuing with another %s: %s, which was %s'
+                         % (name, self.config[name], saved))
+        state.load(self.path)
         log.info('Continuing %s after update %d' % (self.path, state.update))
-        for name, ended in (
-                ('max_epochs', state.epoch >= self.options['max_epochs']),
-                ('patience', state.stopping.done)):
+        end = epoch_size * self.options['max_epochs']
+        for name, ended in (('max_epochs', state.update >= end),
+                            ('patience', state.stopping.done)):
             if ended:
                 log.info('That training had ended: %s=%s; to go on, raise %s'
                          % (name, self.options[name], name))
@@ -334,7 +292,6 @@ class Saver(object):
         return path
 
     def _save_model(self, path, state, params, **errors):
-        history = state.history_array()
-        storage.save_model(path, params, history[:, 3:], self.options,
-                           history=history, **dict(self.words, **errors))
+        storage.save_model(path, params, state.history[:, 3:], self.options,
+                           history=state.history, **dict(self.words, **errors))
         log.info('Saved %s' % path)
