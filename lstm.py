@@ -323,7 +323,7 @@ def build_model(tparams, options, mode=None):
     temperature = tensor.TensorConstant(use_noise.type, numpy_floatX(
         options.get('temperature', 1.)), 'temperature')
     prob = tensor.nnet.softmax(scores / temperature)
-    training.check_graph(tparams, prob, cost, use_noise)
+    training.check_graph(tparams, options, x, prob, cost, use_noise)
     # It has no dropout and draws no random numbers: it changes no training.
     f_pred_prob = theano.function(
         [x, mask], prob, name='f_pred_prob', mode=mode,

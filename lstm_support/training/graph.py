@@ -41,7 +41,7 @@ def width(encode, tparams, options):
     return int(f_shape([[1]], numpy.ones((1, 1), mask.dtype))[-1])
 
 
-def check_graph(tparams, prob, cost, use_noise):
+def check_graph(tparams, options, x, prob, cost, use_noise):
     """Raise a ValueError for a graph that cannot be trained and saved."""
     leaves = graph.inputs([prob, cost])
     # Random states and what has no values yet belong to a training. A number
@@ -57,7 +57,11 @@ def check_graph(tparams, prob, cost, use_noise):
             ([name for name, p in tparams.items() if p not in leaves],
              'build_model in lstm.py does not use all parameters; it lacks'),
             (lost, 'make shared variables of build_model in init_params, or '
-             'as tensor.constant; a model file would lack')):
+             'as tensor.constant; a model file would lack'),
+            ([name for name, n in _looked_up(tparams, x, prob)
+              if n != options.get('n_words', n)],
+             'n_words=%s is not the number of rows of' % options.get(
+                 'n_words'))):
         if names:
             raise ValueError('%s %s' % (fault, ', '.join(names)))
     if cost.ndim:
@@ -87,6 +91,19 @@ def check_prediction(f_pred_prob, prepare_data, options):
             'for 2 reviews, prob in build_model has the shape %s; it must be '
             '(2, %d), with a column per class, since ydim=%d'
             % (shape, n_classes, n_classes))
+
+
+def _looked_up(tparams, x, prob):
+    """Yield name and length of each parameter that word ids index."""
+    names = dict((p, name) for name, p in tparams.items())
+    for node in graph.io_toposort([], [prob]):
+        if isinstance(node.op, tensor.AdvancedSubtensor1):
+            table, ids = node.inputs
+            while ids.owner and isinstance(ids.owner.op, (
+                    tensor.Reshape, tensor.extra_ops.Unique)):
+                ids = ids.owner.inputs[0]
+            if table in names and ids is x:
+                yield names[table], len(table.get_value(borrow=True))
 
 
 def gradients(cost, tparams):
