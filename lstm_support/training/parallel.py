@@ -125,6 +125,7 @@ class Group(object):
             self.rank + 1, self.size, ''.join(lines).strip()))
         time.sleep(.5)  # mpiexec may drop what comes just before an Abort
         self.comm.Abort(1)
+        os._exit(1)  # an Abort may return before it ends the process
 
     def meet(self):
         """Wait for all processes; MPI's own wait would keep the CPU busy."""
