@@ -1,5 +1,5 @@
 """LSTMClassifier, an estimator of scikit-learn that learns from texts."""
-import functools
+import dataclasses
 import inspect
 import os
 import tempfile
@@ -24,7 +24,7 @@ class _TextClassifier:
     `dataset` and `resume` must keep their defaults.
 
     After `fit`, ``classes_`` has the labels in ascending order, and
-    ``model_`` the bytes of a model file.
+    ``model_`` is a :class:`classify.Classifier`.
     """
 
     def fit(self, X, y):
@@ -44,17 +44,15 @@ class _TextClassifier:
                              'dataset and resume must keep their defaults')
         classes, labels = numpy.unique(y, return_inverse=True)
         names = [one_line(str(each), None) for each in classes]
-        if len(set(names)) < max(2, len(names)):
-            raise ValueError('fit needs labels of two or more classes with '
-                             'different names; these have %d class%s: %s' % (
-                                 len(names), 'es' * (len(names) > 1),
-                                 ', '.join(names)))
+        if len(names) < 2:
+            raise ValueError('fit needs labels of two or more classes, not of '
+                             '1 class: %s' % names)
         corpus = corpora.encode_reviews(
             [corpora.Review('train', names[k], text)
              for k, text in zip(labels, texts)], 1, path='fit')
         if len(corpus.classes) < len(names):
-            raise ValueError('only the classes %s have texts with words; add '
-                             'more texts' % ', '.join(corpus.classes))
+            raise ValueError('only the classes %s have texts with words, and '
+                             'names of their own' % ', '.join(corpus.classes))
         reviews, numbers = corpus.train
         numbers = [names.index(corpus.classes[k]) for k in numbers]
         test = [reviews[numbers.index(k)] for k in range(len(names))]
@@ -69,15 +67,15 @@ class _TextClassifier:
                 self.scripts[0](dataset=data, saveto=path, **options)
             finally:
                 log.setLevel(level)
-            with open(path + '.npz' * (path[-4:] != '.npz'), 'rb') as f:
-                self.classes_, self.model_ = classes, f.read()
+            self.classes_, self.model_ = classes, self.scripts[1](
+                path + '.npz' * (path[-4:] != '.npz'))
         return self
 
     def predict_proba(self, X):
         """Return probabilities, (number of texts, classes)."""
         from sklearn.utils import validation
         validation.check_is_fitted(self)
-        return self.scripts[1](self.model_).probabilities(X)
+        return self.model_.probabilities(X)
 
     def predict(self, X):
         """Return the most probable label of each text."""
@@ -92,27 +90,15 @@ def estimator(train_lstm, classifier):
     except ImportError:
         raise ImportError('LSTMClassifier needs scikit-learn: pip install '
                           'scikit-learn, or "uv run --extra sklearn"')
-
-    @functools.lru_cache(4)  # not in the estimator, which is pickled
-    def load(model):
-        with tempfile.NamedTemporaryFile(suffix='.npz') as f:
-            f.write(model)
-            f.flush()
-            return classifier(f.name)
-
-    def __init__(self, *args, **options):
-        given = signature.bind(self, *args, **options)
-        given.apply_defaults()
-        vars(self).update(list(given.arguments.items())[1:])
-
-    one, defaults = inspect.Parameter('self', 1), dict.fromkeys(
-        inspect.signature(train_lstm).parameters, 'preset')
+    defaults = dict.fromkeys(inspect.signature(train_lstm).parameters,
+                             'preset')
     defaults.update(preset='few', verbose=False)
-    __init__.__signature__ = signature = inspect.Signature([one] + [
-        one.replace(name=name, default=value)
-        for name, value in defaults.items()])
-    return type('LSTMClassifier', (
-        ClassifierMixin, _TextClassifier, BaseEstimator), {
-            '__init__': __init__, '__doc__': _TextClassifier.__doc__,
-            'scripts': (train_lstm, load),
-            '__module__': 'classify'})  # where pickle finds it
+    # scikit-learn finds the parameters in the signature of __init__.
+    made = dataclasses.make_dataclass(
+        'LSTMClassifier', [(name, object, value)
+                           for name, value in defaults.items()],
+        bases=(ClassifierMixin, _TextClassifier, BaseEstimator), eq=False,
+        namespace={'scripts': (train_lstm, classifier),
+                   '__doc__': _TextClassifier.__doc__}, repr=False)
+    made.__module__ = 'classify'  # where pickle finds it
+    return made
