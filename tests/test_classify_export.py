@@ -50,23 +50,23 @@ def test_probabilities_are_those_of_predict(kind, tmp_path, evaluator):
             probs, ours.probabilities_of_ids(reviews), atol=1e-5)
 
 
-@pytest.mark.parametrize('old, new, fact', [
-    ('f * c + i * tensor', 'f * c + (1 - f) * tensor', 'probabilities'),
-    ("'mean': [mean_over", "'mean': [max_over", 'probabilities'),
-    ('tensor.dot(proj, tpa', 'tensor.dot(2 * proj, tpa', 'probabilities'),
-    ("['U']) + tparams['b']", "['U']) + tparams['b'] + tparams['more']",
-     'more')], ids=['a step', 'a pooling', 'the end', 'a parameter'])
-def test_another_graph_is_never_exported(old, new, fact, tmp_path, monkeypatch,
+@pytest.mark.parametrize('old, new', [
+    ('f * c + i * tensor', 'f * c + (1 - f) * tensor'),
+    ("'mean': [mean_over", "'mean': [max_over"),
+    ('tensor.dot(proj, tpa', 'tensor.dot(2 * proj, tpa'),
+    ("['U']) + tparams['b']", "['U']) + tparams['b'] + tparams['more']")],
+    ids=['a step', 'a pooling', 'the end', 'a parameter'])
+def test_another_graph_is_never_exported(old, new, tmp_path, monkeypatch,
                                          capsys, evaluator):
     monkeypatch.setattr(classify, 'lstm', edited((old, new)))
     path = write_model(tmp_path / 'm.npz', **(
-        {'more': numpy.zeros(2)} if fact == 'more' else {}))
+        {'more': numpy.arange(2.)} if 'more' in new else {}))
     (tmp_path / 'm.onnx').write_bytes(b'an older file')
     with forced_scan():
         export(path, tmp_path / 'm.onnx', code=1)
     said = capsys.readouterr().err
     assert said.count('\n') == 1 and str(tmp_path / 'm.onnx') in said
-    assert fact in said
+    assert 'probabilities' in said
     assert (tmp_path / 'm.onnx').read_bytes() == b'an older file'
 
 

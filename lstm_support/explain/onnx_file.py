@@ -11,14 +11,12 @@ from lstm_support import storage
 def export(classifier, path, prepare_data):
     """Write a :class:`classify.Classifier` as docs/elsewhere.rst describes it.
 
-    An ImportError says that onnx is missing. A ValueError says if the name
-    does not end in .onnx, or if lstm.py builds another graph.
+    A ValueError says if onnx is missing, if the name does not end in .onnx,
+    or if lstm.py builds another graph.
     """
-    try:
+    with storage.one_error('exporting needs onnx: pip install onnx, or start '
+                           'with "uv run --extra onnx"'):
         from onnx import helper, reference
-    except ImportError:
-        raise ImportError('exporting needs onnx: pip install onnx, or start '
-                          'with "uv run --extra onnx"')
     path, params = storage.as_path(path), classifier.params
     options, V = classifier.options, classifier.options['n_words']
     if not path.endswith('.onnx'):
@@ -74,9 +72,6 @@ def _model(params, options):
                 ('default_int64', ngrams)))
             weights = params['ngram_weights']
             params['ngram_weights'] = numpy.append(weights, 0 * weights[:1], 0)
-    unused = set(params).difference(*[node.input for node in graph.node])
-    if unused:
-        raise ValueError('the parameters %s are left' % ', '.join(unused))
     if options.get('use_dropout', True):
         params['U'] = params['U'] * (1 - options.get('dropout', 0.5))
     graph.initializer.extend(
