@@ -1,19 +1,14 @@
 """A picture of a training: its cost and error rates."""
-import io
-import os
-
-from lstm_support.storage import atomic_write
+from lstm_support.storage import atomic_write, one_error
 
 
 def plot(history, path):
     """Draw an array of :func:`lstm.load_history` as a .png or .svg file."""
-    try:
+    with one_error('drawing needs matplotlib: pip install matplotlib, or '
+                   'start with "uv run --extra plot"'):
         import matplotlib
         matplotlib.use('Agg')  # draws without a display
         from matplotlib import pyplot
-    except ImportError:
-        raise ImportError('drawing needs matplotlib: pip install '
-                          'matplotlib, or start with "uv run --extra plot"')
     update, cost, train, valid, test = history.T
     best = len(valid) - 1 - int(valid[::-1].argmin())  # the last minimum
     figure, (upper, lower) = pyplot.subplots(
@@ -35,11 +30,9 @@ def plot(history, path):
     for axes in (upper, lower):
         axes.spines[['top', 'right']].set_visible(False)
     figure.tight_layout()
-    form = os.path.splitext(path)[1][1:].lower()
+    form = path.rpartition('.')[2].lower()
     if form not in figure.canvas.get_supported_filetypes():
         raise ValueError('--output %s: name a .png or a .svg file' % path)
-    picture = io.BytesIO()  # since a FIFO or a device cannot seek
-    figure.savefig(picture, format=form, dpi=120)
-    pyplot.close(figure)
     with atomic_write(path) as f:
-        f.write(picture.getvalue())
+        figure.savefig(f, format=form, dpi=120)
+    pyplot.close(figure)
