@@ -47,10 +47,8 @@ def match(path, options, words, source, data, labels=(0,)):
             or words is None and classes == _OF_2014):
         classes = names
     names = names or classes
-    # Model files hold no words with line feeds.
     if None not in (words, data.dictionary) and words != {
-            word: n for word, n in data.dictionary.items()
-            if n < n_words and word and '\n' not in word}:
+            word: n for word, n in data.dictionary.items() if n < n_words}:
         fault = 'has other words'
     elif not set(names) <= set(classes):
         fault = 'has the classes ' + ', '.join(names)

@@ -18,9 +18,10 @@ def scores(labels, probs):
     """
     labels, probs = numpy.asarray(labels), numpy.asarray(probs)
     n, n_classes = probs.shape
+    predicted, certain = probs.argmax(axis=1), probs.max(axis=1)
     confusion = numpy.zeros((n_classes, n_classes), 'int64')
-    numpy.add.at(confusion, (labels, probs.argmax(axis=1)), 1)
-    error = (n - confusion.trace()) / n
+    numpy.add.at(confusion, (labels, predicted), 1)
+    error = numpy.mean(predicted != labels)
     z = 1.959964  # 97.5 % quantile of the normal distribution
     middle = (error + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * numpy.sqrt(
@@ -29,15 +30,15 @@ def scores(labels, probs):
     f1 = (2. * confusion.diagonal() / numpy.maximum(total, 1)).tolist()
     auc = []
     for k in range(n_classes):
-        of_class, of_others = [numpy.sort(probs[chosen, k])
-                               for chosen in (labels == k, labels != k)]
-        pairs = 2. * len(of_class) * len(of_others)
-        auc.append(sum(numpy.searchsorted(of_others, of_class, side).sum()
-                       for side in ('left', 'right')) / pairs
-                   if pairs else numpy.nan)
-    right, certain = probs.argmax(axis=1) == labels, probs.max(axis=1)
+        others = numpy.sort(probs[labels != k, k])
+        # Others that are lower; of those that are equal, none and all.
+        lower = [numpy.searchsorted(others, probs[labels == k, k], side)
+                 for side in ('left', 'right')]
+        auc.append(numpy.mean(lower) / len(others)
+                   if 0 < len(others) < n else numpy.nan)
     interval = numpy.minimum(10 * certain, 9).astype(int)
-    calibration = abs(numpy.bincount(interval, certain - right)).sum() / n
+    calibration = abs(numpy.bincount(
+        interval, certain - (predicted == labels))).sum() / n
     log_p = numpy.log(numpy.maximum(probs[numpy.arange(n), labels], 1e-30))
     return {'n': n, 'error': error, 'confusion': confusion, 'f1': f1,
             'log_loss': -log_p.mean(dtype='float64'),
