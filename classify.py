@@ -13,7 +13,6 @@ From Python::
 """
 import argparse
 import contextlib
-import functools
 import numbers
 import os
 import sys
@@ -51,7 +50,6 @@ def load_model(path):
     latter has no options; its arrays give the sizes.
     """
     params, options = storage.read_model(path, theano.config.floatX)
-    options.setdefault('use_dropout', True)
     options.pop('seed', None)  # nothing is random in a prediction
     for name, here in (('encoder', 'layers'), ('pooling', 'poolings')):
         if options[name] not in list(getattr(lstm, here)):
@@ -117,12 +115,10 @@ def compile_model(path, params, options):
 
 def _pred_probs(f_pred_prob, prepare_data, seqs, labels, batch_size=64):
     """Return probabilities (n, C); minibatches need little padding."""
-    order = sorted(range(len(seqs)), key=lambda n: len(seqs[n]))
     batches = lstm.get_minibatches_idx(
-        len(order), batch_size, max_words=lstm.MAX_WORDS,
-        lengths=[len(seqs[n]) for n in order])
-    return lstm.pred_probs(f_pred_prob, prepare_data, (seqs, labels), [
-        (k, [order[n] for n in index]) for k, index in batches])
+        len(seqs), batch_size, lengths=list(map(len, seqs)),
+        max_words=lstm.MAX_WORDS)
+    return lstm.pred_probs(f_pred_prob, prepare_data, (seqs, labels), batches)
 
 
 class Classifier:
@@ -137,18 +133,17 @@ class Classifier:
     """
 
     def __init__(self, path, dictionary=None):
-        path, words = storage.as_path(path), lstm.load_words(path)
+        self.path, words = storage.as_path(path), lstm.load_words(path)
+        self.params, self.options = load_model(self.path)
         given = imdb.read_words(dictionary) if dictionary else storage.Corpus()
         self.dictionary = given.dictionary if words is None else words
         if self.dictionary is None:
-            load_model(path)  # reports other faults of the file first
             raise ValueError(
                 '%s holds no words, like files of 2014; name a dictionary '
-                'with --dict' % (dictionary or path))
-        self.path, (self.params, self.options) = path, load_model(path)
+                'with --dict' % (dictionary or self.path))
         if dictionary:
             self.options['classes'], _ = explain.match(
-                path, self.options, words, dictionary, given)
+                self.path, self.options, words, dictionary, given)
         self.classes = self.options['classes']
         self.tokenizer = (self.options.get('tokenizer')
                           or words is None and given.tokenizer
@@ -217,19 +212,19 @@ class Classifier:
                 self._contributions, x, mask, towards, len(words))
         return explain.Explanation(
             text_rules.shown(text, self.tokenizer),
-            [terminal.printable(word) for word in words],
+            [terminal.printable(word) for word in words], ids,
             [n != imdb.UNKNOWN for n in ids], self.classes, towards, probs,
             *found)
 
     def watch(self, text):
         """Return a :class:`lstm_support.explain.Watched` of a decision."""
-        explanation = self.explain(text)
-        x, mask, _ = imdb.prepare_data([self.encode(text)], [0])
-        with self._lock, _compiling:
-            encode = functools.partial(
-                lstm.encode, lstm.init_tparams(self.params), self.options)
-            return explain.watch(explanation, self.model, encode, x, mask,
-                                 kernel.quick_mode())
+        explanation, probs = self.explain(text), []
+        ids = explanation.ids
+        for start in range(0, len(ids), 64):  # few, since they hold all words
+            probs.extend(self.probabilities_of_ids(
+                [ids[:n + 1] for n in range(len(ids))[start:start + 64]]))
+        return explain.watch(explanation, self.params,
+                             self.options['encoder'], numpy.array(probs))
 
 
 def __getattr__(name):
@@ -249,8 +244,8 @@ def predict(args):
     chunks = explain.read(args.texts, args.file, args.text, args.encoding)
     if args.html:  # first: it is written even if no output can be
         chunks = list(chunks)
-        _write_page(args.html, explain.as_page(
-            classifier.explain(text) for texts in chunks for text in texts))
+        _write_page(args.html, explain.as_page(classifier.classes, (
+            classifier.explain(text) for texts in chunks for text in texts)))
     for texts in chunks:
         seqs = [classifier.encode(text) for text in texts]
         probs = classifier.probabilities_of_ids(seqs)
@@ -265,7 +260,6 @@ def predict(args):
 
 def _write_page(path, page):
     """Write a page in HTML, and say so."""
-    path = storage.as_path(path)
     with storage.atomic_write(path) as f:
         f.write(page.encode('utf-8'))
     log.warning('Wrote %s' % path)
@@ -284,21 +278,23 @@ def watch(args):
 def evaluate(args):
     """Report how a model does on a table, or on a data set's test reviews."""
     prepare_data = imdb.prepare_data
-    if args.file:
-        classifier, name = Classifier(args.model), args.file
-        options, model = classifier.options, classifier.model
-        with contextlib.redirect_stdout(sys.stderr):  # what was read
+    with contextlib.redirect_stdout(sys.stderr):  # what was read
+        if args.file:
+            classifier, name = Classifier(args.model), args.file
+            options, model = classifier.options, classifier.model
             corpus = explain.read_labelled(name, args.text, args.label,
                                            classifier.encode)
-    else:
-        _, options, model = build(args.model)
-        name = args.dataset or options.get('dataset', 'imdb')
-        if not isinstance(name, str):
-            raise ValueError('%s names no data set; name one with --dataset'
-                             % args.model)
-        load, prepare_data = lstm.get_dataset(name)
-        corpus = _test_set(load, options['n_words'])
-        name = imdb.dataset_name(name)  # the sample may stand in for imdb
+        else:
+            _, options, model = build(args.model)
+            name = args.dataset or options.get('dataset', 'imdb')
+            if not isinstance(name, str):
+                raise ValueError('%s names no data set; name one with '
+                                 '--dataset' % args.model)
+            load, prepare_data = lstm.get_dataset(name)
+            sets = lstm.opt.call(load, n_words=options['n_words'], maxlen=None,
+                                 valid_portion=0.05, split='random')
+            corpus = lstm.dataset_words(name)._replace(test=sets[2])
+            name = imdb.dataset_name(name)  # the sample may stand in for imdb
     reviews, labels = corpus.test
     if not reviews:
         raise ValueError('dataset %r has no test reviews' % name)
@@ -311,20 +307,6 @@ def evaluate(args):
         lines += lstm.missing(dict(options, classes=classes), labels,
                               set(probs.argmax(axis=1)))
     _write('\n'.join(lines + ['']))
-
-
-def _test_set(load, n_words):
-    """Return a Corpus with the test set that a function of lstm.py loads."""
-    if getattr(load, 'func', None) is not imdb.load_dataset:
-        sets = lstm.opt.call(load, n_words=n_words, valid_portion=0.05,
-                             maxlen=None)  # the options that it takes
-        return storage.Corpus(test=sets[2])
-    path = imdb.data_path(*load.args, **load.keywords)
-    corpus = (imdb.encode_sample() if path is None else
-              storage.read_data_file(imdb.get_dataset_file(path)))
-    reviews = [[word if word < n_words else imdb.UNKNOWN for word in review]
-               for review in corpus.test[0]]
-    return corpus._replace(test=(reviews, corpus.test[1]))
 
 
 def plot(args):
@@ -351,8 +333,6 @@ _EXAMPLES = """examples:
   python classify.py predict --file reviews.txt --json
   python classify.py predict --html page.html "..."
   python classify.py watch --html page.html "..."
-  python classify.py evaluate --model lstm_model.npz
-  python classify.py plot
   python classify.py export model.onnx
 
 "python classify.py COMMAND --help" lists the options of a command."""

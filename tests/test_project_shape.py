@@ -10,7 +10,7 @@ from conftest import ROOT, files, read
 # Who may enter a room, besides the room itself. Everybody enters the others.
 ENTERS = {'corpora': {'imdb', 'explain'}, 'training': {'lstm'},
           'explain': {'classify'}, 'kernel': {'lstm', 'classify'}}
-LINES = {'lstm.py': 820, 'imdb.py': 500, 'classify.py': 520}
+LINES = {'lstm.py': 820, 'imdb.py': 500, 'classify.py': 500}
 BENCHMARKS = files('benchmarks/*.py')
 PRODUCT = files('*.py') + files('lstm_support/**/*.py')
 # Python 2.7 trains, too; it makes no data file and explains nothing, and

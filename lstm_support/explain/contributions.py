@@ -20,13 +20,14 @@ from lstm_support.explain import page
 
 
 class Explanation(collections.namedtuple(
-        'Explanation', 'text words known classes towards probs parts bias '
-        'note h moves')):
+        'Explanation', 'text words ids known classes towards probs parts '
+        'bias note h moves')):
     """The words of a text, and what each adds to the log-odds.
 
-    `known` says for each word whether the model has it. `parts` are their
-    contributions in nats, `bias` the log-odds without any word. Positive parts
-    favour the class with the index `towards`. `note` says why the parts do not
+    `ids` are those of the words, and `known` says for each whether the model
+    has it. `parts` are their contributions in nats, `bias` the log-odds
+    without any word. Positive parts favour the class with the index `towards`.
+    `note` says why the parts do not
     explain the log-odds, or is ''. `h` (T, F) are the outputs of the layer,
     and `moves` (T, F) their contributions.
     """
@@ -36,19 +37,14 @@ class Explanation(collections.namedtuple(
         return page.as_fragment(self)
 
     @property
-    def favoured(self):
-        """The name of the class that positive contributions favour."""
-        return self.classes[self.towards]
-
-    @property
-    def other(self):
-        """The name of the class that negative contributions favour."""
-        return (self.classes[1 - self.towards] if len(self.classes) == 2
-                else 'the others')
+    def sides(self):
+        """What negative and what positive contributions favour, two names."""
+        return self.classes if len(self.classes) == 2 else [
+            'the others', self.classes[self.towards]]
 
 
 def compile_contributions(model, n_classes, mode):
-    """Compile the log-odds, those at 0, their sources and gradients."""
+    """Compile the log-odds, those at 0, h, and gradients times sources."""
     h, prob = model.h, model.prob
     if h is None or prob is None or h.ndim != 3:
         raise ValueError('this model cannot be explained: build_model in '
@@ -63,9 +59,10 @@ def compile_contributions(model, n_classes, mode):
     sources = [each for each in (h, model.ngrams) if each is not None]
     bias = theano.clone(log_odds, replace={
         each: tensor.zeros_like(each) for each in sources})
+    moves = [each * slope for each, slope in zip(
+        sources, tensor.grad(log_odds, sources))]
     return theano.function(
-        [model.x, model.mask, towards],
-        [log_odds, bias] + sources + tensor.grad(log_odds, sources),
+        [model.x, model.mask, towards], [log_odds, bias, h] + moves,
         givens=[(model.use_noise, tensor.zeros((), theano.config.floatX))],
         no_default_updates=True, on_unused_input='ignore', mode=mode)
 
@@ -74,13 +71,10 @@ def contributions(function, x, mask, towards, n_words):
     """Return parts, bias, note, h and moves of an :class:`Explanation`."""
     log_odds, bias, *values = [
         value.astype('float64') for value in function(x, mask, towards)]
-    half, note = len(values) // 2, ''
-    values = [each[:n_words, 0] for each in values]
-    moves = [value * slope
-             for value, slope in zip(values[:half], values[half:])]
+    (h, *moves), note = [each[:n_words, 0] for each in values], ''
     parts = sum(each.sum(axis=1) for each in moves)
     if abs(parts.sum() + bias - log_odds) > 1e-3 * max(1., abs(log_odds)):
         note = ('The log-odds are not linear in the outputs. Contributions '
                 'are gradient times output, and do not add up to the log-odds,'
                 ' %+.3f.' % log_odds)
-    return parts, float(bias), note, values[0], moves[0]
+    return parts, float(bias), note, h, moves[0]

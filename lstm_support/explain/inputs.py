@@ -1,15 +1,11 @@
 """Texts from arguments, standard input, text files and tables; word ids."""
 import codecs
 import contextlib
-import io
 import operator
 import os
-import select
 import sys
 
 from lstm_support import corpora, storage
-
-_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def read(arguments, paths, column=None, encoding=None):
@@ -23,7 +19,9 @@ def read(arguments, paths, column=None, encoding=None):
                          'with --file')
     for text in arguments:
         if text == '-':
-            yield from _of_file('-', encoding)
+            if sys.stdin is None:
+                raise OSError('standard input is closed; name texts or --file')
+            yield from _lines(sys.stdin.buffer, 'standard input', encoding)
         else:
             # The bytes that the shell passed, whatever the locale is.
             yield [corpora.decode_text(os.fsencode(text),
@@ -34,58 +32,33 @@ def read(arguments, paths, column=None, encoding=None):
             for n in range(0, len(texts), 1024):
                 yield texts[n:n + 1024]
         else:
-            yield from _of_file(path, encoding)
-
-
-def _of_file(path, encoding):
-    """Yield lists of the lines of a file, or of standard input."""
-    if path != '-':
-        with open(path, 'rb') as f:
-            yield from _lines(f, path, encoding)
-    elif sys.stdin is None:
-        raise OSError('standard input is closed; give texts as arguments or '
-                      'with --file')
-    else:
-        yield from _lines(sys.stdin.buffer, 'standard input', encoding)
+            with open(path, 'rb') as f:
+                yield from _lines(f, path, encoding)
 
 
 def _lines(f, name, encoding):
     """Yield lists of the lines of a binary file that have come, as text."""
-    number, rest, pieces = 0, b'', _arriving(f)
-    for piece in pieces:
-        begun = rest + piece
-        *lines, rest = begun.split(b'\n')
-        if not piece:
-            lines = [rest] if rest else []
-        if lines and not number:
-            corpora.check_text(begun, name, encoding)
-            if begun.startswith(_WIDE) or (encoding or '')[:5] in (
-                    'utf-1', 'utf-3'):
-                # Byte 10 can be a part of another character there.
-                text = corpora.decode_text(begun + b''.join(pieces), name,
-                                           encoding=encoding)
-                yield [line.rstrip('\r\n') for line in io.StringIO(text, '\n')]
-                return
+    decoder, number, rest, piece = None, 0, '', b'begin'
+    while piece:
+        piece = f.read1(2 ** 20)  # what has come; nothing at the end
+        if not decoder:
+            corpora.check_text(piece, name, encoding)
+            encoding = encoding or corpora.encoding_of(piece)
+            decoder = codecs.getincrementaldecoder(encoding)()
+        try:
+            rest += decoder.decode(piece, not piece)
+        except UnicodeDecodeError as error:
+            before = error.object[:error.start].split(b'\n')
+            corpora.decode_text(
+                error.object[error.start - len(before[-1]):],
+                'line %d of %s' % (number + len(before), name), encoding)
+            raise
+        *lines, rest = rest.split('\n')
+        if rest and not piece:
+            lines = [rest]
         if lines:
-            yield [corpora.decode_text(line, 'line %d of %s' % (n, name),
-                                       encoding or 'utf-8-sig').rstrip('\r')
-                   for n, line in enumerate(lines, number + 1)]
+            yield [line.lstrip('\ufeff').rstrip('\r') for line in lines]
         number += len(lines)
-
-
-def _arriving(f):
-    """Yield the bytes of a binary file that have come; at its end, b''."""
-    piece, more = b'', True
-    while more:
-        more = f.read1(2 ** 16)
-        piece += more
-        ready = True
-        with contextlib.suppress(OSError, ValueError):  # no file of the system
-            ready, _, _ = select.select([f], [], [], 0)
-        if piece and not (more and ready and len(piece) < 2 ** 20):
-            yield piece
-            piece = b''
-    yield b''
 
 
 def read_labelled(path, text, label, encode):
@@ -124,12 +97,10 @@ def check_ids(seqs, n_words, unknown):
 
 def _as_list(values, name):
     """Return an ordered collection as a list, or raise a TypeError."""
-    if isinstance(values, (str, bytes)):
-        raise TypeError('one text is not a list of texts: write [text]')
-    # A loop over these yields keys, column names or an arbitrary order.
-    if not isinstance(values, (dict, set, frozenset)) and not hasattr(
-            values, 'columns'):
+    # A loop over these yields characters, keys, columns or any order.
+    if not isinstance(values, (str, bytes, dict, set, frozenset)) and (
+            not hasattr(values, 'columns')):
         with contextlib.suppress(TypeError):
             return list(values)
-    raise TypeError('%s must be a list, not %s'
+    raise TypeError('%s must be a list, not %s; write [text] for one text'
                     % (name, type(values).__name__))

@@ -13,12 +13,11 @@ FAVOURS, OPPOSES = '31,119,200', '230,120,20'
 
 def _sum(explanation):
     """Return the sum of the contributions, as a sentence."""
-    total = explanation.parts.sum()
+    (other, favoured), total = explanation.sides, explanation.parts.sum()
     return ('Log-odds of %s against %s: %+.3f from the words, %+.3f without '
             'any; in total %+.3f. %s' % (
-                explanation.favoured, explanation.other, total,
-                explanation.bias, total + explanation.bias, explanation.note)
-            ).rstrip()
+                favoured, other, total, explanation.bias,
+                total + explanation.bias, explanation.note)).rstrip()
 
 
 def as_json(text, classes, probs, known, explanation=None):
@@ -29,11 +28,9 @@ def as_json(text, classes, probs, known, explanation=None):
               'probabilities': dict(zip(classes, map(float, probs))),
               'words': len(known), 'unknown_words': known.count(False)}
     if explanation:
-        fields['bias'] = explanation.bias
-        fields['contributions'] = list(zip(
-            explanation.words, map(float, explanation.parts)))
-        if explanation.note:
-            fields['note'] = explanation.note
+        fields.update(
+            bias=explanation.bias, note=explanation.note, contributions=list(
+                zip(explanation.words, map(float, explanation.parts))))
     return json.dumps(fields) + '\n'
 
 
@@ -52,25 +49,21 @@ def as_text(text, classes, probs, known, explanation=None):
         shown += before + word + (marks and '[%s]' % marks)
     strongest = sorted(zip(explanation.parts, explanation.words),
                        key=lambda pair: -abs(pair[0]))[:6]
-    return ('%s  %.4f\n%s\n\nMarks: for %s[++], for %s[--]. Strongest: %s.\n'
+    return ('%s  %.4f\n%s\n\nMarks: for %s[--], for %s[++]. Strongest: %s.\n'
             '%s\n\n' % (
                 classes[best], probs[best], (shown + written[-1][0]).strip(),
-                explanation.favoured, explanation.other, ', '.join(
+                *explanation.sides, ', '.join(
                     '%s %+.3f' % (text_rules.unescaped(word), part)
                     for part, word in strongest) or 'none',
                 _sum(explanation)))
 
 
-def as_page(explanations):
+def as_page(classes, explanations):
     """Format explanations as HTML, without scripts or other files."""
-    sides, texts = set(), []
-    for each in explanations:  # one after the other: they have large arrays
-        sides.add((each.favoured, each.other))
-        texts.append(as_fragment(each))
-    # With more than two classes, reviews can favour different ones.
-    favoured, other = (sides.pop() if len(sides) == 1
-                       else ('the class in its heading', 'the others'))
-    return as_html('Which words moved the decision', 'words.html', texts,
+    other, favoured = classes if len(classes) == 2 else (
+        'the others', 'the class in its heading')
+    return as_html('Which words moved the decision', 'words.html',
+                   map(as_fragment, explanations),
                    favoured=escape(favoured), other=escape(other))
 
 

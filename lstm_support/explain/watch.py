@@ -1,19 +1,12 @@
 """The cells of an LSTM at work: gates, candidate and cell for each word.
 
-The step that lstm_layer gives to ``theano.scan`` is compiled alone, and called
-for one word after the other.
+By the equations of lstm_layer, they follow from the inputs and the outputs of
+a layer, which the graph computes.
 """
 import collections
-import functools
 from xml.sax.saxutils import escape
 
 import numpy
-import theano
-from theano import tensor
-from theano.configparser import change_flags
-from theano.gof.graph import io_toposort
-from theano.scan_module.scan_op import Scan
-from theano.scan_module.scan_utils import equal_computations
 
 from lstm_support.explain import page
 from lstm_support.text import unescaped
@@ -31,8 +24,7 @@ class Watched(collections.namedtuple(
     `values` (T, 5, F) are the gates i, f and o, the candidate and the cell.
     `groups` are pairs: an arrow to the right or the left, and the units that
     read in this direction. Those with the largest absolute contributions come
-    first. `probs` (T, C) are the probabilities after each word, from the
-    outputs for the words so far.
+    first. `probs` (T, C) are the probabilities for the words so far.
     """
 
     @property
@@ -65,71 +57,46 @@ class Watched(collections.namedtuple(
         return '\n'.join(lines) + '\n'
 
 
-def watch(explanation, model, encode, x, mask, mode):
-    """Return the :class:`Watched` of a text, for which there are x and mask.
+def watch(explanation, params, prefix, probs):
+    """Return the :class:`Watched` of a text, with probabilities (T, C).
 
-    `encode` builds h of x and mask, and more. A ValueError says if it is not
-    that of lstm_layer.
+    A ValueError says if no layer of lstm.py with this prefix makes its h.
     """
     if not explanation.words:
         raise ValueError('there is no word to watch in this text')
-    compiled = functools.partial(theano.function, mode=mode,
-                                 no_default_updates=True,
-                                 on_unused_input='ignore')
+    prefixes = [prefix] if prefix + '_W' in params else [
+        prefix + '_forward', prefix + '_backward']
     try:
-        with change_flags(fused_lstm=False):
-            h, _ = encode(model.x, model.mask)
-        scans = [node for node in io_toposort([], [h])
-                 if isinstance(node.op, Scan)]
-        layers = [_values(node, model, x, mask, compiled) for node in scans]
-        # h with other values in place of the outputs of the layers.
-        places = {node.outputs[0]: node.outputs[0].clone() for node in scans}
-        ordered = compiled(list(places.values()), theano.clone(h, places))
-        values = ordered(*[each[[0, *range(len(x))]] for each in layers])
-        # The numbers of two steps show the direction.
-        first, second = ordered(*[
-            numpy.arange(3, dtype=each.dtype)[:, None, None] + 0 * each[:1]
-            for each in layers])
-        if not numpy.allclose(values[:, 5], explanation.h, atol=1e-4) or (
-                abs(first - second) != 1).any():
-            raise ValueError
-    except (AttributeError, LookupError, TypeError, ValueError,
-            theano.gof.MissingInputError):
+        x = params['Wemb'][explanation.ids]
+        values = numpy.concatenate([
+            _values(params, name, x[::step], h[::step])[::step]
+            for name, h, step in zip(prefixes, numpy.split(
+                explanation.h, len(prefixes), axis=1), (1, -1))], axis=2)
+    except (LookupError, ValueError):
         raise ValueError('the cells of this model cannot be shown, since '
-                         'lstm.py does not build h from LSTM layers such as '
-                         'its original ones')
-    backwards, order = (first > second)[0], numpy.argsort(
-        -abs(explanation.moves).sum(axis=0), kind='stable')
-    groups = [(arrow, order[backwards[order] == k])
-              for k, arrow in enumerate('\u2192\u2190') if k in backwards]
-    h = model.h.clone()
-    f_prob = compiled(
-        [model.x, model.mask, h], theano.clone(model.prob, {model.h: h}),
-        givens=[(model.use_noise, tensor.zeros((), model.use_noise.dtype))])
-    outputs = explanation.h[:, None].astype(h.dtype)
-    return Watched(explanation, values[:, :5], groups, numpy.concatenate(
-        [f_prob(x[:n], mask[:n], outputs[:n]) for n in range(1, len(x) + 1)]))
+                         'lstm.py does not build h by its original lstm_layer '
+                         'or bilstm_layer alone')
+    order = numpy.argsort(-abs(explanation.moves).sum(axis=0), kind='stable')
+    direction = order * len(prefixes) // len(order)
+    return Watched(explanation, values, [
+        (arrow, order[direction == k]) for k, arrow in enumerate(
+            '\u2192\u2190'[:len(prefixes)])], probs)
 
 
-def _values(node, model, x, mask, compiled):
-    """Return i, f, o, candidate, cell and output, (T, 6, D), of a scan."""
-    op = node.op
-    h, c = [each.owner.inputs[1] for each in op.outputs]  # without the mask
-    o, _ = h.owner.inputs
-    (f, c_before), (i, candidate) = [each.owner.inputs
-                                     for each in c.owner.inputs]
-    if c_before is not op.inputs[op.n_seqs + 1] or not equal_computations(
-            [h, c], [o * tensor.tanh(c), f * c_before + i * candidate]):
+def _values(params, prefix, x, h):
+    """Return i, f, o, candidate and cell, (T, 5, D), for x (T, K) and h."""
+    W, U, b = [params['%s_%s' % (prefix, name)] for name in 'WUb']
+    before = numpy.concatenate([0 * h[:1], h[:-1]])
+    i, f, o, candidate = numpy.split(x @ W + before @ U + b, 4, axis=1)
+    # The logistic function, without overflow.
+    i, f, o = [0.5 + 0.5 * numpy.tanh(0.5 * gate) for gate in (i, f, o)]
+    candidate, cells = numpy.tanh(candidate), [numpy.zeros(h.shape[1])]
+    for kept, added in zip(f, i * candidate):
+        cells.append(kept * cells[-1] + added)
+    cell = numpy.array(cells[1:])
+    if not numpy.allclose(o * numpy.tanh(cell), h, atol=1e-4):
         raise ValueError
-    step = compiled(op.inputs, [i, f, o, candidate, c, h])
-    arguments = compiled([model.x, model.mask], op.outer_seqs(node.inputs) + [
-        each[0] for each in op.outer_sitsot(node.inputs)]
-        + op.outer_non_seqs(node.inputs))(x, mask)
-    (h, c, *others), rows = arguments[op.n_seqs:], []
-    for sequences in zip(*arguments[:op.n_seqs]):
-        rows.append(step(*sequences, h, c, *others))
-        c, h = rows[-1][4:]
-    return numpy.array(rows)[:, :, 0]
+    return numpy.stack([i, f, o, candidate, cell], axis=1)
 
 
 def as_page(texts):
