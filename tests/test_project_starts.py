@@ -32,7 +32,7 @@ MISSING = {
                 '    found(*args), include="/nowhere")\n',
                 ['/nowhere', 'python3-dev']),
     'numpy': ('numpy', 'raise ImportError("no numpy")',
-              ['NumPy', 'requirements.txt']),
+              ['numpy', 'requirements.txt']),
     'old numpy': ('numpy', '__version__ = "1.24.4"', ['1.22', '1.24.4']),
     'theano': ('theano', 'raise ImportError("no theano")',
                ['Theano', 'requirements.txt']),
@@ -211,11 +211,11 @@ print([y.tolist() for y in f(numpy.ones((2, 2), x.dtype))])
 AHEAD = 'case "$*" in *-shared*"-o $TMPDIR/"*) %s; esac'
 
 
-def compiling(folder, before, code=SIX_MODULES, run='exec "$GXX" "$@"', **env):
+def compiling(folder, before, code=SIX_MODULES, **env):
     """Start code with a g++ that does something `before` it compiles."""
     (folder / 'tmp').mkdir(parents=True, exist_ok=True)
     gxx = folder / 'g++'
-    gxx.write_text('#!/bin/sh\n%s\n%s' % (before, run))
+    gxx.write_text('#!/bin/sh\n%s\nexec "$GXX" "$@"' % before)
     gxx.chmod(0o755)
     return subprocess.Popen(
         [sys.executable, '-c', 'import lstm, numpy, theano\n'
@@ -227,30 +227,15 @@ def compiling(folder, before, code=SIX_MODULES, run='exec "$GXX" "$@"', **env):
             % (gxx, folder), **env))
 
 
-def precompiled(folder):
-    """Files of precompiled headers, also unfinished ones."""
-    return [path.suffix for path in folder.glob('compiledir_*/headers_*.h.*')]
-
-
 def test_a_second_start_compiles_nothing(tmp_path):
-    """It is an error if headers that were precompiled cannot be used."""
     calls = []
     for _ in range(2):
-        process = compiling(
-            tmp_path, 'echo "$*" >> "$LOG"', TRAINING,
-            'exec "$GXX" -Winvalid-pch -Werror=invalid-pch "$@"',
-            THEANORC=os.devnull)
+        process = compiling(tmp_path, 'echo "$*" >> "$LOG"', TRAINING,
+                            THEANORC=os.devnull)
         assert process.communicate()[1] == '' and process.returncode == 0
         calls.append((tmp_path / 'log').read_text().count('-shared'))
     assert calls[0] == calls[1] > 5
     assert '-march=' in (tmp_path / 'log').read_text()
-    assert precompiled(tmp_path) == ['.gch']
-
-
-def test_a_compiler_without_precompiled_headers_compiles(tmp_path):
-    process = compiling(tmp_path, 'case "$*" in *c++-header*) exit 1; esac')
-    assert process.communicate()[1] == '' and process.returncode == 0
-    assert len(modules(tmp_path)) >= 6 and precompiled(tmp_path) == []
 
 
 def modules(folder):

@@ -4,7 +4,6 @@ At the first module that is not in the cache, g++ starts for all that are
 missing. Theano, which writes all sources and commands, then finds that each
 command has been run. One that was not foreseen, or failed, is run as usual.
 """
-from collections import Counter
 from concurrent import futures
 import os
 import shutil
@@ -12,10 +11,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-import zlib
 
-import numpy
-from theano import config
 from theano.gof import FunctionGraph, cc, cmodule
 from theano.gof.vm import VM_Linker
 
@@ -53,34 +49,11 @@ class _Function:
             except Exception:
                 pass  # there is no module yet; or Theano tries this Op, too
         self.foreseeing = False
-        self.submit()
+        for key, command in self.commands.items():
+            self.outputs[key] = self.pool.submit(self.run, command)
 
-    def submit(self):
-        """Start all commands, with precompiled headers where these pay."""
-        headers, made = dict(zip(
-            self.commands, map(_headers, self.commands.values()))), {}
-        for (path, flags), number in Counter(headers.values()).items():
-            if path and number > 1 and not os.path.exists(path + '.gch'):
-                made[path] = self.pool.submit(self.precompile, path, flags)
-        # Those that wait for no headers come first.
-        for key in sorted(headers, key=lambda key: headers[key][0] in made):
-            path = headers[key][0]
-            self.outputs[key] = self.pool.submit(
-                self.run, self.commands[key], path, made.get(path))
-
-    def precompile(self, path, flags):
-        partial = '%s.%d' % (path, os.getpid())  # two processes may do this
-        source = os.path.join(os.path.dirname(__file__), 'headers.h')
-        if self.run([config.cxx, *flags, '-x', 'c++-header', source,
-                     '-o', partial])[2] == 0:
-            os.rename(partial, path + '.gch')
-
-    def run(self, command, path=None, made=None):
+    def run(self, command):
         """Return the streams that a command wrote, and its exit code."""
-        if made:
-            futures.wait([made])
-        if path and os.path.exists(path + '.gch'):
-            command = command[:1] + ['-include' + path] + command[1:]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True)
@@ -115,23 +88,6 @@ class _Function:
         if self.folder:
             self.pool.shutdown(wait=False)
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _headers(command):
-    """Return path and flags of precompiled headers for a command, or ''.
-
-    For most modules, g++ needs longer to read the headers of Python and NumPy
-    than for the rest.
-    """
-    # No header has the functions of BLAS, which -D renames.
-    flags = tuple(flag for flag in command[2:command.index('-o')] if not (
-        flag.startswith(('--library', '-L', '-W')) or '=scipy_' in flag))
-    # clang, which alone has this flag, would stop if they do not fit.
-    if sum(flag.startswith('-std=') for flag in flags) > 1 or (
-            '-Wno-c++11-narrowing' in command):
-        return '', ''
-    return os.path.join(config.compiledir, 'headers_%08x.h' % zlib.crc32(
-        repr((flags, numpy.__version__)).encode('utf-8'))), flags
 
 
 def install():

@@ -60,6 +60,8 @@ def c_code(name, code):
     """Return the C code of a module, so that it compiles here."""
     if name == 'scan_perform':
         return patched(code, 'theano/scan_module/c_code/scan_perform.c')
+    if not re.search('cout|cerr', code):  # this header takes g++ longest
+        code = code.replace('#include <iostream>', '')
     if sys.version_info < (3, 11):
         return code
     # This part of the header is for few modules, and takes g++ time.
