@@ -1,6 +1,4 @@
-"""The mode of predictions: what it compiles, alone and beside a thread."""
-from concurrent import futures
-
+"""The mode of predictions: what it compiles."""
 import numpy
 import pytest
 import theano
@@ -48,29 +46,6 @@ def test_constants_are_folded_as_in_the_default_mode():
     assert not compiled_nodes(f) and compiled_nodes(expected)
     ones = lstm.numpy_floatX(numpy.ones(2))
     numpy.testing.assert_allclose(f(ones), expected(ones), EXACT)
-
-
-def test_a_thread_that_compiles_at_the_same_time_gets_c(monkeypatch):
-    """While the layer is compiled, which is in the middle of building."""
-    compilers, functions = [], []
-
-    def compile_another():
-        x = tensor.vector()
-        compilers.append(theano.config.cxx)
-        functions.append(theano.function([x], tensor.exp(x) + 2))
-
-    def make_thunk(*arguments, **options):
-        with futures.ThreadPoolExecutor() as pool:
-            pool.submit(compile_another).result()
-        return real(*arguments, **options)
-
-    real, compiler = LSTM.make_thunk, theano.config.cxx
-    monkeypatch.setattr(LSTM, 'make_thunk', make_thunk)
-    f = in_quick_mode()
-    assert compiled_nodes(f) == IN_C
-    assert compiler and compilers == [compiler]
-    assert theano.config.cxx == compiler
-    assert len(compiled_nodes(functions[0])) == len(functions[0].fn.nodes)
 
 
 @pytest.mark.parametrize('flags', [

@@ -1,6 +1,5 @@
 """The LSTM layer in C++: lstm.py and classify.py enter."""
 from lstm_support.kernel.digest import digest  # noqa: F401
 from lstm_support.kernel.layer import (  # noqa: F401  the door
-    LSTM, LSTMGradient, SumOverWords, substitute, sum_over_words)
-from lstm_support.kernel.quick import quick_mode  # noqa: F401
+    LSTM, LSTMGradient, SumOverWords, quick_mode, substitute, sum_over_words)
 from lstm_support.kernel.threads import n_threads  # noqa: F401

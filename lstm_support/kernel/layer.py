@@ -21,6 +21,9 @@ import theano
 from theano import config, tensor
 from theano.compile import optdb
 from theano.configparser import AddConfigVar, BoolParam
+from theano.gof.op import PureOp
+from theano.gof.vm import VM_Linker
+from theano.scan_module.scan_op import Scan
 from theano.scan_module.scan_utils import equal_computations
 from theano.tensor import extra_ops, subtensor
 
@@ -32,7 +35,7 @@ AddConfigVar('fused_lstm', 'Run LSTM layers in C++ where that is possible.',
 
 # ---- Recognizing a layer ----------------------------------------------------
 
-def specification(x, mask, U, dim, go_backwards=False):
+def specification(x, mask, U, dim):
     """Build the scan that the Op replaces; return its outputs h (T, n, D).
 
     The inputs x (T, n, 4D) are those of the gates i, f, o and of the
@@ -54,8 +57,7 @@ def specification(x, mask, U, dim, go_backwards=False):
     (h, _), _ = theano.scan(
         step if mask is None else masked_step,
         sequences=[x] if mask is None else [x, mask],
-        outputs_info=[zeros, zeros], non_sequences=[U],
-        go_backwards=go_backwards)
+        outputs_info=[zeros, zeros], non_sequences=[U])
     return h
 
 
@@ -80,14 +82,13 @@ def substitute(h, dim):
         scan = h.owner.inputs[0].owner
         name = scan.op.name or name
         sequences = scan.inputs[1:scan.op.n_seqs + 1]
-        x, mask = ([_sequence(part) for part in sequences] + [None])[:2]
-        if x.ndim != 3:  # these inputs fit no layer
-            return h
+        # Scan makes sequence[0:][:n_steps] of each.
+        x, mask = ([each.owner.inputs[0].owner.inputs[0]
+                    for each in sequences] + [None])[:2]
         U = scan.inputs[-1]
-        for backwards in (False, True):
-            if _equal(h, specification(x, mask, U, dim, backwards),
-                      [x, U] if mask is None else [x, mask, U]):
-                return _fused(x, mask, U, backwards)
+        if _equal(h, specification(x, mask, U, dim),
+                  [x, U] if mask is None else [x, mask, U]):
+            return _fused(x, mask, U)
     except Exception:  # another scan can have any structure, and any types
         pass
     log.warning(
@@ -107,14 +108,6 @@ def sum_over_words(h, mask):
     return (h * mask[:, :, None]).sum(axis=0, acc_dtype=h.dtype)
 
 
-def _sequence(part):
-    """Return the sequence of which scan made ``sequence[0:][:n_steps]``."""
-    part = part.owner.inputs[0]
-    if part.owner.op.idx_list[0].step is not None:  # sequence[0:][::-1]
-        part = part.owner.inputs[0]
-    return part.owner.inputs[0]
-
-
 def _equal(variable, other, inputs):
     """Return whether two variables are the same function of these inputs."""
     return variable.type == other.type and equal_computations(
@@ -123,7 +116,7 @@ def _equal(variable, other, inputs):
 
 # ---- Building the fast graph ------------------------------------------------
 
-def _fused(x, mask, U, go_backwards):
+def _fused(x, mask, U):
     """Return the Op's h for the inputs x of a layer."""
     # The Op adds b faster than Theano, and its gradient is cheaper.
     product, b = _without_bias(x)
@@ -141,10 +134,6 @@ def _fused(x, mask, U, go_backwards):
             values.shape[:2], ndim=2)
     if mask is None:
         mask = tensor.ones(index.shape, x.dtype)
-    elif mask.dtype != x.dtype:
-        mask = tensor.cast(tensor.neq(mask, 0), x.dtype)
-    if go_backwards:
-        index, mask = index[::-1], mask[::-1]
     return LSTM()(inputs, index, W, U, mask, b)[0]
 
 
@@ -182,17 +171,10 @@ def _lookup(values):
     if isinstance(node.op, subtensor.Subtensor):  # such as A[x][::-1]
         rows, index = _lookup(node.inputs[0])
         return rows, node.op(index, *node.inputs[1:])
-    lookup = node.inputs[0].owner
-    table, words = lookup.inputs
-    # A reshape can also join rows, or split them. One to the constant width of
-    # the table does not, nor does that of ``table[ids]``.
-    width = tensor.extract_constant(node.inputs[1][2])
-    keeps_rows = hasattr(table, 'get_value') and (
-        (width,) == table.get_value(borrow=True).shape[1:])
-    ids = words.owner.inputs[0] if words.owner else words
-    if not (values.ndim == 3 and isinstance(node.op, tensor.Reshape)
-            and isinstance(lookup.op, subtensor.AdvancedSubtensor1)
-            and (keeps_rows or _equal(values, table[ids], [table, ids]))):
+    # Theano makes table[ids.flatten()].reshape(...) of table[ids].
+    table, words = node.inputs[0].owner.inputs
+    ids = words.owner.inputs[0]
+    if not _equal(values, table[ids], [table, ids]):
         raise ValueError('not rows of a table')
     words, index = extra_ops.Unique(return_inverse=True)(words)
     return table[words], index.reshape(values.shape[:2], ndim=2)
@@ -343,3 +325,34 @@ def drop_unused_state(node):
 # Run this after equal Ops have been merged: cost and gradient share a layer.
 optdb.register('drop_unused_state', theano.tensor.opt.in2out(
     drop_unused_state, name='drop_unused_state'), 48.5, 'fast_run')
+
+
+# ---- Predictions ------------------------------------------------------------
+
+def quick_mode():
+    """Return a Mode that runs the LSTM layer in C++ and other Ops in NumPy.
+
+    The other Ops take little of the time of a prediction, but their C++ takes
+    ten seconds to compile. Functions that need more C++ are compiled as usual.
+    The result is None, the default mode, where Theano's flags ask for another.
+    """
+    if not (in_cpp() and config.mode == 'Mode' and config.linker == 'cvm'):
+        return None
+    # The Python version of fused elementwise Ops is slow. Merging indices
+    # takes a fifth of the time to build, and saves nothing here.
+    return theano.Mode(_QuickLinker(use_cloop=True)).excluding(
+        'fusion', 'local_subtensor_merge')
+
+
+class _QuickLinker(VM_Linker):
+    """Run all Ops in Python but the layer, or all in C if one needs it."""
+
+    def accept(self, fgraph, *args, **kwargs):
+        linker = super(_QuickLinker, self).accept(fgraph, *args, **kwargs)
+        # An Op may have no Python implementation, and that of scan is slow.
+        linker.c_thunks = any(
+            isinstance(node.op, Scan)
+            or type(node.op).make_thunk == theano.gof.Op.make_thunk
+            and type(node.op).perform == PureOp.perform
+            for node in fgraph.apply_nodes)
+        return linker

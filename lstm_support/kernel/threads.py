@@ -11,11 +11,8 @@ from lstm_support.storage import system_file
 def n_threads():
     """Return OMP_NUM_THREADS, or the physical cores that this process has."""
     wanted = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
-    if wanted:
-        if wanted.isdigit() and 0 < int(wanted) <= 1024:
-            return int(wanted)
-        terminal.log.warning('OMP_NUM_THREADS=%s is not a number of threads, '
-                             'and is ignored' % terminal.one_line(wanted))
+    if wanted.isdigit() and 0 < int(wanted) <= 1024:
+        return int(wanted)
     every = range(multiprocessing.cpu_count())
     # macOS and Python 2 tell no affinity.
     mine = getattr(os, 'sched_getaffinity', lambda _: every)(0)
@@ -34,12 +31,9 @@ def _cores(processors):
 
 def _quota():
     """Return how many processors the container permits, rounded up."""
-    folder = '/sys/fs/cgroup/'
-    limit = system_file(folder + 'cpu.max') or '%s %s' % (  # of version 1
-        system_file(folder + 'cpu/cpu.cfs_quota_us'),
-        system_file(folder + 'cpu/cpu.cfs_period_us'))
+    limit = system_file('/sys/fs/cgroup/cpu.max')
     try:
         quota, period = map(int, limit.split())
     except ValueError:  # 'max': no limit; or no such file
         return float('inf')
-    return -(-quota // period) if quota > 0 else float('inf')
+    return -(-quota // period)
