@@ -95,17 +95,6 @@ def discard(stream):
         pass
 
 
-def open_descriptors():
-    """Open closed descriptors of standard streams, before a file gets them."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:  # the lowest number is taken
-            opened = os.open(os.devnull, os.O_RDWR)
-            if hasattr(os, 'set_inheritable'):  # in Python 2 they all are
-                os.set_inheritable(opened, True)
-
-
 def mpi_job():
     """Return size and rank of mpiexec, and its processes here, or zeros."""
     # MPICH and Intel MPI set the first of each pair, Open MPI the other.

@@ -20,7 +20,7 @@ from test_corpora_data import write_texts
 
 NEEDS_FULL = pytest.mark.skipif(not os.path.exists('/dev/full'),
                                 reason='this system has no /dev/full')
-BAD_RC = ['.theanorc cannot be read', 'THEANORC=' + os.devnull]
+BAD_RC = ['look at', '.theanorc', 'THEANORC=' + os.devnull]
 FOLDER = 'set THEANO_FLAGS=base_compiledir=/tmp/theano'
 
 
@@ -59,10 +59,10 @@ def assert_one_sentence(said, *parts):
     # Without pygpu, and with one that cannot start; Theano takes the CPU.
     ('device=cuda0', {
         'pygpu.py': b'raise ImportError("No module named pygpu")'},
-     ['cannot be used (No module', 'pygpu', 'device=cpu']),
+     ['cuda0 cannot be used', 'pygpu', 'device=cpu']),
     ('init_gpu_device=cuda', {
         'pygpu.py': b'raise ImportError("libcuda.so.1 is not there")'},
-     ['cannot be used (libcuda', 'set device=cpu']),
+     ['cuda cannot be used', 'set device=cpu']),
     ('', {'rc': b'[global\nfloatX=float32\n'}, BAD_RC),
     ('', {'rc': b'floatX=float32\n'}, BAD_RC),
     ('', {'rc': b'[global]\nfloatX=float32\nfloatX=float64\n'}, BAD_RC),
@@ -201,18 +201,6 @@ def closed(*numbers):
         for number in numbers:
             os.close(number)
     return prepare
-
-
-def test_theano_starts_with_closed_streams(tmp_path):
-    """A compiler must not get a file of ours as its output."""
-    code = ('from lstm_support import theano_fixes\nimport theano, os\n'
-            'from theano import tensor\nx = tensor.vector()\n'
-            'y = theano.function([x], x + 1)([1])\n'
-            'with open(%r, "w") as f:\n'
-            '    print(y, f.fileno() > 2, file=f)\n' % str(tmp_path / 'out'))
-    run_python('-c', code, preexec_fn=closed(0, 1, 2), env={
-        'THEANO_FLAGS': 'base_compiledir=%s' % tmp_path})
-    assert (tmp_path / 'out').read_text() == '[2.] True\n'
 
 
 @pytest.mark.parametrize('script', ['lstm.py', 'classify.py'])
@@ -384,15 +372,6 @@ def test_a_training_whose_reader_ends_goes_on_and_saves(start, dataset,
     training.until('Update')
     training.process.stdout.close()
     assert training.process.wait() == 0
-    assert (tmp_path / 'm.npz').exists()
-
-
-@NEEDS_FULL
-def test_a_training_with_its_log_on_a_full_disk_saves(start, dataset,
-                                                      tmp_path):
-    with open('/dev/full', 'w') as full:
-        training = start(dataset=dataset, stdout=full, **SMALL)
-        assert training.process.wait() == 0
     assert (tmp_path / 'm.npz').exists()
 
 

@@ -39,12 +39,8 @@ def _print_sentence(kind, value, traceback, otherwise=sys.excepthook):
 class CompilerError(EnvironmentError):
     """The C++ compiler failed; says so in one sentence."""
 
-    def __init__(self, sentence):
-        EnvironmentError.__init__(self, sentence)
-        self.sentence = sentence
-
     def __str__(self):  # Theano puts more arguments before
-        return self.sentence
+        return self.args[-1]
 
 
 def _check_packages():
@@ -54,11 +50,7 @@ def _check_packages():
             'these scripts run on Python 3.8 to 3.14, not on %d.%d; "pip '
             'install uv && uv run lstm.py" installs a Python that fits'
             % sys.version_info[:2])
-    try:
-        import numpy
-    except ImportError:
-        raise SetupError('NumPy is not installed; "pip install -r '
-                         'requirements.txt" installs all that is needed')
+    import numpy
     if sys.version_info < (3, 11) and tuple(
             map(int, numpy.__version__.split('.')[:2])) >= (1, 22):
         raise SetupError(
@@ -96,14 +88,9 @@ def _check_config(theano):
     device = (config.device.replace('cpu', '') or config.init_gpu_device
               or config.contexts)
     if device and not theano.gpuarray.pygpu_activated:
-        try:
-            importlib.import_module('pygpu.gpuarray')
-            reason = 'Theano could not start it'
-        except Exception as error:  # a library that it needs may be missing
-            reason = _one_line(error)
         raise SetupError(
-            'the device %s cannot be used (%s); it needs CUDA, libgpuarray '
-            'and pygpu; install them, or set device=cpu' % (device, reason))
+            'the device %s cannot be used; it needs CUDA, libgpuarray and '
+            'pygpu; install them, or set device=cpu' % device)
 
 
 # Patterns of Theano's errors and of their types, and the sentences to print.
@@ -123,16 +110,12 @@ _SENTENCES = [
      'Theano cannot keep its compiled code (%s); set THEANO_FLAGS='
      'base_compiledir=/tmp/theano, or name another folder where files can be '
      'written and run'),
-    ('Invalid value|Valid options|Expected one of',
-     'Theano refuses a setting in THEANO_FLAGS or .theanorc: %s'),
     ('lstm or classify before theano|install theano==1.0.5', '%s'),
-    ('^(MissingSection|Duplicate|Parsing|Unicode)',
-     "Theano's settings in .theanorc cannot be read (%s); correct that file, "
-     'or set THEANORC=' + os.devnull),
     ('^(ImportError|ModuleNotFound)',
      'Theano cannot be imported (%s); "pip install -r requirements.txt" '
      'installs all that is needed'),
-    ('', 'Theano cannot start (%s); look at THEANO_FLAGS and .theanorc')]
+    ('', 'Theano cannot start (%s); look at THEANO_FLAGS and .theanorc, or '
+     'set THEANORC=' + os.devnull)]
 
 
 def _one_line(error):
@@ -252,11 +235,10 @@ def blas_flags():
 
 def set_up():
     """Import Theano, mended; raise a :class:`SetupError` if it cannot run."""
-    terminal.open_descriptors()
-    _check_packages()
     # Theano would log a traceback where it finds no GPU.
     logging.getLogger('theano.gpuarray').setLevel(logging.CRITICAL)
     try:
+        _check_packages()
         if sys.version_info >= (3,):
             from lstm_support.theano_fixes import importer
             importer.install()
