@@ -437,15 +437,13 @@ def _default_model(command, dictionary=None):
 
 def describe(path):
     """Return a sentence: which model this is, and how good it is."""
-    options, words = {}, ''
-    with storage.open_npz(path, 'model file') as archive:
-        if storage.has_array(archive, 'test_err'):
-            error = storage.read_array(archive, 'test_err')
-            if error.shape or error.dtype.kind != 'f':
-                raise ValueError('%s has no number in test_err' % path)
-            words = '; its error on test reviews was %.4f' % error
-        if storage.has_array(archive, 'options'):
-            options = lstm.load_options(path)
+    arrays, words = storage.read_npz(path, ['options', 'test_err']), ''
+    if 'test_err' in arrays:
+        error = arrays['test_err']
+        if error.shape or error.dtype.kind != 'f':
+            raise ValueError('%s has no number in test_err' % path)
+        words = '; its error on test reviews was %.4f' % error
+    options = storage.parse_options(arrays) if 'options' in arrays else {}
     source, number = options.get('dataset'), options.get('n_train')
     if isinstance(source, str):
         words = ', trained on %s%s%s' % (

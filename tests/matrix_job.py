@@ -39,17 +39,14 @@ def predict(path):
 
 
 def train(name):
-    """Train one epoch, and resume for a second one, from the command line.
-
-    The training set is in arrays, the test set in lists.
-    """
+    """Train one epoch, and resume for a second one, from the command line."""
     rng = numpy.random.RandomState(0)
-    reviews = [rng.randint(2, 30, rng.randint(1, 9)) for _ in range(60)]
-    labels = numpy.array([int(review[0] > 15) for review in reviews])
+    reviews = [rng.randint(2, 30, rng.randint(1, 9)).tolist()
+               for _ in range(60)]
+    labels = [int(review[0] > 15) for review in reviews]
     with open(name + '.pkl', 'wb') as f:
         pickle.dump((reviews, labels), f, 2)  # the newest of Python 2.7
-        pickle.dump(([each.tolist() for each in reviews], labels.tolist()), f,
-                    0)
+        pickle.dump((reviews, labels), f, 0)
     with open(name + '.dict.pkl', 'wb') as f:
         pickle.dump(WORDS, f, 2)
     storage.write_data_file(name + '.new.pkl', CORPUS)

@@ -14,9 +14,7 @@ from test_storage_untrusted import (
     zip_file)
 
 
-# --------------------------------------------------------------------------
-# Archives
-# --------------------------------------------------------------------------
+# ---- Archives ---------------------------------------------------------------
 
 def member(name, kind=tarfile.REGTYPE, size=0):
     info = tarfile.TarInfo(name)
@@ -114,9 +112,7 @@ def test_a_tar_archive_that_holds_a_zip_archive_last(tmp_path):
     assert len(imdb.read_reviews(str(tmp_path / 'x'))) == 4
 
 
-# --------------------------------------------------------------------------
-# Tables, vectors
-# --------------------------------------------------------------------------
+# ---- Tables, vectors --------------------------------------------------------
 
 @pytest.mark.parametrize('kind, data, words', [
     ('csv', b'text,label\n"' + b'a' * MB, 'no row with a text'),

@@ -9,7 +9,6 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from concurrent import futures
 
 import numpy
 import pytest
@@ -112,16 +111,6 @@ def test_a_link_is_written_through(tmp_path, monkeypatch, name):
     assert os.listdir('far') == ['f'] and len(os.listdir('.')) == 4
 
 
-def test_a_fifo_is_written_through(tmp_path):
-    path = tmp_path / 'fifo'
-    os.mkfifo(path)
-    with futures.ThreadPoolExecutor() as pool:
-        got = pool.submit(path.read_bytes)
-        write(path)
-    assert got.result() == b'new' and stat.S_ISFIFO(os.stat(path).st_mode)
-    assert os.listdir(str(tmp_path)) == ['fifo']
-
-
 @pytest.mark.parametrize('through', ['pipe', 'file'])
 def test_devices_are_written_through(tmp_path, through):
     with open(str(tmp_path / 'out'), 'wb') as out:
@@ -167,7 +156,7 @@ def test_long_names_and_others_are_written(tmp_path, name):
 
 
 @pytest.mark.parametrize('name, words', [
-    ('no/f', 'make it first'), ('file/f', 'not a folder'),
+    ('no/f', 'No such .*; make'), ('file/f', 'Not a directory'),
     ('', 'name a file'), (300 * 'x', 'too long')])
 def test_a_path_that_cannot_be_written_is_refused(tmp_path, name, words):
     (tmp_path / 'file').write_text(u'')
@@ -182,22 +171,19 @@ def test_a_folder_that_may_not_be_written_is_called_that(folder, function):
     said = without_rights(function, os.path.join(folder, 'm.npz'))
     assert said.startswith(('OSError: ', 'PermissionError: '))
     assert 'nothing can be written to the folder ' + folder in said
-    assert 'permission denied' in said
+    assert 'Permission denied' in said
 
 
 def test_only_one_process_writes_a_model(tmp_path):
     """By any name of it, and the lock file that stays is no lock."""
     path, link = str(tmp_path / 'm.npz'), str(tmp_path / 'link.npz')
     os.symlink('m.npz', link)
-    with storage.sole_writer(path), storage.atomic_write(path) as f:
-        f.write(b'new')
+    with storage.sole_writer(path):
         for name in path, link:
             _, _, errors = python('storage.sole_writer(%r).__enter__()' % name)
             assert 'another training is saving to' in errors
     hold(path)
     hold(path)
-    # The others removed no file of the one that writes.
-    assert (tmp_path / 'm.npz').read_bytes() == b'new'
 
 
 @pytest.mark.parametrize('make', [
@@ -236,32 +222,26 @@ def test_what_cannot_be_read_is_told_and_never_waited_for(folder, read_it):
     os.mkdir(hidden, 0)
     for name in path, os.path.join(hidden, 'f'):
         said = without_rights(read_it, name)
-        assert 'permission denied' in said and name in said
+        assert 'ermission denied' in said and name in said
 
 
 def test_arrays_and_texts_survive(tmp_path):
     path = str(tmp_path / 'x.npz')
-    lines = [u'', u'caf\xe9', u'', u'b', u'']
+    words = {u'caf\xe9': 1, u'b': 3, u'two\nlines': 2, u'later': 5}
     storage.write_npz(path, {
-        'lines': storage.lines_array(lines),
+        'lines': storage.words_array(words, 5),
         'text': storage.text_array({'b': [1, None], 'a': u'\xe9'}),
         'array': numpy.asfortranarray([[1, 2], [3, 4]], '>i2')})
-    with storage.open_npz(path) as archive:
-        assert storage.read_lines(archive, 'lines') == lines
-        assert storage.read_text(archive, 'text') == (
-            '{"a": "\\u00e9", "b": [1, null]}')
-        array = storage.read_array(archive, 'array')
-        shapes = storage.member_shapes(archive)
-        for name, read_it in (('text', storage.read_lines),
-                              ('lines', storage.read_text),
-                              ('other', storage.read_array)):
-            with pytest.raises(ValueError, match=name):
-                read_it(archive, name)
+    arrays = storage.read_npz(path)
+    assert arrays.lines('lines') == [u'', u'caf\xe9', u'', u'b', u'']
+    assert arrays.text('text') == '{"a": "\\u00e9", "b": [1, null]}'
+    array = arrays['array']
     assert array.tolist() == [[1, 2], [3, 4]] and array.flags.c_contiguous
-    assert shapes == {'lines': ((10,), 'uint8'), 'array': ((2, 2), '>i2'),
-                      'text': ((), '<U31')}
-    with pytest.raises(ValueError, match='line feed'):
-        storage.lines_array(['a', 'b\nc'])
+    assert storage.read_npz(path, ['array', 'x']).keys() == {'array'}
+    for name, read_it in (('text', arrays.lines), ('lines', arrays.text),
+                          ('other', arrays.lines), ('other', arrays.text)):
+        with pytest.raises(ValueError, match=name):
+            read_it(name)
 
 
 # ---- Data files and models --------------------------------------------------
@@ -344,9 +324,6 @@ def test_a_data_file_that_cannot_be_written_leaves_nothing(
                         (io, 'open')), full)
         with pytest.raises(OSError, match='%s .*%s' % (tmp_path, words)):
             storage.write_data_file(tmp_path / 'd.pkl', CORPUS)
-    with pytest.raises(ValueError, match='begin with 2'):
-        storage.write_data_file(tmp_path / 'd.pkl',
-                                CORPUS._replace(dictionary={'a': 1}))
     assert os.listdir(str(tmp_path)) == []
 
 
@@ -366,24 +343,3 @@ def test_a_model_has_the_options_that_older_ones_do_not_store(
     storage.save_model(path, {}, [], dict(options, fingerprint='1'))
     assert storage.load_options(path) == dict(
         options, encoder=encoder, pooling=pooling, fingerprint='1')
-
-
-@pytest.mark.parametrize('name', ['m', 'm' * 200, u'\u4e00' * 80],
-                         ids=['short', 'long', 'Chinese'])
-def test_what_killed_processes_left_is_removed_and_only_that(tmp_path, name):
-    path = str(tmp_path / (name + '.npz'))
-    python('import os, signal\n'
-           'writers = [storage.atomic_write(name) for name in %r]\n'
-           'for writer in writers:\n'
-           '    writer.__enter__().write(b"half")\n'
-           'os.kill(os.getpid(), signal.SIGKILL)'
-           % ([path, path[:-len('npz')] + 'resume.npz'],))
-    left = os.listdir(str(tmp_path))
-    assert len(left) == 2 and all(name.endswith('.partial') for name in left)
-    others = ['m' + left[0], left[0] + '.x', left[0][:-len('.partial')],
-              'm.npz.partial', 'm.png', 'notes.partial'] if name == 'm' else []
-    for other in others:
-        (tmp_path / other).write_bytes(b'')
-    hold(path)
-    assert sorted(os.listdir(str(tmp_path))) == sorted(others + [
-        name + '.npz.lock'])

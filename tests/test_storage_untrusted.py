@@ -305,10 +305,6 @@ def test_every_truncation(tmp_path, kind):
 
 # ---- Memory -----------------------------------------------------------------
 
-ARRAY = b'cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nI0\ntR'
-INT8 = b'cnumpy\ndtype\n(S"u1"\nI0\nI1\ntR(I3\nS"|"\nNNNI-1\nI-1\nI0\ntb'
-BYTES = b'B\xa0\x86\x01\x00' + b'a' * 10 ** 5 + b'p2\n'
-
 # Files that would fill the memory: the function of storage that reads each,
 # and one that makes its content. 0.5 billion ids are references to a review.
 BOMBS = {
@@ -319,9 +315,6 @@ BOMBS = {
         b']' * (9 * MB), 1)),
     'a declared size': ('read_data_file', lambda: (
         b'\x80\x04\x8e' + struct.pack('<Q', 2 ** 40) + b'.')),
-    'copies of an array': ('read_data_file', lambda: (
-        b'((' + INT8 + b'p1\n' + BYTES + (
-            ARRAY + b'(I1\n(I100000\ntg1\nI0\ng2\ntb') * 10 ** 4 + b'l(lt.')),
     'gzip': ('read_data_file', lambda: gzip.compress(b'\0' * (300 * MB), 1)),
     'npz': ('load_words', lambda: model_file(words=npy(
         b'\0' * (300 * MB), "'|u1'", '(%d,)' % (300 * MB)))),
@@ -432,20 +425,14 @@ def test_malicious_pickles_are_refused_and_named(tmp_path, protocol):
     (b'cbuiltins\neval\n(S"1"\ntR.', r'builtins\.eval'),
     (b'c__builtin__\ngetattr\n.', r'__builtin__\.getattr'),
     (b'c__builtin__\nbytes\n(I99999999999\ntR.', ''),
-    (b'cnumpy\nload\n.', r'numpy\.load'),
+    (b'cnumpy\nload\n.', 'tolist'), (b'(cnumpy\nndarray\no.', 'tolist'),
     (b'\x80\x02cos\nsystem\n.', r'os\.system'),
     (b'\x80\x04\x8c\x02os\x8c\x06system\x93.', r'os\.system'),
-    (b'\x80\x04\x8c\x05numpy\x8c\x0dndarray.dumps\x93.', 'ndarray.dumps'),
+    (b'\x80\x04\x8c\x05numpy\x8c\x0dndarray.dumps\x93.', 'tolist'),
+    (b'c_codecs\nencode\n(N}S"__call__"\nK\x01stb.', r'_codecs\.encode'),
     (b'(ios\nsystem\n.', r'os\.system'),
     (b'\x82\x01.', ''), (b'\x83\x01\x00.', ''),
     (b'\x84\x01\x00\x00\x00.', ''), (b'P1\n.', ''), (b'K\x01Q.', ''),
-    # A stand-in that is changed, or made in another way.
-    (b'c_codecs\nencode\n}S"function"\nK\x01sb.', ''),
-    (b'c_codecs\nencode\n(N}S"__call__"\nK\x01stb.', ''),
-    (b'cnumpy\nndarray\n(N}S"__setstate__"\nK\x01stb.', ''),
-    (b'cnumpy\ndtype\n(N}S"__init__"\nK\x01stb.', ''),
-    (b'cnumpy\ndtype\n(S"O"\ntR.', ''),
-    (b'(cnumpy\nndarray\no.', ''), (b'cnumpy\nndarray\n)\x81.', ''),
     # Sizes beyond the file's end, and places of what was never kept.
     (b'X\xff\xff\xff\xff.', ''), (b'T\xff\xff\xff\x7f.', ''),
     (b'\x80\x05\x96' + b'\xff' * 7 + b'\x3f.', ''), (b'h\x07.', ''),
@@ -465,24 +452,17 @@ def test_hostile_data(tmp_path, data, words):
     {'a': None}, {(): 1}], ids=repr)
 def test_hostile_dictionaries(tmp_path, value):
     for data in ([value], [WORDS, value], [WORDS, {}, {'tokenizer': 1}],
-                 [WORDS, {'a': 1}], [WORDS, {'a': 0, 'b': 0}], [WORDS, 7]):
+                 [WORDS, 7]):
         refused(load_dictionary, tmp_path / 'x',
                 b''.join(pickle.dumps(each, 2) for each in data))
 
 
-def test_arrays_of_other_kinds(tmp_path):
-    for array, words in ((numpy.zeros(3), 'only integers'),
-                         (numpy.array(['a'], object), 'only integers'),
-                         (numpy.array(['a']), 'only integers'),
-                         (numpy.array([True]), 'only integers'),
-                         (numpy.zeros((2, 2), int), 'than a plain list'),
-                         (numpy.zeros(1, 'M8[s]'), 'only integers'),
-                         (numpy.zeros(1, [('a', 'i4')]), 'only integers')):
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_are_refused_with_a_remedy(tmp_path, protocol):
+    for labels in numpy.array([1, 0, 1]), list(numpy.array([1, 0, 1])):
         refused(load_data, tmp_path / 'x', pickle.dumps(
-            (TRAIN[0], array), 2) + pickle.dumps(TEST, 2), words)
-    data = pickle.dumps((TRAIN[0], numpy.array([1, 0, 1], '<i8')), 2)
-    refused(load_data, tmp_path / 'x', data.replace(b'<', b'O'),
-            'only integers')
+            (TRAIN[0], labels), protocol) + pickle.dumps(TEST, 2),
+            'arrays of NumPy.*tolist')
 
 
 @pytest.mark.parametrize('changes', [
@@ -506,23 +486,21 @@ def test_hostile_ends_of_data_files(tmp_path, changes):
 # ---- Models -----------------------------------------------------------------
 
 @pytest.mark.parametrize('data, words', [
-    (model_file(b=numpy.array([None, 1])), 'which could run code'),
+    (model_file(b=numpy.array([None, 1])), 'Object arrays'),
     (model_file(b=pickle.dumps(TEST)), 'not a .npz file of plain arrays'),
-    (model_file(b=npy(b'x' * 16, "'|O'")), 'which could run code'),
-    (model_file(b=npy(b'x' * 8, "[('a', '<f4')]")), 'could run code'),
-    (model_file(b=npy(b'x' * 16, "'V8'")), 'could run code'),
-    (model_file(b=npy(b'x' * 8, shape='(10000000000,)')),
-     r'b of shape \(10000000000,\)'),
-    (model_file(b=npy(b'x' * 8, shape='(-2,)')), 'shape'),
+    (model_file(b=npy(b'x' * 16, "'|O'")), 'Object arrays'),
+    (model_file(b=npy(b'x' * 8, "[('a', '<f4')]")), 'not finite'),
+    (model_file(b=npy(b'x' * 16, "'V8'")), 'not finite'),
+    (model_file(b=npy(b'x' * 8, shape='(10000000000,)')), '256 MB'),
+    (model_file(b=npy(b'x' * 8, shape='(-2,)')), 'plain arrays'),
     (model_file(b=npy(b'x' * 8, shape='(2L, 0x7fffffffffffffff)')), ''),
-    (model_file(b=npy(b'x' * 7)), 'not of the declared size'),
-    (model_file(b=npy(b'x' * 9)), 'not of the declared size'),
-    (model_file(b=npy(b'\0' * (100 * MB))), 'not of the declared size'),
+    (model_file(b=npy(b'x' * 8, shape='(%d, 16)' % 2 ** 60)), ''),
+    (model_file(b=npy(b'x' * 7)), 'plain arrays'),
+    (model_file(b=npy(b'x' * 9)), 'longer than it declares'),
+    (model_file(b=npy(b'\0' * (100 * MB))), 'longer than it declares'),
     (model_file(b=npy(b'', b'(' * 60000)), 'header of an unknown kind'),
-    (model_file(b=npy(b'', b'(' * 900 + b'\n')), ''),
-    (model_file(b=npy(b'', b"{'descr': '<f4', 'fortran_order': False, "
-                      b"'shape': (1,), }\n" + b'(' * 60000)), 'unknown kind'),
-    (model_file(b=npy(b'', b'-' * 900 + b'1\n')), ''),
+    (model_file(b=npy(b'', b'(' * 500 + b'\n')), 'plain arrays'),
+    (model_file(b=npy(b'', b'-' * 500 + b'1\n')), 'plain arrays'),
     (model_file(b=npy(b'x' * 8, version=b'\x02\x00')), 'unknown kind'),
     (model_file(b=npy(b'\0' * 16, "'<U2'")), 'not finite'),
     (model_file(b=npy(b'\0' * 16, "'<c8'")), 'not finite'),
@@ -535,7 +513,7 @@ def test_hostile_ends_of_data_files(tmp_path, changes):
                      lstm.numpy_floatX(0.).dtype == 'float64',
                      reason='float64 holds it')),
     (model_file(Wemb=numpy.zeros((12, 4))), r'shape \(12, 4\)'),
-    (model_file(lstm_U=None), 'lacks the parameter lstm_U'),
+    (model_file(lstm_U=None), 'lacks lstm_U'),
     (npy(b'x' * 8), 'is not a .npz file'),
     (b'PK\x05\x06' + b'\xff' * 18, 'not a .npz file'),
 ])
@@ -570,20 +548,20 @@ def false_size(claim):
     (lstm.load_words, false_size(100 * MB), ''),
     (lstm.load_words, false_size(2 ** 31), ''),
     (lstm.load_words, model_file(words=npy(b'', "'|u1'", '(-2,)')),
-     'impossible shape'),
+     'plain arrays'),
     (lstm.load_words, model_file(words=numpy.array([255, 1], 'uint8')),
      'not UTF-8'),
     (lstm.load_words, model_file(words=numpy.zeros((2, 2), 'uint8')),
      'no text in words'),
     (lstm.load_words, model_file(words=numpy.zeros(2)), 'no text in words'),
     (lstm.load_history, model_file(history=npy(
-        b'\0' * 80, "'<f8'", '(-1, 5)')), 'impossible shape'),
+        b'\0' * 80, "'<f8'", '(-1, 5)')), 'plain arrays'),
     (lstm.load_history, model_file(history=numpy.zeros((2, 4))), 'no history'),
-    (lstm.load_history, model_file(), 'without the history'),
+    (lstm.load_history, model_file(), 'lacks history'),
     (lstm.load_options, model_file(options=numpy.array(u'{')), 'be read'),
     (lstm.load_options, model_file(options=numpy.array(u'[1]')), 'be read'),
-    (lstm.load_options, model_file(options=numpy.array(7)), 'is not text'),
-    (lstm.load_options, model_file(), 'without its options'),
+    (lstm.load_options, model_file(options=numpy.array(7)), 'no text'),
+    (lstm.load_options, model_file(), 'lacks options'),
 ], ids=lambda value: repr(value)[:20])
 def test_hostile_words_history_and_options(tmp_path, load, data, words):
     refused(load, tmp_path / 'x.npz', data, words)
@@ -595,11 +573,3 @@ def test_the_checksum_of_an_array_counts(tmp_path):
     assert lstm.load_history(str(tmp_path / 'x.npz')).shape == (1, 5)
     refused(lstm.load_history, tmp_path / 'x.npz',
             data.replace(one, struct.pack('<d', 0), 1), 'CRC')
-
-
-def test_shapes_are_read_without_arrays(tmp_path):
-    path = tmp_path / 'x.npz'
-    path.write_bytes(model_file(b=npy(b'x', "'<f8'", '(50000000,)')))
-    with storage.open_npz(path) as archive:
-        assert storage.member_shapes(archive)['b'] == (
-            (50000000,), 'float64')

@@ -406,7 +406,7 @@ def test_the_last_model_goes_to_a_temporary_folder_if_its_own_is_lost(
 
 
 @pytest.mark.parametrize('saveto, error, words', [
-    ('none/m.npz', ValueError, 'none, does not exist; make it'),
+    ('none/m.npz', IOError, 'folder none .*No such'),
     ('folder.npz', ValueError, 'is a folder'),
     ('/proc/m.npz', IOError, 'nothing can be written')])
 def test_places_that_cannot_be_written_are_named_before_data_is_loaded(
@@ -466,11 +466,9 @@ def test_a_model_without_options_predicts_as_numpy_does(tmp_path):
 
 @pytest.mark.parametrize('changes, words', [
     ({'Wemb': numpy.zeros((20, 6))},
-     r'Wemb of shape \(20, 6\), but the options make it \(12, 6\); '
-     r'.*set n_words=20$'),
-    ({'Wemb': numpy.zeros((20, 8))}, 'set n_words=20 and dim_proj=8'),
-    ({'lstm_b': numpy.zeros(32)}, 'it was made for other data'),
-    ({'b': numpy.zeros(2)}, 'it was made for other data')])
+     r'Wemb of shape \(20, 6\), but the options make it \(12, 6\); .*n_words'),
+    ({'lstm_b': numpy.zeros(32)}, r'lstm_b of shape \(32,\).*dim_proj'),
+    ({'b': numpy.zeros(2)}, r'b of shape \(2,\), .* \(3,\); .*data')])
 def test_unfit_model_files_are_refused(tmp_path, changes, words):
     params = lstm.init_params(OPTIONS)
     with pytest.raises(ValueError, match=words):

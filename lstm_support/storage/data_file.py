@@ -19,16 +19,18 @@ from __future__ import absolute_import, division, print_function
 
 import array
 import collections
+import io
 import os
 import pickle
 import re
+import threading
 
 import numpy
 import six
 
 from lstm_support.storage.memory import bounded_memory
-from lstm_support.storage.paths import as_path, atomic_write, one_error
-from lstm_support.storage.pickles import read_pickles
+from lstm_support.storage.paths import (
+    as_path, atomic_write, one_error, open_gzipped_or_not, told_from)
 
 # The tokenizer of files that do not name theirs.
 OLD_TOKENIZER = 'Moses (English), then lower case'
@@ -47,10 +49,8 @@ def write_data_file(path, corpus):
     """Write the data file of a :class:`Corpus`, atomically."""
     words = None
     if corpus.dictionary is not None:
-        ids = corpus.dictionary.values()
-        if min(ids or [_FIRST_WORD]) < _FIRST_WORD:
-            raise ValueError('ids of words begin with %d' % _FIRST_WORD)
-        words = [u''] * (max(ids or [1]) + 1 - _FIRST_WORD)
+        last = max(corpus.dictionary.values() or [1])
+        words = [u''] * (last + 1 - _FIRST_WORD)
         for word, n in corpus.dictionary.items():
             words[n - _FIRST_WORD] = word
     valid = corpus.valid if corpus.valid and len(corpus.valid[0]) else None
@@ -156,8 +156,6 @@ def _of_dictionary_file(path, pickles):
         dictionary, classes = [
             dict(zip(ids, _integers('numbers', list(ids.values()))))
             for ids in (dictionary, classes)]
-        if sorted(classes.values()) != list(range(len(classes))):
-            raise ValueError('its classes are not numbered from 0')
         tokenizer = six.ensure_text(about.get('tokenizer', OLD_TOKENIZER))
     return Corpus(dictionary=dictionary, tokenizer=tokenizer,
                   classes=sorted(classes, key=classes.get) or None)
@@ -208,3 +206,60 @@ def _set(name, value):
     if len(ids) and numpy.frombuffer(ids, 'int32').min() < 0:
         raise ValueError('its %s reviews hold a negative number' % name)
     return reviews, labels
+
+
+# ---- Unpickling. Nothing in a pickle is ever run. ---------------------------
+
+def read_pickles(path):
+    """Read one to four pickles of an untrusted file, which may be gzipped.
+
+    They hold lists, tuples, dicts, numbers, text and bytes. One object can
+    occur many times.
+    """
+    with open_gzipped_or_not(path, 'data file') as f, told_from(
+            path, 'a data file', 'a pickle'), one_error(
+                '%s cannot be loaded' % path):
+        return _load_in_deep_stack(f.read())
+
+
+def _load_in_deep_stack(data):
+    """Unpickle in a thread with a stack as deep as the data may be nested."""
+    # Without a buffered reader, every number would cost a call.
+    f, objects, errors = io.BufferedReader(io.BytesIO(data)), [], []
+    # Python 2 pickled text as bytes: keep them.
+    options = {} if six.PY2 else {'encoding': 'bytes'}
+
+    def load():
+        try:
+            while not objects or len(objects) < 4 and f.peek(1):
+                objects.append(_Unpickler(f, **options).load())
+        except Exception as error:
+            errors.append(error)
+
+    # A tuple as a key of a dict is hashed recursively. It has one of these
+    # bytes per level, and a level takes about 80 bytes of stack.
+    depth = sum(map(data.count, (b't', b'\x85', b'\x86', b'\x87')))
+    before = threading.stack_size(2 ** 20 + 4096 * (depth // 16))
+    thread = threading.Thread(target=load)
+    try:
+        thread.start()
+    except RuntimeError:
+        raise MemoryError()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    for error in errors:
+        raise error
+    return objects
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds no class and no function, so that nothing can be called."""
+
+    def find_class(self, module, name):
+        if module.split('.')[0] == 'numpy':
+            raise pickle.UnpicklingError('it holds arrays of NumPy; save what '
+                                         'their tolist() returns')
+        raise pickle.UnpicklingError(
+            'it names %s.%s, which has no place in a data file and could run '
+            'code; do not trust this file' % (module, name))

@@ -11,7 +11,6 @@ import re
 import shutil
 import uuid
 import zipfile
-import zlib
 
 import six
 
@@ -25,11 +24,7 @@ def as_path(path):
     """
     if path is None:
         return None
-    try:
-        return os.path.expanduser(path if six.PY2 else os.fsdecode(path))
-    except (AttributeError, TypeError):
-        raise TypeError('%r is a %s, not a path; give a str or a pathlib.Path'
-                        % (path, type(path).__name__))
+    return os.path.expanduser(path if six.PY2 else os.fsdecode(path))
 
 
 # ---- Reading ----------------------------------------------------------------
@@ -79,7 +74,9 @@ def open_gzipped_or_not(path, kind):
 # Kinds of files, their first bytes, and what to do with one. Those of a zip
 # file are taken to be PK and the names of its members, in lines.
 _KINDS = (
-    ('a model', br'PK.*\nWemb\.npy\n',
+    ('a checkpoint', br'PK.*\n(progress|counts)\.npy\n',
+     'name the model of this training: %s'),
+    ('a model file', br'PK.*\nWemb\.npy\n',
      'to use it: python classify.py predict --model %s "A text."'),
     ('a file of Keras', br'\x89HDF|PK.*\n(x_train\.npy|config\.json)\n',
      '%s cannot be read here; docs/data.rst lists what can'),
@@ -110,19 +107,19 @@ def told_from(path, *wanted):
         if not kinds or kinds[0][0] in wanted:
             raise
         raise ValueError('%s is %s, not %s; %s' % (
-            path, kinds[0][0], wanted[0], kinds[0][1] % path))
+            path, kinds[0][0], wanted[0],
+            kinds[0][1] % path.replace('.resume.npz', '.npz')))
 
 
 def _head(path):
     """Return the first bytes of a file, or the names of a zip file."""
     try:
-        with open_gzipped_or_not(path, 'file') as f:
-            head = f.read(2000)
-        if head.startswith(b'PK'):
+        if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 names = [u'PK'] + archive.namelist() + [u'']
-            head = u'\n'.join(names).encode('utf-8', 'replace')
-        return head
+            return u'\n'.join(names).encode('utf-8', 'replace')
+        with open_gzipped_or_not(path, 'file') as f:
+            return f.read(2000)
     except Exception:  # a damaged file can raise anything
         return b''
 
@@ -135,9 +132,8 @@ def atomic_write(path):
 
     The bytes go to a temporary file next to it, which gets its name and its
     mode at the end. After an error, the old file is unchanged and the
-    temporary one is removed. What a killed process leaves is removed when
-    :func:`sole_writer` next takes the lock. The target of a link is replaced;
-    a FIFO or a device is written directly.
+    temporary one is removed; a process that is killed leaves it. The target of
+    a link is replaced; a FIFO or a device is written directly.
     """
     path = as_path(path)
     if os.path.isdir(path):
@@ -149,14 +145,10 @@ def atomic_write(path):
         return
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
-    partial = os.path.join(folder, '%s%s.partial' % (
-        _prefix(name), uuid.uuid4().hex))
+    partial = os.path.join(folder, '%s.%s.partial' % (
+        name[:30], uuid.uuid4().hex))  # a name has at most 255 bytes
     try:
-        f = io.open(partial, 'wb')
-    except (IOError, OSError) as error:
-        raise _unwritable(folder, error)
-    try:
-        with f:
+        with io.open(partial, 'wb') as f:
             yield f
             f.flush()
             os.fsync(f.fileno())
@@ -164,39 +156,18 @@ def atomic_write(path):
             shutil.copymode(path, partial)
         os.rename(partial, path)
     except (IOError, OSError) as error:  # the disk may be full
-        raise error if error.filename or not error.errno else _unwritable(
-            folder, error)
+        if error.errno and error.filename in (None, partial):
+            raise _unwritable(folder, error)
+        raise
     finally:
         if os.path.exists(partial):
             os.remove(partial)
 
 
-def _prefix(name):
-    """Return how the names of a file's temporary files begin."""
-    # All of a long name, with the ending, may be too long for a name.
-    return '%s.%08x.' % (name[:30], zlib.crc32(repr(name).encode('utf-8'))
-                         & 0xffffffff)
-
-
-def _remove_partial(path):
-    """Remove temporary files of a model, and of the state next to it."""
-    for name in path, os.path.splitext(path)[0] + '.resume.npz':
-        folder, name = os.path.split(os.path.realpath(name))
-        for partial in os.listdir(folder):
-            if partial.startswith(_prefix(name)) and partial.endswith(
-                    '.partial'):
-                os.remove(os.path.join(folder, partial))
-
-
 def _unwritable(folder, error):
     """Return the error to raise if a file cannot be made in its folder."""
-    reason = {
-        errno.ENOENT: 'the folder does not exist; make it first',
-        errno.ENOTDIR: 'that is not a folder',
-        errno.EACCES: 'permission denied; change its mode, or name a file in '
-                      'another folder'}.get(error.errno, error.strerror)
-    return IOError('nothing can be written to the folder %s (%s)'
-                   % (folder, reason))
+    return IOError('nothing can be written to the folder %s (%s); make such a '
+                   'folder, or name another' % (folder, error.strerror))
 
 
 @contextlib.contextmanager
@@ -205,10 +176,6 @@ def sole_writer(path):
     if not path:
         yield
         return
-    folder = os.path.dirname(path) or '.'
-    if not os.path.isdir(folder):
-        raise ValueError('the folder of saveto, %s, does not exist; make it '
-                         'first' % folder)
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError('saveto=%r is a folder, a device or a FIFO; name a '
                          'file' % path)
@@ -217,11 +184,10 @@ def sole_writer(path):
         # stays: else two processes could lock two files of the same name.
         lock = io.open(os.path.realpath(path) + '.lock', 'wb')
     except (IOError, OSError) as error:
-        raise _unwritable(folder, error)
+        raise _unwritable(os.path.dirname(path) or '.', error)
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove_partial(path)
         except (IOError, OSError) as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 raise IOError('another training is saving to %s; give saveto '

@@ -53,9 +53,8 @@ def _axes(params, options, name, init_params):
 
 def options_of(path):
     """Load the options of a model; files of 2014 have none."""
-    with storage.open_npz(path, 'model file') as archive:
-        has_options = storage.has_array(archive, 'options')
-    return storage.load_options(path) if has_options else {}
+    arrays = storage.read_npz(path, ['options'])
+    return storage.parse_options(arrays) if arrays else {}
 
 
 def start_from(path, params, dictionary, options, init_params):
@@ -91,11 +90,10 @@ def start_from(path, params, dictionary, options, init_params):
     loaded = storage.load_params(path, dict(
         (name, value) for name, value in params.items()
         if name not in [each for each, _, _ in matched]))
-    with storage.open_npz(path, 'model file') as archive:
-        for name, axis, pairs in matched:
-            loaded[name] = _copied(
-                path, name, params[name], axis, pairs,
-                storage.read_parameter(archive, name, params[name].dtype))
+    arrays = storage.read_npz(path)
+    for name, axis, pairs in matched:
+        loaded[name] = _copied(path, name, params[name], axis, pairs,
+                               arrays.finite(name, params[name].dtype))
     params.update(loaded)
     log.info('Starting from the parameters of %s; matched: %s'
              % (path, ', '.join(texts)))

@@ -118,8 +118,9 @@ class Progress(object):
 
     def load(self, path):
         """Load the state from a file, or raise an error and change nothing."""
-        with continued(path), storage.open_npz(path, 'checkpoint') as archive:
-            arrays = dict((name, _read_like(archive, name, value))
+        with continued(path):
+            saved = storage.read_npz(path, kind='checkpoint')
+            arrays = dict((name, _like(saved, name, value))
                           for name, value in self.contents.items())
             if arrays['counts'].min() < 0:
                 raise ValueError('impossible counts')
@@ -173,9 +174,9 @@ def _set_value(variable, value):
     variable.set_value(value)
 
 
-def _read_like(archive, name, wanted):
-    """Read an array like another one; a history may have any length."""
-    value = storage.read_array(archive, name)
+def _like(saved, name, wanted):
+    """Return a saved array like another; a history may have any length."""
+    value = saved[name]
     n = 1 if name == 'history' else 0
     if value.dtype != wanted.dtype or value.shape[n:] != wanted.shape[n:]:
         raise ValueError('%s has another shape or type' % name)
