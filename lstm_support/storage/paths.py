@@ -11,6 +11,7 @@ import re
 import shutil
 import uuid
 import zipfile
+import zlib
 
 import six
 
@@ -132,8 +133,9 @@ def atomic_write(path):
 
     The bytes go to a temporary file next to it, which gets its name and its
     mode at the end. After an error, the old file is unchanged and the
-    temporary one is removed; a process that is killed leaves it. The target of
-    a link is replaced; a FIFO or a device is written directly.
+    temporary one is removed. What a killed process leaves is removed when
+    :func:`sole_writer` next takes the lock. The target of a link is replaced;
+    a FIFO or a device is written directly.
     """
     path = as_path(path)
     if os.path.isdir(path):
@@ -145,8 +147,8 @@ def atomic_write(path):
         return
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
-    partial = os.path.join(folder, '%s.%s.partial' % (
-        name[:30], uuid.uuid4().hex))  # a name has at most 255 bytes
+    partial = os.path.join(folder, '%s%s.partial' % (
+        _prefix(name), uuid.uuid4().hex))
     try:
         with io.open(partial, 'wb') as f:
             yield f
@@ -164,6 +166,13 @@ def atomic_write(path):
             os.remove(partial)
 
 
+def _prefix(name):
+    """Return how the names of a file's temporary files begin."""
+    # All of a long name, with the ending, may be too long for a name.
+    return '%s.%08x.' % (name[:30], zlib.crc32(repr(name).encode('utf-8'))
+                         & 0xffffffff)
+
+
 def _unwritable(folder, error):
     """Return the error to raise if a file cannot be made in its folder."""
     return IOError('nothing can be written to the folder %s (%s); make such a '
@@ -179,15 +188,20 @@ def sole_writer(path):
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError('saveto=%r is a folder, a device or a FIFO; name a '
                          'file' % path)
+    # The real path, so that all names of one file share a lock.
+    folder, name = os.path.split(os.path.realpath(path))
     try:
-        # The real path, so that all names of one file share a lock. The file
-        # stays: else two processes could lock two files of the same name.
-        lock = io.open(os.path.realpath(path) + '.lock', 'wb')
+        # It stays: else two processes could lock two files of the same name.
+        lock = io.open(os.path.join(folder, name + '.lock'), 'wb')
     except (IOError, OSError) as error:
-        raise _unwritable(os.path.dirname(path) or '.', error)
+        raise _unwritable(folder, error)
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            prefixes = _prefix(name), _prefix(name[:-3] + 'resume.npz')
+            for each in os.listdir(folder):
+                if each.startswith(prefixes) and each.endswith('.partial'):
+                    os.remove(os.path.join(folder, each))
         except (IOError, OSError) as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 raise IOError('another training is saving to %s; give saveto '

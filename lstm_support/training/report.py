@@ -16,7 +16,7 @@ class Status(object):
     def __init__(self, total, every, first=0):
         # Updates per epoch, per line of the log, and before this run.
         self.total, self.every, self.first = total, every, first
-        self.start, self.drawn = time.time(), 0
+        self.start, self.drawn, self.line = time.time(), 0, ''
         try:
             self.in_place = log.isEnabledFor(logging.INFO) and (
                 sys.stdout.isatty() or 'ipykernel' in sys.modules)
@@ -27,8 +27,9 @@ class Status(object):
         """Replace the line, if there is one; after a fault, go on without."""
         try:
             if self.in_place:
-                sys.stdout.write('\r%-78s\r%s' % (line, line))
+                sys.stdout.write('\r%s\r%s' % (' ' * len(self.line), line))
                 sys.stdout.flush()
+                self.line = line
         except Exception:  # the terminal has closed
             self.in_place = False
 
@@ -120,8 +121,9 @@ def check_memory(options, reviews):
 def failure(fault, options, update, saved):
     """Return the error that ends a training, with the option to change."""
     remedy = ('lower batch_size or maxlen' if isinstance(fault, MemoryError)
-              else 'lower lrate=%s, which adadelta does not use, or decay_c=%s'
-              % (options['lrate'], options['decay_c']))
+              else 'set clip_c=1, lower lrate=%s or decay_c=%s, or choose '
+              'another optimizer than %s' % tuple(options[name] for name in (
+                  'lrate', 'decay_c', 'optimizer')))
     return type(fault)('at update %d %s; training stopped, and %s; %s' % (
         update, fault, 'the best model so far is in %s' % saved if saved else
         'no model is saved', remedy))
