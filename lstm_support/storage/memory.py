@@ -52,9 +52,8 @@ def bounded_memory(path):
     except MemoryError:
         raise ValueError(
             '%s takes more than %d MB of memory to read; if you trust it, '
-            'raise --max_memory of imdb.py, or BOUND in '
-            'lstm_support/storage/memory.py'
-            % (path, BOUND // 2 ** 20))
+            'raise --max_memory of imdb.py, or BOUND in lstm_support/storage/'
+            'memory.py' % (path, BOUND // 2 ** 20))
     finally:
         with _lock:
             limit = _limits.pop()

@@ -38,8 +38,7 @@ def read_model(path, floats):
     if 'options' in arrays:
         options = parse_options(arrays)
     else:
-        sizes = arrays.finite('Wemb', floats).shape + arrays.finite(
-            'U', floats).shape[1:]
+        sizes = arrays['Wemb'].shape + arrays['U'].shape[1:]
         options = dict(zip(('n_words', 'dim_proj', 'ydim'), sizes),
                        encoder='lstm', pooling='mean')
     params = dict((name, arrays.finite(

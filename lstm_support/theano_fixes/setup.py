@@ -39,8 +39,11 @@ def _print_sentence(kind, value, traceback, otherwise=sys.excepthook):
 class CompilerError(EnvironmentError):
     """The C++ compiler failed; says so in one sentence."""
 
-    def __str__(self):  # Theano puts more arguments before
-        return self.args[-1]
+    def __init__(self, sentence):
+        self.sentence = sentence
+
+    def __str__(self):  # Theano adds arguments
+        return self.sentence
 
 
 def _check_packages():
@@ -244,8 +247,7 @@ def set_up():
             importer.install()
         with warnings.catch_warnings():
             # layer.py defines this flag later.
-            warnings.filterwarnings(
-                'ignore', 'Theano does not recognise this flag: fused_lstm')
+            warnings.filterwarnings('ignore', '.*this flag: fused_lstm')
             import theano
         if not hasattr(theano.configdefaults, 'setup'):  # it has no patch
             theano.config.blas.ldflags = (
