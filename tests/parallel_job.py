@@ -17,7 +17,7 @@ import numpy
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import lstm  # noqa: E402
 from lstm_support import storage  # noqa: E402
-from lstm_support.storage import arrays  # noqa: E402
+from lstm_support.storage import model_file  # noqa: E402
 from lstm_support.training import report  # noqa: E402
 
 RANK = int(os.environ.get('PMI_RANK', 0))
@@ -81,13 +81,13 @@ def raising(error):
 
 def at_write(action):
     """Let the first process do something before it writes a file."""
-    write = arrays.write_npz
+    write = storage.write_npz
 
     def acting(*args):
         action()
         write(*args)
     if RANK == 0:
-        storage.write_npz = arrays.write_npz = acting
+        storage.write_npz = model_file.write_npz = acting
 
 
 def slow_disk():

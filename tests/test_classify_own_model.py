@@ -94,7 +94,7 @@ def test_a_first_training_learns_few_texts_and_forgets_nothing(tmp_path,
     assert errors[2] <= 0.15
     words = len(imdb.encode_sample().dictionary)
     said = capsys.readouterr().out
-    assert 'of the %d words of the data set' % words in said
+    assert 'of the %d words' % words in said
     check_sentences(classify.Classifier(path))
 
 

@@ -85,6 +85,8 @@ def substitute(h, dim):
         # Scan makes sequence[0:][:n_steps] of each.
         x, mask = ([each.owner.inputs[0].owner.inputs[0]
                     for each in sequences] + [None])[:2]
+        if x.ndim != 3:  # these inputs fit no layer
+            return h
         U = scan.inputs[-1]
         if _equal(h, specification(x, mask, U, dim),
                   [x, U] if mask is None else [x, mask, U]):

@@ -35,6 +35,9 @@ def read_model(path, floats):
     its arrays give the sizes.
     """
     arrays = read_npz(path)
+    if 'counts' in arrays:
+        raise ValueError('%s is the state of a training; name its model, %s'
+                         % (path, str(path).replace('.resume.npz', '.npz')))
     if 'options' in arrays:
         options = parse_options(arrays)
     else:

@@ -75,8 +75,6 @@ def open_gzipped_or_not(path, kind):
 # Kinds of files, their first bytes, and what to do with one. Those of a zip
 # file are taken to be PK and the names of its members, in lines.
 _KINDS = (
-    ('a checkpoint', br'PK.*\n(progress|counts)\.npy\n',
-     'name the model of this training: %s'),
     ('a model file', br'PK.*\nWemb\.npy\n',
      'to use it: python classify.py predict --model %s "A text."'),
     ('a file of Keras', br'\x89HDF|PK.*\n(x_train\.npy|config\.json)\n',
