@@ -422,12 +422,7 @@ def test_malicious_pickles_are_refused_and_named(tmp_path, protocol):
 @pytest.mark.parametrize('data, words', [
     (b'', ''), (b'garbage', ''), (b'Fx\n.', ''), (b'\xff.', ''),
     # Opcodes that name or call something.
-    (b'cbuiltins\neval\n(S"1"\ntR.', r'builtins\.eval'),
-    (b'c__builtin__\ngetattr\n.', r'__builtin__\.getattr'),
-    (b'c__builtin__\nbytes\n(I99999999999\ntR.', ''),
-    (b'cnumpy\nload\n.', 'tolist'), (b'(cnumpy\nndarray\no.', 'tolist'),
-    (b'\x80\x02cos\nsystem\n.', r'os\.system'),
-    (b'\x80\x04\x8c\x02os\x8c\x06system\x93.', r'os\.system'),
+    (b'c__builtin__\neval\n(S"1"\ntR.', r'__builtin__\.eval'),
     (b'\x80\x04\x8c\x05numpy\x8c\x0dndarray.dumps\x93.', 'tolist'),
     (b'c_codecs\nencode\n(N}S"__call__"\nK\x01stb.', r'_codecs\.encode'),
     (b'(ios\nsystem\n.', r'os\.system'),
@@ -473,8 +468,7 @@ def test_arrays_are_refused_with_a_remedy(tmp_path, protocol):
     {'groups': [0, 1, 1.5]}, {'groups': [0, 1, 2 ** 31]}, {7: 7},
     {b'\xff': 7}], ids=repr)
 def test_hostile_ends_of_data_files(tmp_path, changes):
-    about = dict(ABOUT)
-    about.update(changes)
+    about = {**ABOUT, **changes}
     refused(load_data, tmp_path / 'x', data_file(about))
     if 'words' not in changes:  # of version 1.1
         refused(load_data, tmp_path / 'x', data_file(
@@ -490,24 +484,17 @@ def test_hostile_ends_of_data_files(tmp_path, changes):
     (model_file(b=pickle.dumps(TEST)), 'not a .npz file of plain arrays'),
     (model_file(b=npy(b'x' * 16, "'|O'")), 'Object arrays'),
     (model_file(b=npy(b'x' * 8, "[('a', '<f4')]")), 'not finite'),
-    (model_file(b=npy(b'x' * 16, "'V8'")), 'not finite'),
     (model_file(b=npy(b'x' * 8, shape='(10000000000,)')), '256 MB'),
     (model_file(b=npy(b'x' * 8, shape='(-2,)')), 'plain arrays'),
     (model_file(b=npy(b'x' * 8, shape='(2L, 0x7fffffffffffffff)')), ''),
     (model_file(b=npy(b'x' * 8, shape='(%d, 16)' % 2 ** 60)), ''),
     (model_file(b=npy(b'x' * 7)), 'plain arrays'),
     (model_file(b=npy(b'x' * 9)), 'longer than it declares'),
-    (model_file(b=npy(b'\0' * (100 * MB))), 'longer than it declares'),
     (model_file(b=npy(b'', b'(' * 60000)), 'header of an unknown kind'),
-    (model_file(b=npy(b'', b'(' * 500 + b'\n')), 'plain arrays'),
     (model_file(b=npy(b'', b'-' * 500 + b'1\n')), 'plain arrays'),
     (model_file(b=npy(b'x' * 8, version=b'\x02\x00')), 'unknown kind'),
-    (model_file(b=npy(b'\0' * 16, "'<U2'")), 'not finite'),
     (model_file(b=npy(b'\0' * 16, "'<c8'")), 'not finite'),
-    (model_file(b=npy(b'\0' * 16, "'<M8[s]'")), 'not finite'),
-    (model_file(b=npy(b'\0' * 2, "'|b1'")), 'not finite'),
     (model_file(b=numpy.array([0, numpy.nan])), 'not finite'),
-    (model_file(b=numpy.array([0, numpy.inf])), 'not finite'),
     pytest.param(model_file(b=numpy.array([0, 1e300])), 'not finite',
                  marks=pytest.mark.skipif(
                      lstm.numpy_floatX(0.).dtype == 'float64',
@@ -534,28 +521,12 @@ def test_arrays_in_any_order_and_precision_load(tmp_path):
         assert (loaded['Wemb'] == numpy.arange(36).reshape(12, 3)).all()
 
 
-def false_size(claim):
-    """A model whose directory claims another size, apart from the data."""
-    empty = npy(b'', "'|u1'", '(%d,)' % claim)
-    archive = bytearray(model_file(words=empty + b'\0' * 100))
-    for signature, place in ((b'PK\x03\x04', 22), (b'PK\x01\x02', 24)):
-        at = archive.index(signature) + place
-        archive[at:at + 4] = struct.pack('<I', len(empty) + claim)
-    return bytes(archive)
-
-
 @pytest.mark.parametrize('load, data, words', [
-    (lstm.load_words, false_size(100 * MB), ''),
-    (lstm.load_words, false_size(2 ** 31), ''),
-    (lstm.load_words, model_file(words=npy(b'', "'|u1'", '(-2,)')),
-     'plain arrays'),
     (lstm.load_words, model_file(words=numpy.array([255, 1], 'uint8')),
      'not UTF-8'),
     (lstm.load_words, model_file(words=numpy.zeros((2, 2), 'uint8')),
      'no text in words'),
     (lstm.load_words, model_file(words=numpy.zeros(2)), 'no text in words'),
-    (lstm.load_history, model_file(history=npy(
-        b'\0' * 80, "'<f8'", '(-1, 5)')), 'plain arrays'),
     (lstm.load_history, model_file(history=numpy.zeros((2, 4))), 'no history'),
     (lstm.load_history, model_file(), 'lacks history'),
     (lstm.load_options, model_file(options=numpy.array(u'{')), 'be read'),
