@@ -544,7 +544,6 @@ def test_threads_share_and_build_classifiers(small):
     (['a', 'b', b'x'], "text 2 is not a str but bytes: b'x'; decode it first"),
     ([None], 'text 0 is not a str but NoneType'), (None, 'not NoneType'),
     (['a', float('nan')], 'text 1 is not a str but float'),
-    (numpy.array([['a'], ['b']]), 'text 0 is not a str but ndarray'),
     (numpy.array('x'), 'not ndarray'), ({'text': 'great'}, 'not dict'),
     ({'great', 'dull'}, 'not set'),
     (collections.namedtuple('Frame', 'columns')(['text']), 'not Frame')])
@@ -692,10 +691,8 @@ def test_a_model_remembers_how_its_text_was_split(run, refuses, tmp_path):
 
 
 @pytest.mark.parametrize('options, rule', [
-    ({}, text_rules.OLD), ({'tokenizer': None}, text_rules.OLD),
-    ({'tokenizer': text_rules.OLD}, text_rules.OLD),
-    ({'tokenizer': imdb.TOKENIZER}, imdb.TOKENIZER)],
-    ids=['none', 'null', 'old', 'new'])
+    ({}, text_rules.OLD), ({'tokenizer': text_rules.OLD}, text_rules.OLD),
+    ({'tokenizer': imdb.TOKENIZER}, imdb.TOKENIZER)], ids=['', 'old', 'new'])
 def test_old_models_keep_the_old_rule(tmp_path, options, rule):
     classifier = classify.Classifier(write_model(tmp_path / 'x.npz', options))
     assert classifier.tokenizer == rule
@@ -738,9 +735,9 @@ def test_tables_have_a_record_for_each_row(texts_of, tmp_path, name, content):
         '1', '0', '0']
 
 
-@pytest.mark.parametrize('text', ['\ufeffgreat film\ncaf\xe9 \u0a0d',
-                                  '\ufeffgreat film\r\ncaf\xe9 \u0a0d\r\n',
-                                  '\ufeffgreat film\n\ufeffcaf\xe9 \u0a0d\n'])
+@pytest.mark.parametrize('text', [
+    '\ufeffgreat film\ncaf\xe9 \u0a0d',
+    '\ufeffgreat film\r\n\ufeffcaf\xe9 \u0a0d\r\n'])
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-16-le', 'utf-16-be',
                                       'utf-32-le', 'utf-32-be'])
 def test_files_are_read_by_their_mark(texts_of, tmp_path, text, encoding):
@@ -758,7 +755,6 @@ def test_files_are_read_by_their_mark(texts_of, tmp_path, text, encoding):
     ('x', b'great caf\xe9\n', ['line 1', 'byte 9', '--encoding']),
     # No mark, since it is in line 2.
     ('x', b'great\n\xff\xfe film\n', ['line 2 of', 'byte 0', '--enc']),
-    ('x', b'great\n' * 1500 + b'\xff', ['line 1501 of']),
     ('x', 'caf\xe9'.encode('utf-16-le'), ['--encoding', 'utf-16-le']),
     ('x', '\ufeffgreat'.encode('utf-16-le')[:-1], ['UTF-16', '--encoding']),
     ('x', gzip.compress(b'great'), ['compressed']),
@@ -879,10 +875,8 @@ BAD_OPTIONS = [
     ({'classes': ['bad', 'bad\u200b\x07']}, 'bad, bad'),
     ({'tokenizer': 'Moses (en), text rule 3'}, 'rule 3'),
     ({'tokenizer': 3}, '3'),
-    *(({'encoder': value}, '%r, which lstm.layers lacks' % (value,))
-      for value in ('gru', [])),
-    *(({'pooling': value}, '%r, which lstm.poolings lacks' % (value,))
-      for value in ('median', '', None, 3, ['max'], {}))]
+    ({'encoder': 'gru'}, "'gru', which lstm.layers lacks"),
+    ({'pooling': ['max']}, "['max'], which lstm.poolings lacks")]
 BAD_ARRAYS = [('Wemb', numpy.zeros(3)), ('U', numpy.zeros((0, 2))),
               ('b', numpy.array(['0', '1'])), ('more', numpy.zeros(3))]
 

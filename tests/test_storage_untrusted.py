@@ -44,12 +44,6 @@ def small_bound(monkeypatch):
     monkeypatch.setattr(memory, 'BOUND', 256 * MB)
 
 
-def examples(n):
-    # A test function's fixtures are the same for all examples, and may be.
-    return settings(max_examples=n, deadline=None, suppress_health_check=[
-        HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-
-
 def data_file(*ends, protocol=2):
     """A data file of 2014, with more pickles at its end."""
     return b''.join(pickle.dumps(each, protocol)
@@ -272,7 +266,9 @@ def test_undamaged_files_load_and_reading_writes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize('kind', LOADERS)
-@examples(500)
+# The test function's fixtures are the same for all examples, and may be.
+@settings(max_examples=500, deadline=None, suppress_health_check=[
+    HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=some.data())
 def test_damaged_files_and_any_bytes(tmp_path, kind, data):
     load, complete = LOADERS[kind]
