@@ -16,7 +16,8 @@ import numpy
 import pytest
 
 import imdb
-from conftest import ROOT, heed_signals, write_data
+from conftest import ROOT, heed_signals, run_python, write_data
+from graphs import write_model
 from lstm_support import storage, text as text_rules
 
 SAMPLE = os.path.join(ROOT, 'data', 'sample')
@@ -211,20 +212,13 @@ def test_output_that_cannot_be_written_ends_nothing(tmp_path):
         'bad', 'caf\xe9', 'good']
 
 
-def write_model(path, words, **options):
-    arrays = {'options': storage.text_array(options)}
-    if words:
-        arrays['words'] = storage.words_array(
-            {word: n for n, word in enumerate(words, 2)}, len(words) + 2)
-    storage.write_npz(str(path), arrays)
-
-
 def test_words_of_a_model_get_ids_after_those_of_the_corpus(tmp_path, capsys):
     write_texts(tmp_path / 'c', {
         'train/pos.txt': 'good good film', 'train/neg.txt': 'bad film',
         'test/pos.txt': 'superb film', 'test/neg.txt': 'awful odd film'})
-    write_model(tmp_path / 'm.npz', [u'film', u'awful', u'superb', u'dull'],
-                tokenizer=imdb.TOKENIZER)
+    write_model(tmp_path / 'm.npz', claims={'tokenizer': imdb.TOKENIZER},
+                words=storage.words_array(
+                    dict(film=2, awful=3, superb=4, dull=5), 6))
     imdb.preprocess(tmp_path / 'c', tmp_path / 'x.pkl',
                     model=tmp_path / 'm.npz')
     out = capsys.readouterr().out
@@ -235,18 +229,18 @@ def test_words_of_a_model_get_ids_after_those_of_the_corpus(tmp_path, capsys):
         [[5, 1, 2], [6, 2]], [0, 1])
 
 
-@pytest.mark.parametrize('words, options, said', [
-    ([u'film'], {'tokenizer': 'another'}, "made with the tokenizer 'another'"),
-    ([u'film'], {}, r"made with the tokenizer 'Moses \(English\), then lower"),
-    (None, {}, 'lacks words')])
-def test_a_model_of_other_words_is_refused(tmp_path, words, options, said):
-    write_model(tmp_path / 'm.npz', words, **options)
+@pytest.mark.parametrize('changes, claims, said', [
+    ({}, {'tokenizer': 'another'}, "made with the tokenizer 'another'"),
+    ({}, {}, r"made with the tokenizer 'Moses \(English\), then lower"),
+    ({'words': None}, {}, 'lacks words')])
+def test_a_model_of_other_words_is_refused(tmp_path, changes, claims, said):
+    write_model(tmp_path / 'm.npz', claims=claims, **changes)
     with pytest.raises(ValueError, match=said):
         imdb.preprocess(SAMPLE, tmp_path / 'x.pkl', model=tmp_path / 'm.npz')
     assert os.listdir(str(tmp_path)) == ['m.npz']
 
 
-def test_real_archive(real_data, archive):
+def test_real_archive(real_data):
     (train_x, train_y), (test_x, test_y) = imdb.read_data(real_data)
     # The complete archive has 25,000 test reviews; a part of it has 12,500.
     assert len(train_x) == 25000 and len(test_x) in (12500, 25000)
@@ -260,12 +254,6 @@ def test_real_archive(real_data, archive):
                                         split='random')
     assert (len(train[0]), len(valid[0]), len(test[0])) == (
         2161, 114, len(test_x))
-    # What the plain MosesTokenizer of sacremoses counts in every tenth review.
-    train = [review for review in imdb.read_reviews(archive)
-             if review.split == 'train'][::10]
-    old = imdb.encode_reviews(train, tokenizer=text_rules.OLD)
-    assert sum(map(len, old.train[0])) == 706443
-    assert len(old.dictionary) == 32218
 
 
 # ---- Processes --------------------------------------------------------------
@@ -312,12 +300,11 @@ def test_a_killed_process_is_an_error(tmp_path):
             "    from lstm_support.corpora import preprocessing\n"
             "    list(preprocessing.tokenized(['a'] * 999 + ['x'], '', 2))\n")
     write_texts(tmp_path, {'job.py': code})
-    done = subprocess.run(
-        [sys.executable, '-c', 'import job; job.run()'], cwd=str(tmp_path),
-        env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
-    assert done.returncode == 1
-    assert 'RuntimeError: a process ended before its work' in done.stderr
+    status, _, error = run_python(
+        '-c', 'import job; job.run()', cwd=str(tmp_path),
+        env={'PYTHONPATH': ROOT}, timeout=60)
+    assert status == 1
+    assert 'RuntimeError: a process ended before its work' in error
 
 
 # ---- The sample -------------------------------------------------------------
@@ -489,7 +476,6 @@ def test_a_data_file_names_its_classes(tmp_path):
     assert words.tokenizer == 'Moses (fr), text rule 2'  # it is remembered
     # A file of 2014 has no names: it is not believed to be neg and pos.
     write_data(path, TRAIN, TEST)
-    assert imdb.dataset_words(path) == imdb.Corpus()
     assert imdb.class_names(None, 2, path) == ['class 0', 'class 1']
     assert imdb.class_names(None, 2, 'imdb') == ['neg', 'pos']
 
@@ -552,7 +538,4 @@ def test_import_reads_and_prints_nothing():
             'import imdb, lstm; '
             'assert before == numpy.random.get_state()[1].tolist(); import '
             'classify; assert "pandas" not in sys.modules')
-    done = subprocess.run(
-        [sys.executable, '-W', 'error::UserWarning', '-c', code], cwd=ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b'', b'')
+    assert run_python('-W', 'error::UserWarning', '-c', code) == (0, '', '')

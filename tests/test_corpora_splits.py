@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import imdb
+from conftest import write_data
 from lstm_support import splits, storage
 from test_corpora_data import (
-    TEST, TRAIN, as_sorted, n_reviews, write_pickles)
+    TEST, as_sorted, n_reviews, write_pickles)
 from test_corpora_reading import N, film, write_corpus
 
 
@@ -35,22 +36,12 @@ def test_a_data_file_has_the_groups_of_its_training_reviews(tmp_path, capsys):
     assert len(imdb.read_data(tmp_path / 'd.pkl')[0][0]) == 2 * N - 1
 
 
-def test_groups_of_version_1_1_are_read(tmp_path):
-    for groups in [0, 1] * 10, (7, 2 ** 31 - 1) * 10:
-        assert groups_of(write_pickles(
-            tmp_path / 'd.pkl', TRAIN, TEST, ([], []),
-            [['groups', groups]])) == list(groups)
-
-
 # ---- By group ---------------------------------------------------------------
 
 def data_file(path, labels, groups):
     """A data file whose reviews tell their numbers, and are of 7 lengths."""
     train = ([[n + 2] * (n % 7 + 1) for n in range(len(labels))], labels)
-    storage.write_data_file(path, storage.Corpus(
-        train, ([], []), ([[2], [3]], [0, 1]), {u'a': 2}, [u'x', u'y'],
-        imdb.TOKENIZER, groups))
-    return str(path)
+    return write_data(path, train, ([[2], [3]], [0, 1]), groups=groups)
 
 
 GROUPED = some.integers(1, 3).flatmap(lambda k: some.lists(
@@ -220,15 +211,11 @@ def test_films_of_the_real_archive(real_data, archive):
     assert groups == [numbers.setdefault(each, len(numbers))
                       for each in films]
     assert len(numbers) == 3456
-    reviews, labels = storage.read_data_file(real_data).train
+    labels = storage.read_data_file(real_data).train[1]
     first, second = splits.hold_back(labels, groups, 0.2, 123)
     assert not set(films[n] for n in first) & set(films[n] for n in second)
     for label in 0, 1:
         assert abs([labels[n] for n in second].count(label) - 2500) <= 12
-    sets = imdb.load_data(real_data, 10 ** 6, 0.2, sort_by_len=False)
-    for part, chosen in zip(sets, (first, second)):
-        assert part == ([reviews[n] for n in chosen],
-                        [labels[n] for n in chosen])
 
 
 # ---- By class and at random -------------------------------------------------
