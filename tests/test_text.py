@@ -23,10 +23,6 @@ SAME = {
     '\uff27\uff52\uff45\uff41\uff54\uff01 \uff1f': ['Great! ?'],
     'Well\u2024\u2024\u2024 what\u203c why\u2049': ['Well... what!! why!?'],
     'It&amp;#39;s &amp;quot;fine&amp;quot;': ['It\'s "fine"'],
-    'It was awful. NEVER again. (Spoiler.)': [
-        'it was awful. never again. (spoiler.)'],
-    'See Mr. Brown in the U.S.A. Superb.': [
-        'see mr. brown in the u.s.a. superb.'],
     'Dr. Who etc. No. It was bad. NO. 5 was.': [
         'DR. WHO ETC. NO. IT WAS BAD. NO. 5 WAS.'],
     'Good.Bad. \xc9cole. \xc9T\xc9.': ['good.bad. \xe9cole. \xe9t\xe9.'],
@@ -34,14 +30,12 @@ SAME = {
     "I don't": ['I don%st' % sign for sign in (
         '\u2018 \xb4 ` \u02bc \u2032 \uff07 \x92 &#39; &apos; &#x27; &#8217; '
         '&rsquo; \u200b\u2019 \u201b').split()],
-    '"Superb", she said': [
-        each.replace('_', 'Superb') + ', she said' for each in (
-            '\u201c_\u201d', '\u201e_\u201c', '\xab_\xbb', '\xab\xa0_\xa0\xbb',
-            '\x93_\x94', '&quot;_&quot;', '&ldquo;_&rdquo;', '\uff02_\uff02',
-            "''_''", "``_''")],
-    "'Superb', she said": [
-        each.replace('_', 'Superb') + ', she said' for each in (
-            '\u2018_\u2019', '\u201a_\u2018', '\u2039_\u203a', '\x91_\x92')],
+    '"Superb"': [each.replace('_', 'Superb') for each in (
+        '\u201c_\u201d \u201e_\u201c \xab_\xbb \xab\xa0_\xa0\xbb \x93_\x94 '
+        '&quot;_&quot; &ldquo;_&rdquo; \uff02_\uff02 \'\'_\'\' ``_\'\''
+    ).split(' ')],
+    "'Superb'": [each.replace('_', 'Superb') for each in (
+        '\u2018_\u2019', '\u201a_\u2018', '\u2039_\u203a', '\x91_\x92')],
     'so - so': ['so%sso' % dash for dash in (
         ' \u2014 ', ' -- ', ' --- ', '\u2014', '--', ' \x96 ', ' \x97 ',
         '\x97', ' \u2013 ', ' \u2212 ', ' \u2015 ', ' &mdash; ',
@@ -58,24 +52,17 @@ SAME = {
     '\ud55c\uad6d': ['\u1112\u1161\u11ab\u1100\u116e\u11a8'],
     '\u212bngstr\xf6m': ['A\u030angstro\u0308m'], '\u30ac': ['\u30ab\u3099'],
     '\ufb01nal o\ufb03cial 10\u204410': ['final official 10/10'],
-    'Great film': [
-        'Great\xa0film', 'Great\u202ffilm', 'Great&nbsp;film',
-        'Great&#160;film', 'Great\u3000film', 'Great\u2009film',
-        ' \t Great \r\n film \n', 'Great\x0bfilm', 'Great\u2028film',
-        'Great\x1ffilm', 'Great\u2003 film', '\ufeffgreat film',
-        'great\ufeff film', 'great\u200b film', '\u202agreat\u202c film'],
-    'great': [
-        'gre\u2060at', 'gre\x00at', 'great\x07', '\u200egreat', 'gr\u200deat',
-        'gre\u200cat', 'great\ufe0f', 'great\x7f', 'great\U000e0041',
-        'gr\ufeffeat', 'gr\xadeat'],
-    'Good. Really good.': [
-        'Good.<br /><br />Really good.', 'Good.<br>Really good.',
-        'Good.<BR/>Really good.', 'Good.<br  />Really good.',
-        'Good.</br>Really good.', 'Good.<br\n/>Really good.',
-        'Good.<p class="x">Really good.</p>',
-        'Good.<br clear="all" />Really good.',
-        '<p>Good.</p><p>Really good.</p>', 'Good. <i>Really</i> good.',
-        'Good. <EM>Really</EM> good.', 'Good.&lt;br /&gt;Really good.',
+    'Great film': [' \t Great \r\n film \n', '\u202agreat\u202c film'] + [
+        'Great%sfilm' % blank for blank in (
+            '\xa0', '\u202f', '&nbsp;', '&#160;', '\u3000', '\u2009', '\x0b',
+            '\u2028', '\x1f', '\u2003 ', '\ufeff ', '\u200b ')],
+    'great': ['gr%seat%s' % (sign, sign) for sign in (
+        '\u2060 \x00 \x07 \u200e \u200d \u200c \ufe0f \x7f \U000e0041 \ufeff '
+        '\xad').split(' ')],
+    'Good. Really good.': ['Good.%sReally good.' % tag for tag in (
+        '<br /><br />', '<br>', '<BR/>', '<br  />', '</br>', '<br\n/>',
+        '<br clear="all" />', '&lt;br /&gt;')] + [
+        'Good. <EM>Really</EM> good.', '<p>Good.</p><p>Really good.</p>',
         '<div class="x">Good.</div><span style="y">Really</span> good.',
         'Good. Really' + '<i ' * 9 + '/>' * 9 + ' good.'],
     'Good & bad: 1 < 2 > 0': [
@@ -177,17 +164,13 @@ def test_an_emoji_is_one_word(emoji):
 # ---- The old rule, and properties of the new one ----------------------------
 
 NASTY = [
-    '', '.', '..', '... .... .', 'a.b.c. d', 'A. b', 'No. 5 no. five.',
-    'Mr. X vs. Mrs. Y. Nos. 1-2. nos. x', 'e.g. this, i.e. that.',
-    'DOTMULTI DOTDOTMULTI ... DOT', 'a DOTMULTI b....', 'x...\n...y',
+    '', '... .... .', 'A. b', 'No. 5 no. five.', 'Mr. X. Nos. 1-2. nos. x',
+    'e.g. this, i.e. that.', 'DOTMULTI DOTDOTMULTI ... DOT', 'x...\n...y',
     "isn't 'quoted' ''x'' `y` ``z'' 90's", '1,000.50 1,a a,1 ,, 1,',
-    '<br /><br />&amp; &lt; | [x] {y}', 'caf\xe9 cafe\u0301 \ufeffx \xadz',
-    '\u5f88\u597d\u3002 \u0e14\u0e35', '\U0001f600\u200d\U0001f44d!!!!!',
+    '<br /><br />&amp; &lt; | [x] {y}', 'cafe\u0301 \ufeffx \xadz',
     'a\x00b\x1fc\x85d\u2028e\u3000f', 'http://x.y/z?a=1&b=2 @x #y a_b',
     'end. \u201cQuote.\u201d end.) End', '\u0130. i\u0307 \xdf. \u01c5.',
-    'a--b -- c --- @-@ -', 'x. ' * 50, 'Ph.D. U.S. u.s. a.m. 5 p.m. .',
-    'great' + '.' * 300 + ' film',
-]
+    'a--b -- c --- @-@ -', 'x. ' * 50, 'Ph.D. U.S. u.s. a.m. 5 p.m. .']
 
 
 @pytest.fixture(scope='module')
@@ -292,29 +275,25 @@ def test_work_grows_with_the_length(rule, start, end):
 
 
 def test_a_process_that_is_forked_meanwhile_can_tokenize():
-    """The fork comes while another thread makes its first tokenizer."""
+    """The fork comes while the first thread makes its first tokenizer."""
     code = '''
 import os, signal, threading
 import sacremoses
 from lstm_support import text
-real, inside, go_on = sacremoses.MosesTokenizer.__init__, *[
-    threading.Event() for _ in range(2)]
-parent = os.getpid()
-def slow(self, lang):
-    if os.getpid() == parent:
-        inside.set()
-        go_on.wait()
+real = sacremoses.MosesTokenizer.__init__
+def forking(self, lang):
+    sacremoses.MosesTokenizer.__init__ = real
+    if os.fork():
+        os.wait()
+    else:
+        signal.alarm(60)  # ends a process that waits
+        thread = threading.Thread(target=lambda: print(
+            len(text.tokenize("It isn't bad."))))
+        thread.start()
+        thread.join()
     real(self, lang)
-sacremoses.MosesTokenizer.__init__ = slow
-thread = threading.Thread(target=text.tokenize, args=("It isn't bad.",))
-thread.start()
-inside.wait()
-child = os.fork()
-if not child:
-    signal.alarm(60)  # ends a process that waits
-    os._exit(len(text.tokenize("It isn't bad.")))
-print(os.waitpid(child, 0)[1] >> 8)
-go_on.set()
+sacremoses.MosesTokenizer.__init__ = forking
+text.tokenize("It isn't bad.")
 '''
     assert run_python('-c', code)[:2] == (0, '5\n')
 
