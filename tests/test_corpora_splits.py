@@ -11,8 +11,7 @@ from hypothesis import strategies as some
 import imdb
 from conftest import write_data
 from lstm_support import splits, storage
-from test_corpora_data import (
-    TEST, as_sorted, n_reviews, write_pickles)
+from test_corpora_data import TEST, as_sorted, n_reviews, write_pickles
 from test_corpora_reading import N, film, write_corpus
 
 
