@@ -212,13 +212,12 @@ def site(bare, request):
 
 
 @pytest.mark.parametrize('part, faults, path, statuses', [
-    (b'', {}, 'archive', [200]),
     (b'', {'cut': CUT, 'cuts': 1}, 'archive', [200, 206]),
     (b'', {}, 'moved', [302, 200]),
     (BLOB[:CUT], {}, 'moved', [302, 206]),
     (BLOB[:CUT], {'ranges': False}, 'archive', None),
     (BLOB, {}, 'archive', [])],
-    ids=['whole', 'broken once', 'moved', 'resumed', 'no ranges', 'complete'])
+    ids=['broken once', 'moved', 'resumed', 'no ranges', 'complete'])
 def test_downloads_the_missing_bytes(site, server, part, faults, path,
                                      statuses):
     if part:
@@ -235,13 +234,12 @@ def test_downloads_the_missing_bytes(site, server, part, faults, path,
     (b'', {'cut': CUT}, 'resume', BLOB[:CUT], 3),
     (b'', {'blob': BLOB[:1000] + b'?' + BLOB[1001:]}, sha256(BLOB), b'', 1),
     (b'?' * CUT, {}, 'wrong file', b'', 1),
-    (b'', {'blob': BLOB[:CUT]}, 'wrong file', b'', 1),
     (b'', {'blob': b''}, 'wrong file', b'', 1),
     (b'', {'missing': True}, 'could not download', b'', 1),
     (BLOB[:CUT], {'missing': True}, 'resume', BLOB[:CUT], None),
     (STALE[:len(BLOB)], {}, 'wrong file', b'', None),
     (STALE, {}, 'wrong file', b'', None)],
-    ids=['broken', 'corrupted', 'corrupted part', 'short', 'empty', 'missing',
+    ids=['broken', 'corrupted', 'corrupted part', 'empty', 'missing',
          'missing rest', 'stale', 'stale and long'])
 def test_a_failure_is_named_and_the_next_run_succeeds(
         site, server, part, faults, word, kept, requests):

@@ -1,6 +1,5 @@
 """The pages: they render, their links are well-formed, their commands run."""
 import ast
-import collections
 import doctest
 import io
 import json
@@ -19,7 +18,7 @@ import imdb
 import lstm
 from conftest import ROOT, blocks, contents, environment, files, read
 from graphs import compiled, readme_momentum, shared_arrays
-from test_corpora_data import write_texts
+from test_corpora_data import small_corpus, write_texts
 
 # Commands that run elsewhere, and the files that run them. There is no GPU.
 ELSEWHERE = {
@@ -147,13 +146,7 @@ def test_commands_run_in_the_order_of_the_readme(
     # The reader has a model by then, word vectors, reviews, and texts of
     # three classes. Few short reviews are in place of IMDB's.
     (tmp_path / 'data' / 'imdb64.txt').write_text('film' + 64 * ' 0.1')
-    few = collections.defaultdict(str)
-    for review in imdb.read_reviews(
-            os.path.join(ROOT, 'data', 'sample'))[::5]:
-        few['few/%s/%s.txt' % (review.split, review.label)] += ' '.join(
-            review.text.split()[:30]) + '\n'
-    write_texts(tmp_path, few)
-    imdb.preprocess('few', os.path.join('data', 'imdb.pkl'))
+    imdb.preprocess(small_corpus(tmp_path / 'few', 50), 'data/imdb.pkl')
     lstm.train_lstm(max_epochs=1, validFreq=-1, dim_proj=8, dataset='sample')
     capsys.readouterr()
     code, = blocks('README.rst', 'import classify')  # the example in Python
