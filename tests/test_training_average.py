@@ -76,17 +76,6 @@ class Words(object):
         return lstm.unzip(self.tparams)
 
 
-def momentum_of_rows(lr, tparams, grads, x, mask, y, cost):
-    """sgd with momentum, for the rows of a minibatch alone."""
-    moved, updates = sparse.rows_of(tparams, grads), []
-    for rows in moved:
-        v = rows.zeros('velocity')
-        v_new = 0.9 * rows.of(v) - lr * rows.g
-        updates += [rows.set(v, v_new),
-                    rows.set(rows.p, rows.of(rows.p) + v_new)]
-    return lstm._compile(lr, [x, mask, y], cost, moved, updates)
-
-
 def wrapped(*arguments):
     """An optimizer whose functions are not Theano's: any row may move."""
     f_grad_shared, f_update = lstm.sgd(*arguments)
@@ -99,7 +88,7 @@ OPTIMIZERS = {
     'adam': (lstm.adam, False), 'rmsprop': (lstm.rmsprop, True),
     'clipped': (sparse.clipped(lstm.sgd, 0.1), False),
     'shrinking': (shrinking, True), 'momentum': (readme_momentum(), True),
-    'momentum of rows': (momentum_of_rows, False), 'wrapped': (wrapped, True),
+    'wrapped': (wrapped, True),
     'a dense gradient of the words': (lstm.sgd, True)}
 
 

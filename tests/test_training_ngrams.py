@@ -186,10 +186,7 @@ def test_the_temperature_is_the_most_probable_one():
 @pytest.mark.parametrize('preset', sorted(lstm.PRESETS))
 def test_a_preset_is_a_row_of_options_and_each_can_be_given(
         preset, monkeypatch):
-    def train(training, options):
-        return options
-
-    monkeypatch.setattr(lstm.parallel, 'run', train)
+    monkeypatch.setattr(lstm.parallel, 'run', lambda _, options: options)
     row, found = lstm.PRESETS[preset], lstm.train_lstm(preset=preset)
     defaults = lstm.train_lstm()
     changed = {name for name in defaults if found[name] != defaults[name]}
