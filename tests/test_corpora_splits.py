@@ -11,7 +11,8 @@ from hypothesis import strategies as some
 import imdb
 from conftest import write_data
 from lstm_support import splits, storage
-from test_corpora_data import TEST, as_sorted, n_reviews, write_pickles
+from test_corpora_data import (
+    TEST, TRAIN, as_sorted, n_reviews, write_pickles)
 from test_corpora_reading import N, film, write_corpus
 
 
@@ -33,6 +34,13 @@ def test_a_data_file_has_the_groups_of_its_training_reviews(tmp_path, capsys):
     assert groups_of(tmp_path / 'd.pkl') == expected
     assert imdb.dataset_words(tmp_path / 'd.pkl').groups == expected
     assert len(imdb.read_data(tmp_path / 'd.pkl')[0][0]) == 2 * N - 1
+
+
+def test_groups_of_version_1_1_are_read(tmp_path):
+    for groups in [0, 1] * 10, (7, 2 ** 31 - 1) * 10:
+        assert groups_of(write_pickles(
+            tmp_path / 'd.pkl', TRAIN, TEST, ([], []),
+            [['groups', groups]])) == list(groups)
 
 
 # ---- By group ---------------------------------------------------------------

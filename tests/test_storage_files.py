@@ -320,3 +320,24 @@ def test_reviews_of_one_list_are_read_as_lists_of_their_own(tmp_path):
     corpus = storage.read_data_file(tmp_path / 'd.pkl')
     assert len(set(map(id, corpus.train[0]))) == 3
     assert corpus.test[0] == [[2, 3]]
+
+
+@pytest.mark.parametrize('name', ['m', 'm' * 200, u'\u4e00' * 80],
+                         ids=['short', 'long', 'Chinese'])
+def test_what_killed_processes_left_is_removed_and_only_that(tmp_path, name):
+    path = str(tmp_path / (name + '.npz'))
+    python('import os, signal\n'
+           'writers = [storage.atomic_write(name) for name in %r]\n'
+           'for writer in writers:\n'
+           '    writer.__enter__().write(b"half")\n'
+           'os.kill(os.getpid(), signal.SIGKILL)'
+           % ([path, path[:-len('npz')] + 'resume.npz'],))
+    left = os.listdir(str(tmp_path))
+    assert len(left) == 2 and all(name.endswith('.partial') for name in left)
+    others = ['m' + left[0], left[0] + '.x', left[0][:-len('.partial')],
+              'm.npz.partial', 'm.png', 'notes.partial'] if name == 'm' else []
+    for other in others:
+        (tmp_path / other).write_bytes(b'')
+    hold(path)
+    assert sorted(os.listdir(str(tmp_path))) == sorted(others + [
+        name + '.npz.lock'])
