@@ -120,12 +120,13 @@ def _equal(variable, other, inputs):
 
 def _fused(x, mask, U):
     """Return the Op's h for the inputs x of a layer."""
-    # The Op adds b faster than Theano, and its gradient is cheaper.
-    product, b = _without_bias(x)
     try:
-        values, W = _factors(product)
-    except Exception:  # no product; see substitute
-        values, W = product, tensor.zeros((0, x.shape[2]), x.dtype)
+        # The Op adds b faster than Theano, and its gradient is cheaper.
+        values, W, b = _terms(x)
+    except Exception:  # other inputs; see substitute
+        values = x
+        W, b = [tensor.zeros(shape, x.dtype)
+                for shape in ((0, x.shape[2]), (x.shape[2],))]
     try:
         # A minibatch has about half as many distinct words as words. The Op
         # multiplies each by W once, and adds up its gradients.
@@ -139,29 +140,20 @@ def _fused(x, mask, U):
     return LSTM()(inputs, index, W, U, mask, b)[0]
 
 
-def _without_bias(x):
-    """Split ``product + b`` with a vector b, which is 0 for any other x."""
-    if x.owner and x.owner.op == tensor.add and len(x.owner.inputs) == 2:
-        for product, bias in (x.owner.inputs, x.owner.inputs[::-1]):
-            if (product.type == x.type and bias.dtype == x.dtype and bias.owner
-                    and isinstance(bias.owner.op, tensor.DimShuffle)
-                    and tuple(bias.owner.op.new_order) == ('x', 'x', 0)):
-                return product, bias.owner.inputs[0]
-    return x, tensor.zeros((x.shape[2],), x.dtype)
-
-
-def _factors(product):
-    """Return A (T, n, K) and W (K, 4D) of a product that is ``dot(A, W)``."""
+def _terms(x):
+    """Return A (T, n, K), W (K, 4D) and b (4D,) of x, ``dot(A, W) + b``."""
+    product, bias = x.owner.inputs
     factors = []
     for factor in product.owner.inputs[0].owner.inputs:
         for op in (tensor.Reshape, tensor.DimShuffle):  # tensor.dot adds them
             if factor.owner and isinstance(factor.owner.op, op):
                 factor = factor.owner.inputs[0]
         factors.append(factor)
-    A, W = factors
-    if A.ndim != 3 or not _equal(product, tensor.dot(A, W), [A, W]):
-        raise ValueError('not a product of inputs and weights')
-    return A, W
+    (A, W), b = factors, bias.owner.inputs[0]
+    if (A.ndim, b.ndim) != (3, 1) or not _equal(
+            x, tensor.dot(A, W) + b, [A, W, b]):
+        raise ValueError('not the inputs of lstm_layer')
+    return A, W, b
 
 
 def _lookup(values):
