@@ -120,11 +120,14 @@ class Progress(object):
         """Load the state from a file, or raise an error and change nothing."""
         with continued(path):
             saved = storage.read_npz(path, kind='checkpoint')
-            arrays = dict((name, _like(saved, name, value))
-                          for name, value in self.contents.items())
-            if arrays['counts'].min() < 0:
+            for name, value in self.contents.items():
+                n = 1 if name == 'history' else 0  # it may have any length
+                if saved[name].dtype != value.dtype or (
+                        saved[name].shape[n:] != value.shape[n:]):
+                    raise ValueError('%s has another shape or type' % name)
+            if saved['counts'].min() < 0:
                 raise ValueError('impossible counts')
-        self.contents = arrays
+        self.contents = saved
 
     @property
     def contents(self):
@@ -172,15 +175,6 @@ def _set_value(variable, value):
         value.set_state(('MT19937', keys.astype('uint32'), int(place),
                          int(has_gauss), gauss))
     variable.set_value(value)
-
-
-def _like(saved, name, wanted):
-    """Return a saved array like another; a history may have any length."""
-    value = saved[name]
-    n = 1 if name == 'history' else 0
-    if value.dtype != wanted.dtype or value.shape[n:] != wanted.shape[n:]:
-        raise ValueError('%s has another shape or type' % name)
-    return value
 
 
 class EarlyStopping(object):
