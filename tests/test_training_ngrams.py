@@ -66,9 +66,7 @@ def test_the_fit_is_the_minimum_of_regularized_logistic_regression():
     counts = collections.Counter(
         number(each) for review in reviews for each, _ in ngrams_of(review))
     used = sorted(n for n, count in counts.items() if count >= 3)
-    assert numbers[:len(used)].tolist() == used
-    assert (numbers[len(used):] == numpy.iinfo('int64').max).all()
-    assert not scores[len(used):].any()
+    assert numbers.tolist() == used
 
     features = numpy.zeros((60, len(used)))
     for row, review in enumerate(reviews):
@@ -83,7 +81,7 @@ def test_the_fit_is_the_minimum_of_regularized_logistic_regression():
 
     # The scores are w r, with the best biases. The cost, w ** 2 / 2 - 0.3 log
     # p[y], exceeds the lowest by at most half the square of its gradient.
-    w, bias = scores[:len(used)] / r, numpy.zeros(C)
+    w, bias = scores / r, numpy.zeros(C)
     for _ in range(500):
         p = reference.softmax(features.dot(r * w) + bias)
         bias -= .05 * (p.sum(axis=0) - numpy.bincount(labels))
@@ -124,7 +122,11 @@ def test_the_lstm_learns_as_without_the_linear_model(trained):
     assert (plain['history'][:, 1].tobytes()
             == arrays['history'][:, 1].tobytes())
     assert max(errors) == 0 < min(plain['history'][:, 4])
-    assert arrays['ngrams'].dtype == 'int64' and arrays['ngrams'].any()
+    # Ascending numbers, and no scores in the unused places after them.
+    used = arrays['ngrams'] < numpy.iinfo('int64').max
+    assert arrays['ngrams'].dtype == 'int64' and used.any()
+    assert (numpy.diff(arrays['ngrams']) >= 0).all()
+    assert (arrays['ngram_weights'].any(axis=1) <= used).all()
 
 
 def test_a_saved_linear_model_predicts_explains_and_is_calibrated(trained):

@@ -60,15 +60,16 @@ def _first(numbers):
 def none(options):
     """Return the parameters of a model without n-grams, a dict."""
     size, n_classes = options['ngrams'], options['ydim']
-    return {'ngrams': numpy.zeros(size, 'int64'), 'ngram_weights':
-            numpy.zeros((size, n_classes), theano.config.floatX)}
+    return {'ngrams': numpy.full(size, numpy.iinfo('int64').max),
+            'ngram_weights': numpy.zeros((size, n_classes),
+                                         theano.config.floatX)}
 
 
 def fit(reviews, labels, n_words, n_classes, size):
     """Fit the model to training reviews, lists of word ids.
 
-    Returns the numbers (size,) of the n-grams with the largest weights, in
-    ascending order, and their scores (size, C). Unused places come last.
+    Returns the numbers of at most `size` n-grams, those with the largest
+    weights, in ascending order; and their scores, with C columns.
     """
     from scipy import sparse  # other starts need not wait for it
     log.info('Fitting the linear model of words, pairs and triples')
@@ -84,10 +85,7 @@ def fit(reviews, labels, n_words, n_classes, size):
         (len(reviews), len(numbers)))
     scores = _scores(present, numpy.asarray(labels), n_classes)
     largest = numpy.sort(numpy.argsort(-abs(scores).max(axis=1))[:size])
-    unused = size - len(largest)
-    return (numpy.append(numbers[largest], numpy.repeat(
-                numpy.iinfo('int64').max, unused)),
-            numpy.append(scores[largest], numpy.zeros((unused, n_classes)), 0))
+    return numbers[largest], scores[largest]
 
 
 def _numbers(reviews, n_words):

@@ -37,9 +37,10 @@ def initialize(params, options, dictionary, train, init_params,
                    init_params)
     params.update(given)
     if options['ngrams']:
-        params['ngrams'][:], params['ngram_weights'][:] = ngrams.fit(
-            train[0], train[1], options['n_words'], options['ydim'],
-            options['ngrams'])
+        numbers, scores = ngrams.fit(train[0], train[1], options['n_words'],
+                                     options['ydim'], options['ngrams'])
+        params['ngrams'][:len(numbers)] = numbers
+        params['ngram_weights'][:len(numbers)] = scores
 
 
 def _axes(params, options, name, init_params):
@@ -129,16 +130,15 @@ def load_vectors(path, table, dictionary):
     rows = dict((unescaped(word), n) for word, n in dictionary.items())
     rows.update(dictionary)
     filled = {}  # rows, and whether from the spelling in lower case
-    with storage.told_from(path, 'a file of word vectors'):
-        with storage.open_gzipped_or_not(path, 'file of vectors') as f:
-            number, line = 0, b' '
-            while line:
-                number += 1
-                with storage.one_error('line %d of %s is not a word and its '
-                                       '%d numbers' % (number, path,
-                                                       table.shape[1])):
-                    line = f.readline(_LONGEST)
-                    _place(line, number, table, rows, filled)
+    with storage.told_from(path, 'a file of word vectors'), (
+            storage.open_gzipped_or_not(path, 'file of vectors')) as f:
+        number, line = 0, b' '
+        while line:
+            number += 1
+            with storage.one_error('line %d of %s is not a word and its %d '
+                                   'numbers' % (number, path, table.shape[1])):
+                line = f.readline(_LONGEST)
+                _place(line, number, table, rows, filled)
         if not filled:
             raise ValueError('%s has a vector for none of the words of the '
                              'data set' % path)
