@@ -44,8 +44,7 @@ def width(encode, tparams, options):
     """Infer the number F of pooled outputs of a function, lstm.encode."""
     x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
     with change_flags(fused_lstm=False):  # it may print a warning
-        _, outputs = encode(tparams, options, x, mask)
-    return _shape(outputs, x, mask, 1)[-1]
+        return _shape(encode(tparams, options, x, mask)[1], x, mask, 1)[-1]
 
 
 @change_flags(compute_test_value='off')

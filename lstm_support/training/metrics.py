@@ -9,9 +9,9 @@ from lstm_support.terminal import log
 def balanced(labels):
     """Return a weight N / (C N_k) for each class, 0 for one without labels."""
     counts = numpy.bincount(labels).astype('float64')
-    present = numpy.maximum(counts, 1)
-    return ((counts > 0) * counts.sum() / (
-        (counts > 0).sum() * present)).tolist()
+    some = counts > 0
+    return (some * counts.sum()
+            / (some.sum() * numpy.maximum(counts, 1))).tolist()
 
 
 def temperature(f_pred_prob, prepare_data, data, iterator):

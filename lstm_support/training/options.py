@@ -164,9 +164,15 @@ def takes(table, presets, ignored=()):
                          if name not in ignored)
             return function(check(table, presets, given, function.__name__))
 
+        described = '\n'.join(
+            textwrap.fill(text, 75, initial_indent=indent,
+                          subsequent_indent='    ')
+            for row in table for indent, text in (
+                ('', '%s : %s' % (row.name, row.values.words)),
+                ('    ', row.meaning[0].upper() + row.meaning[1:] + '.')))
         # Only Python 3.13 removes the indentation of docstrings.
         with_options.__doc__ = inspect.cleandoc(function.__doc__).replace(
-            '<options>', _described(table))
+            '<options>', described)
         if hasattr(inspect, 'Signature'):  # not in Python 2
             with_options.__signature__ = inspect.Signature([
                 inspect.Parameter(
@@ -174,16 +180,6 @@ def takes(table, presets, ignored=()):
                     default=row.default) for row in table])
         return with_options
     return decorate
-
-
-def _described(table):
-    """Return the description of each option, for a docstring."""
-    return '\n'.join(
-        textwrap.fill(text, 75, initial_indent=indent,
-                      subsequent_indent='    ')
-        for row in table for indent, text in (
-            ('', '%s : %s' % (row.name, row.values.words)),
-            ('    ', row.meaning[0].upper() + row.meaning[1:] + '.')))
 
 
 def _read(row, word):
@@ -197,7 +193,7 @@ def _read(row, word):
 
 
 # What the call at the end of lstm.py changes, as it comes. A preset replaces
-# that. A first training takes one, unless it gets one of these options.
+# that, but no edit. A first training takes one, unless it gets one of these.
 _AS_IT_COMES = {'max_epochs': 100, 'test_size': 500}
 _OTHERWISE = ('preset', 'dataset', 'reload_model', 'encoder', 'pooling',
               'dim_proj')
@@ -233,13 +229,11 @@ def from_command_line(table, presets, changed, description, first):
         name = word.lstrip('-').split('=')[0]
         parser.error('there is no option --%s%s'
                      % (name, nearest(table, name, '--%s')))
-    typed = vars(typed)
-    given = {} if typed.get('preset') else dict(
-        each for each in changed.items() if each not in _AS_IT_COMES.items())
-    given.update(typed)
+    given = dict([each for each in changed.items()
+                  if each not in _AS_IT_COMES.items()], **vars(typed))
     if first and not set(_OTHERWISE).intersection(given):
         terminal.log.info('This training starts from the model that comes '
                           'with the scripts, see --preset %s' % first)
         given['preset'] = first
     return resolve(table, presets, given if given.get('preset') else
-                   dict(changed, **typed))
+                   dict(changed, **given))

@@ -17,9 +17,8 @@ PRESETS = {
         average=0.999, clip_c=1., calibrate=True, validFreq=-1, saveFreq=-1,
         train_eval_size=1000, dispFreq=100),
     'few': dict(
-        reload_model=os.path.join(os.path.dirname(os.path.dirname(
-            os.path.dirname(os.path.abspath(__file__)))), 'data',
-            'imdb_lstm.npz'),
+        reload_model=os.path.abspath(os.path.join(
+            __file__, '../../../data/imdb_lstm.npz')),
         maxlen=None, dim_proj=64, encoder='bilstm', pooling='both',
         ngrams=100000, optimizer='adam', lrate=0.0005, max_epochs=8,
         average=0.99, clip_c=1., validFreq=-1, saveFreq=-1, dispFreq=100)}
