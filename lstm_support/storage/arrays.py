@@ -46,12 +46,6 @@ class Arrays(dict):
                              'options; name another %s'
                              % (self.path, name, self.kind))
 
-    def text(self, name):
-        """Return a text, see :func:`text_array`."""
-        if self[name].shape != () or self[name].dtype.kind != 'U':
-            raise ValueError('%s holds no text in %s' % (self.path, name))
-        return self[name].item()
-
     def lines(self, name):
         """Return a list of texts, from bytes with line feeds between them."""
         if self[name].ndim != 1 or self[name].dtype != 'uint8':

@@ -24,15 +24,13 @@ def system_file(path):
 
 
 def free_memory():
-    """Return the free bytes of the machine or container, or None."""
+    """Return the free bytes of the machine or container, or infinity."""
     found = re.search(r'MemAvailable: *(\d+) kB', system_file('/proc/meminfo'))
-    if not found:
-        return None
-    free = 1024 * int(found.group(1))
-    limit, used = [system_file('/sys/fs/cgroup/memory.' + name)
-                   for name in ('max', 'current')]
+    free = 1024 * int(found.group(1)) if found else float('inf')
     try:
-        return min(free, int(limit) - int(used))
+        limit, used = [int(system_file('/sys/fs/cgroup/memory.' + name))
+                       for name in ('max', 'current')]
+        return min(free, limit - used)
     except ValueError:  # 'max': no limit; or no such file
         return free
 

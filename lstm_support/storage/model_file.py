@@ -90,7 +90,7 @@ def parse_options(arrays):
     with one_error('%s holds options that cannot be read' % arrays.path):
         # Older models do not store these.
         return dict({'encoder': 'lstm', 'pooling': 'mean'},
-                    **json.loads(arrays.text('options')))
+                    **json.loads(arrays['options'].item()))
 
 
 def load_options(path):

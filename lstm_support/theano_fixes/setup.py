@@ -102,9 +102,6 @@ _SENTENCES = [
      'the scripts cannot run inside a zip file; unpack it'),
     ("'NoneType' and 'str'", 'Theano cannot start without docstrings, which '
      'python -OO removes; type python -O'),
-    ('old GPU back-end',
-     'Theano 1.0.5 has no device=gpu any more; set device=cuda, which needs '
-     'CUDA, libgpuarray and pygpu, or device=cpu'),
     ('Compilation failed',
      "the C++ compiler cannot compile Theano's code (%s); correct cxx, "
      'gcc.cxxflags or blas.ldflags in THEANO_FLAGS or .theanorc'),
@@ -121,17 +118,12 @@ _SENTENCES = [
      'set THEANORC=' + os.devnull)]
 
 
-def _one_line(error):
-    """Return the message of an error, in one line."""
+def _sentence(error):
+    """Return one sentence for an error of Theano or of its compiler."""
     message = getattr(error, 'strerror', None) or str(
         error if isinstance(error, UnicodeError) or not error.args
         else error.args[0]) or type(error).__name__
-    return ' '.join(message.replace('Check the permissions.', '').split())
-
-
-def _sentence(error):
-    """Return one sentence for an error of Theano or of its compiler."""
-    message = _one_line(error)
+    message = ' '.join(message.replace('Check the permissions.', '').split())
     sentence = next(sentence for pattern, sentence in _SENTENCES if re.search(
         pattern, '%s: %s' % (type(error).__name__, error)))
     if 'Compilation failed' in message:  # the first error is the cause

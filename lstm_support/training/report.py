@@ -109,7 +109,7 @@ def check_memory(options, reviews):
     need = 24 * (dim * (n_words + 8. * dim) + 2. * n_ngrams) + 8 * dim * (
         3. * longest[-1] * len(longest) + 20 * sum(longest))
     free = storage.free_memory()
-    if free is not None and need > free:
+    if need > free:
         raise MemoryError(
             'parameters and minibatches of up to %d words need about %.1f GB '
             'of memory, but %.1f GB are free; lower maxlen, dim_proj=%d, '
