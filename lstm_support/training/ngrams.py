@@ -60,7 +60,7 @@ def _first(numbers):
 def none(options):
     """Return the parameters of a model without n-grams, a dict."""
     size, n_classes = options['ngrams'], options['ydim']
-    return {'ngrams': numpy.full(size, numpy.iinfo('int64').max),
+    return {'ngrams': numpy.full(size, numpy.iinfo('int64').max, 'int64'),
             'ngram_weights': numpy.zeros((size, n_classes),
                                          theano.config.floatX)}
 
