@@ -4,8 +4,7 @@ Theano's files stay as they are: a module gets its hunks while Python reads it.
 """
 import importlib.machinery
 import importlib.util
-import linecache
-import os
+import pathlib
 import re
 import sys
 import warnings
@@ -15,9 +14,7 @@ from lstm_support.storage import system_file
 
 
 def _read(name):
-    folder = os.path.dirname(os.path.abspath(__file__))
-    with open(os.path.join(folder, name), encoding='utf-8') as text:
-        return text.read()
+    return pathlib.Path(__file__).with_name(name).read_text(encoding='utf-8')
 
 
 def _checksum(value):
@@ -83,12 +80,6 @@ class _Loader(importlib.machinery.SourceFileLoader):
         """Distinguish this text's bytecode from that of Theano's own."""
         key = _HUNKS[_MODULES[self.name]], super().path_stats(path)
         return {'mtime': _checksum(key), 'size': None}
-
-    def exec_module(self, module):
-        super().exec_module(module)
-        # Tracebacks show this text.
-        lines = self.get_source(self.name).splitlines(True)
-        linecache.cache[self.path] = 0, None, lines, self.path
 
 
 class _Finder:
