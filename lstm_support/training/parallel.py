@@ -228,8 +228,8 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
         if self.order is None or listed and not any(
                 isinstance(k, theano.Variable) for k in size):
             return draw(size, *args, **kwargs)
-        size = tensor.stack(size) if listed else size
-        lengths = [size[k] for k in range(tensor.get_vector_length(size))]
+        lengths = list(size) if listed else [
+            size[k] for k in range(tensor.get_vector_length(size))]
         if len(lengths) < 2:  # Theano makes other kinds of numbers of one axis
             raise ValueError(
                 'with mpiexec, random numbers can be uniform or binomial, and '
