@@ -1,4 +1,6 @@
 """What theano-1.0.5.patch changes in Theano, and how it is applied."""
+import inspect
+import linecache
 import os
 import pathlib
 import runpy
@@ -80,6 +82,18 @@ def test_the_patch_gives_what_the_program_patch_gives(tmp_path):
         assert (tmp_path / path).read_text() == after != before
         if path.endswith('.py'):  # line numbers are those of Theano's file
             assert after.count('\n') == before.count('\n')
+
+
+def test_tracebacks_and_inspect_show_the_patched_text():
+    op = theano.tensor.raw_random.RandomFunction
+    lines, first = inspect.getsourcelines(op.perform)
+    number = next(i for i, line in enumerate(lines) if 'copy(r)' in line)
+    for text in (lines[number], linecache.getline(
+            inspect.getsourcefile(op), first + number)):
+        assert text.strip() == 'r = deepcopy(r)'
+    linecache.checkcache()
+    assert 'deepcopy' in linecache.getline(inspect.getsourcefile(op),
+                                           first + number)
 
 
 def test_a_start_is_silent_and_leaves_theano_and_its_bytecode(tmp_path):

@@ -4,6 +4,7 @@ Theano's files stay as they are: a module gets its hunks while Python reads it.
 """
 import importlib.machinery
 import importlib.util
+import linecache
 import pathlib
 import re
 import sys
@@ -80,6 +81,12 @@ class _Loader(importlib.machinery.SourceFileLoader):
         """Distinguish this text's bytecode from that of Theano's own."""
         key = _HUNKS[_MODULES[self.name]], super().path_stats(path)
         return {'mtime': _checksum(key), 'size': None}
+
+    def exec_module(self, module):
+        super().exec_module(module)
+        # Tracebacks show this text.
+        lines = self.get_source(self.name).splitlines(True)
+        linecache.cache[self.path] = 0, None, lines, self.path
 
 
 class _Finder:
