@@ -141,14 +141,13 @@ def test_command_line(corpus, tmp_path):
         'Reading aclImdb',
         'Left out: reviews without a label (unsup): 1, for example '
         'train/unsup/0_0.txt',
-        'Groups are not used, because of training reviews without a line of '
-        'their own in urls_CLASS.txt: 3, for example train/neg/0_2.txt',
+        'Groups are not used: urls_CLASS.txt has no line for a training '
+        'review: 1, for example train/neg/0_2.txt',
         'Left out: texts without a word: 1, for example one of test neg',
         'Warning: classes of one or two training texts: 2, for example neg',
         'class   train    test', 'neg         2       1',
         'pos         2       1',
-        '4 training and 2 test reviews; 25 words in the training reviews, 17 '
-        'of them distinct',
+        '25 words in the training reviews, 17 of them distinct',
         'Wrote data/imdb.pkl']
     assert os.listdir(str(tmp_path / 'data')) == ['imdb.pkl']
     done = run(tmp_path, 'aclImdb')

@@ -24,7 +24,7 @@ def test_a_data_file_has_the_groups_of_its_training_reviews(tmp_path, capsys):
     write_corpus(tmp_path / 'c', **{'train/bad/1_1.txt': ' '})
     imdb.preprocess(tmp_path / 'c', tmp_path / 'd.pkl')
     out = capsys.readouterr().out
-    assert '\nThe training reviews belong to 8 groups, such as films\n' in out
+    assert '\n8 groups of training reviews, such as films\n' in out
     # Reviews are in the order of their names; the one without a word is out.
     reviews = sorted(('%s/%d_%d' % (label, k, k % 3), film(label, k))
                      for label in ('bad', 'good') for k in range(N))

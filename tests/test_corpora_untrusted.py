@@ -46,17 +46,6 @@ def test_a_sparse_member(tmp_path):
             bytes(header) + archive_file(), 'link or a device')
 
 
-@pytest.mark.parametrize('kind', [
-    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
-def test_a_member_with_a_long_header(tmp_path, kind):
-    """tarfile would search these digits for hours."""
-    header = member('x', kind, 4 * MB).tobuf(tarfile.GNU_FORMAT)
-    for data in (header, header + b'9' * (4 * MB) + archive_file()):
-        refused(read_reviews, tmp_path / 'x', data, 'declares %d' % (4 * MB))
-        refused(read_reviews, tmp_path / 'x.csv', data, 'an archive')
-
-
 def zip_member(name, mode=0o100644):
     info = zipfile.ZipInfo(name)
     info.external_attr = mode << 16

@@ -194,7 +194,7 @@ def test_command_line_with_a_column_of_groups(tmp_path):
     assert ' set apart for it, in whole groups\n' in done.stdout
     n = len(set(groups_of(tmp_path / 'd.pkl')))
     assert 1 < n < 8
-    assert ('\nThe training reviews belong to %d groups, such as films\n' % n
+    assert ('\n%d groups of training reviews, such as films\n' % n
             in done.stdout)
 
 

@@ -6,7 +6,6 @@ from lstm_support.corpora.reviews import (  # noqa: F401
     read_reviews, read_texts)
 from lstm_support.corpora.skipgram import train as train_vectors  # noqa: F401
 from lstm_support.corpora.sources import (  # noqa: F401
-    Notes, Review, Source, check_text, decode_text, encoding_of)
+    Notes, Review, Source, check_text, decode_text, encoding_of, noted)
 from lstm_support.corpora.tables import (  # noqa: F401
-    read_labelled as read_labelled_table,
-    read_texts as read_table_texts)
+    read as read_table, read_texts as read_table_texts)

@@ -14,7 +14,7 @@ import re
 
 from lstm_support import storage
 from lstm_support.corpora import sources
-from lstm_support.terminal import log, one_line
+from lstm_support.terminal import one_line
 
 _NAME = re.compile(r'\.(csv|tsv|tab|jsonl?|ndjson|parquet|arrow|xlsx?)'
                    r'(\.(gz|bz2|xz|zip))?$', re.I)
@@ -62,7 +62,7 @@ def open_table(name, data, source, needed, notes):
     with sources.readable(name), sources.unpacked(name, data) as f:
         head = f.read(2 ** 20)
         f.seek(0)
-        found = _excel(name, f, source) if head.startswith(_EXCEL) else (
+        found = _excel(f, source, notes) if head.startswith(_EXCEL) else (
             _arrow(f, head) if head.startswith(_BINARY) else None)
     if not found:
         encoding = source.encoding or sources.encoding_of(head)
@@ -132,12 +132,11 @@ def _named(row, source):
 
 # ---- Formats, each as columns, unit and rows --------------------------------
 
-def _excel(name, f, source):
+def _excel(f, source, notes):
     import pandas  # it takes a second
     book = pandas.ExcelFile(f, engine='openpyxl')
-    if len(book.sheet_names) > 1:
-        log.info('%s: only the first of %d sheets is read: %s' % (
-            name, len(book.sheet_names), book.sheet_names[0]))
+    for sheet in book.sheet_names[1:]:
+        notes.add('Left out: sheets after the first one', sheet)
     frame = book.parse(header=None, dtype=str).dropna(how='all')
     columns, has_names = _named([*frame[:1].fillna('').values, []][0], source)
     rows = zip(frame.index + 1, frame.values)  # as Excel counts

@@ -142,16 +142,13 @@ def _report(corpus, model):
     for name, *counts in zip(names, *columns):
         log.info(name.ljust(max(map(len, names)))
                  + ''.join('%8s' % count for count in counts))
-    log.info('%d training and %d test reviews; %d words in the training '
-             'reviews, %d of them distinct' % (
-                 len(reviews), len(corpus.test[0]), sum(map(len, reviews)),
-                 len(set().union(*reviews))))
+    log.info('%d words in the training reviews, %d of them distinct' % (
+        sum(map(len, reviews)), len(set().union(*reviews))))
     if model:
-        n_words = len(corpus.dictionary)
-        log.info('%d words, including those of %s; train with --n_words %d '
-                 'to use all' % (n_words, model, n_words + FIRST_WORD))
-    if corpus.groups is not None:
-        log.info('The training reviews belong to %d groups, such as films'
+        log.info('To use all words of %s, too, train with --n_words %d'
+                 % (model, len(corpus.dictionary) + FIRST_WORD))
+    if corpus.groups:
+        log.info('%d groups of training reviews, such as films'
                  % len(set(corpus.groups)))
 
 

@@ -107,13 +107,12 @@ def check_classes(path, reviews):
             'name one table, and its labels with --label COLUMN, or put texts '
             'into train/CLASS/*.txt, for example train/pos/1.txt'
             % (path, '1: ' + one_line(*trained, 40) if trained else 'none'))
-    splits = {review.label: review.split for review in reviews}
-    for label, split in splits.items():
-        if label not in trained:
+    for review in reviews:
+        if review.label not in trained:
             raise ValueError(
                 '%s has no training reviews of class %r, but %s reviews; add '
                 'some, or name a source without that part'
-                % (path, label, SPLIT_NAMES[split]))
+                % (path, review.label, SPLIT_NAMES[review.split]))
 
 
 def note_classes(reviews, notes):
@@ -238,20 +237,17 @@ def _texts(files, places, source, notes, unlabelled):
 def _with_groups(texts, groups, notes):
     """Return the reviews, with groups {(class, number in name): group}."""
     reviews = [review for _, review in texts]
-    grouped, fits = [], bool(groups)
-    for name, review in texts if groups else ():
+    for n, (name, review) in enumerate(texts if groups else ()):
         if review.split == 'train':
             number = re.match('[0-9]*', os.path.basename(name))[0]
             group = groups.pop((review.label, number), None)
-            review = review._replace(group=group or None)
             if group is None:
-                notes.add('Groups are not used, because of training reviews '
-                          'without a line of their own in urls_CLASS.txt',
-                          name)
-                fits = False
-        grouped.append(review)
-    # With some groups only, reviews of one could look unrelated.
-    return grouped if fits else reviews
+                notes.add('Groups are not used: urls_CLASS.txt has no line '
+                          'for a training review', name)
+                # With some groups only, reviews of one could look unrelated.
+                return [review for _, review in texts]
+            reviews[n] = review._replace(group=group or None)
+    return reviews
 
 
 # ---- Tables -----------------------------------------------------------------

@@ -23,12 +23,6 @@ def read_texts(path, column=None, encoding=None):
         return [_text(text) or '' for _, text, *_ in rows]
 
 
-def read_labelled(path, text=None, label=None):
-    """Return the rows of a table that have a text and a label."""
-    with storage.bounded_memory(path), sources.noted(path) as notes:
-        return read(path, path, sources.Source(path, text, label), notes)
-
-
 def read(name, data, source, notes, needed=('text', 'label')):
     """Return a :class:`Review` per row that has a text and a label.
 
