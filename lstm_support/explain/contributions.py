@@ -27,9 +27,8 @@ class Explanation(collections.namedtuple(
     `ids` are those of the words, and `known` says for each whether the model
     has it. `parts` are their contributions in nats, `bias` the log-odds
     without any word. Positive parts favour the class with the index `towards`.
-    `note` says why the parts do not
-    explain the log-odds, or is ''. `h` (T, F) are the outputs of the layer,
-    and `moves` (T, F) their contributions.
+    `note` says why the parts do not explain the log-odds, or is ''. `h` (T, F)
+    are the outputs of the layer, and `moves` (T, F) their contributions.
     """
 
     def _repr_html_(self):

@@ -63,7 +63,9 @@ def _lines(f, name, encoding):
 
 def read_labelled(path, text, label, encode):
     """Return a Corpus of a table, with its rows as test reviews."""
-    rows = corpora.read_labelled_table(path, text, label)
+    source = corpora.Source(path, text, label)
+    with storage.bounded_memory(path), corpora.noted(path) as notes:
+        rows = corpora.read_table(path, path, source, notes)
     classes = sorted(set(row.label for row in rows))
     return storage.Corpus(test=([encode(row.text) for row in rows], [
         classes.index(row.label) for row in rows]), classes=classes)

@@ -30,9 +30,6 @@ def plot(history, path):
     for axes in (upper, lower):
         axes.spines[['top', 'right']].set_visible(False)
     figure.tight_layout()
-    form = path.rpartition('.')[2].lower()
-    if form not in figure.canvas.get_supported_filetypes():
-        raise ValueError('--output %s: name a .png or a .svg file' % path)
-    with atomic_write(path) as f:
-        figure.savefig(f, format=form, dpi=120)
+    with atomic_write(path) as f, one_error('%s cannot be drawn' % path):
+        figure.savefig(f, format=path.rpartition('.')[2], dpi=120)
     pyplot.close(figure)
