@@ -127,10 +127,7 @@ def _faults(size, portion):
 
 
 def _improve(second, sizes, groups, faults):
-    """Move single groups into and out of the second part, while it improves.
-
-    `sizes` are those of the classes in the second part.
-    """
+    """Move single groups between the parts, while that improves `sizes`."""
     for n in range(1 + _ROUNDS):
         moved = False
         for group, members in groups:

@@ -450,7 +450,7 @@ def test_plot_draws_the_history(run, tmp_path, monkeypatch):
 def test_plots_that_cannot_be_drawn(refuses, tmp_path, monkeypatch):
     path = write_model(tmp_path / 'x.npz', history=numpy.ones((2, 5)))
     for name in (tmp_path / 'a.doc', tmp_path / 'a'):
-        refuses(('plot', path, '--output', name), name, '.svg')
+        refuses(('plot', path, '--output', name), name, 'svg')
     early = write_model(tmp_path / 'early.npz', history=numpy.zeros((0, 5)))
     refuses(('plot', early), early)
     assert sorted(os.listdir(str(tmp_path))) == ['early.npz', 'x.npz']

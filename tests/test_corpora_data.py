@@ -303,7 +303,7 @@ def test_a_killed_process_is_an_error(tmp_path):
         '-c', 'import job; job.run()', cwd=str(tmp_path),
         env={'PYTHONPATH': ROOT}, timeout=60)
     assert status == 1
-    assert 'RuntimeError: a process ended before its work' in error
+    assert 'A worker process managed by the executor' in error
 
 
 # ---- The sample -------------------------------------------------------------

@@ -45,15 +45,10 @@ def tokenized(texts, tokenizer, processes=None):
             map(joblib.delayed(tokenize), texts))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    try:
-        with contextlib.closing(words):
-            # Copies of a word would take a gigabyte.
-            return [tuple(map(sys.intern, each)) for each in tqdm(
-                words, 'tokenizing', len(texts), unit=' reviews',
-                disable=None)]
-    except loky.BrokenProcessPool:
-        raise RuntimeError('a process ended before its work was done; the '
-                           'memory may be full')
+    with contextlib.closing(words):
+        # Copies of a word would take a gigabyte.
+        return [tuple(map(sys.intern, each)) for each in tqdm(
+            words, 'tokenizing', len(texts), unit=' reviews', disable=None)]
 
 
 def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,

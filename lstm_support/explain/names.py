@@ -15,22 +15,19 @@ def class_names(path, options):
     classes, n = options.get('classes'), options['ydim']
     if classes is None:
         classes = _OF_2014 if n == 2 else _numbered(n)
-    if not isinstance(classes, list) or len(classes) != n or not all(
-            isinstance(name, str) for name in classes):
-        raise ValueError('%s has %d classes, but its list of class names does '
-                         'not fit' % (path, n))
-    return _printable(path, classes, options.get('tokenizer'))
+    return _printable(path, classes, n, options.get('tokenizer'))
 
 
-def _printable(source, classes, tokenizer):
-    """Return class names that fit into a line, after a check."""
+def _printable(source, classes, n, tokenizer):
+    """Return the names of n classes, each in one line, after a check."""
     if tokenizer is not None and not text.is_known(tokenizer):
         raise ValueError('%s was made with the tokenizer %r, which this '
                          'script lacks' % (source, tokenizer))
-    names = [one_line(name, None) for name in classes]
-    if len(set(names)) < len(names):
-        raise ValueError('%s has two classes that look the same: %s'
-                         % (source, ', '.join(names)))
+    names = [one_line(name, None) for name in classes
+             if isinstance(name, str)] if isinstance(classes, list) else []
+    if not n == len(names) == len(set(names)):
+        raise ValueError('%s has %d classes, but not as many class names that '
+                         'look different: %s' % (source, n, ', '.join(names)))
     return names
 
 
@@ -39,7 +36,8 @@ def match(path, options, words, source, data, labels=(0,)):
 
     The model `path` has these options and words; the Corpus is of `source`.
     """
-    names = _printable(source, data.classes or [], data.tokenizer)
+    names = data.classes or []
+    names = _printable(source, names, len(names), data.tokenizer)
     classes, n_words, fault = options['classes'], options['n_words'], ''
     # Names that nobody has chosen are replaced by those of the data.
     if len(names) == len(classes) and (

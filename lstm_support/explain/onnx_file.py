@@ -9,11 +9,7 @@ from lstm_support import storage
 
 
 def export(classifier, path, prepare_data):
-    """Write a :class:`classify.Classifier` as docs/elsewhere.rst describes it.
-
-    A ValueError says if onnx is missing, if the name does not end in .onnx,
-    or if lstm.py builds another graph.
-    """
+    """Write a :class:`classify.Classifier` as docs/elsewhere.rst describes."""
     with storage.one_error('exporting needs onnx: pip install onnx, or start '
                            'with "uv run --extra onnx"'):
         from onnx import helper, reference

@@ -58,10 +58,7 @@ class Watched(collections.namedtuple(
 
 
 def watch(explanation, params, prefix, probs):
-    """Return the :class:`Watched` of a text, with probabilities (T, C).
-
-    A ValueError says if no layer of lstm.py with this prefix makes its h.
-    """
+    """Return the :class:`Watched` of a text, with probabilities (T, C)."""
     if not explanation.words:
         raise ValueError('there is no word to watch in this text')
     prefixes = [prefix] if prefix + '_W' in params else [
