@@ -192,7 +192,7 @@ def sole_writer(path):
         # It stays: else two processes could lock two files of the same name.
         lock = io.open(os.path.join(folder, name + '.lock'), 'wb')
     except (IOError, OSError) as error:
-        raise _unwritable(folder, error)
+        raise _unwritable(os.path.dirname(path) or '.', error)
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
