@@ -106,8 +106,7 @@ def told_from(path, *wanted):
         if not kinds or kinds[0][0] in wanted:
             raise
         raise ValueError('%s is %s, not %s; %s' % (
-            path, kinds[0][0], wanted[0],
-            kinds[0][1] % path.replace('.resume.npz', '.npz')))
+            path, kinds[0][0], wanted[0], kinds[0][1] % path))
 
 
 def _head(path):
