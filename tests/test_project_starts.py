@@ -11,6 +11,7 @@ import zipfile
 import pytest
 
 from conftest import ROOT, environment, files, heed_signals, run_python
+from lstm_support.theano_fixes import compilers
 
 
 def run(code, **env):
@@ -287,3 +288,9 @@ def test_ctrl_c_ends_all_compilers(tmp_path):
             for _ in range(100):  # until the system forgets the dead ones
                 os.killpg(group, 0)
                 time.sleep(0.1)
+
+
+def test_a_compiler_that_starts_during_ctrl_c_ends():
+    function = compilers._Function(None)
+    function.close()
+    assert function.run(['sleep', '100'])[-1] == -signal.SIGTERM

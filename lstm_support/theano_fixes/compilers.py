@@ -21,7 +21,7 @@ _local = threading.local()
 class _Function:
     """The compilers of the function that a linker makes."""
 
-    folder = foreseeing = None
+    folder = foreseeing = closed = None
 
     def __init__(self, linker):
         self.linker = linker
@@ -58,6 +58,8 @@ class _Function:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, start_new_session=True)
         self.processes.append(process)
+        if self.closed:  # while it started
+            self.close()
         return process.communicate() + (process.returncode,)
 
     def output(self, command):
@@ -80,6 +82,7 @@ class _Function:
         return output
 
     def close(self):
+        self.closed = True
         for output in self.outputs.values():
             output.cancel()
         for process in self.processes:
