@@ -12,6 +12,7 @@ import classify
 import lstm
 import reference
 from conftest import ROOT, blocks, run_python
+from graphs import in_python
 from lstm_support import storage
 from theano.configparser import change_flags
 
@@ -32,7 +33,8 @@ TEXTS = ['A %s film, number %d.' % (WORDS[label], n)
 
 @pytest.fixture(scope='module', autouse=True)
 def fitted():
-    with change_flags(mode='FAST_COMPILE'):  # trainings in NumPy
+    # Trainings in NumPy: there are few updates.
+    with change_flags(mode='FAST_COMPILE'), in_python():
         yield classify.LSTMClassifier(**FAST).fit(TEXTS, LABELS)
 
 

@@ -17,8 +17,7 @@ def n_threads():
     # macOS and Python 2 tell no affinity.
     mine = getattr(os, 'sched_getaffinity', lambda _: every)(0)
     # The processes of an MPI job share the cores of their machine.
-    _, _, processes_here = terminal.mpi_job()
-    share = _cores(every) // max(1, processes_here)
+    share = _cores(every) // max(1, terminal.mpi_job()[2])
     return max(1, min(_cores(mine), share, _quota()))
 
 
