@@ -297,10 +297,13 @@ template <int usual, typename real> static inline void copy(
 // with zeros. A block of up to ROWS rows by WIDTH columns of the result fits
 // into the vector registers. BLAS would pack a B that is the same at all time
 // steps again and again, which takes longer than a product with 16 rows.
+// Rows of a panel are fetched AHEAD of their use: U may be larger than a core's
+// cache.
 template <typename real> struct Packed {
     typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)),
                                     may_alias));
-    enum { LANES = BYTES / sizeof(real), WIDTH = 2 * LANES, DEPTH = 128 };
+    enum { LANES = BYTES / sizeof(real), WIDTH = 2 * LANES, DEPTH = 128,
+           AHEAD = 32 };
     npy_intp k, n, n_panels;
     Buffer<real> panels;  // aligned, since vectors across lines are slower
 
@@ -331,17 +334,18 @@ template <typename real> struct Packed {
     }
 
     // C (m, n) = A (m, k) B, or C += A B. Rows of A are lda numbers apart,
-    // rows of C ldc. Blocks get equal numbers of rows, within one.
+    // rows of C ldc. Blocks get equal numbers of rows, within one. All use a
+    // panel before the next one is read, from memory if B is large.
     void multiply(npy_intp m, const real *A, npy_intp lda, real *C,
                   npy_intp ldc, bool add) const {
         npy_intp blocks = (m + ROWS - 1) / ROWS;
-        for (npy_intp top = 0, i = 1; i <= blocks; ++i) {
-            npy_intp rows = m * i / blocks - top;
-            for (npy_intp j = 0; j < n; j += WIDTH)
+        for (npy_intp j = 0; j < n; j += WIDTH)
+            for (npy_intp top = 0, i = 1; i <= blocks; ++i) {
+                npy_intp rows = m * i / blocks - top;
                 block<ROWS>(rows, j, A + top * lda, lda, 1, C + top * ldc, ldc,
                             add);
-            top += rows;
-        }
+                top += rows;
+            }
     }
 
     // C (m, n) += A^T B with A (depth, m) and B (depth, n), for depth <= DEPTH,
@@ -377,6 +381,8 @@ template <typename real> struct Packed {
         vec sum[most][2] = {};
         for (npy_intp i = 0; i < k; ++i, p += WIDTH) {
             vec first = *(const vec *) p, second = *(const vec *) (p + LANES);
+            for (int l = 0; l < WIDTH; l += 64 / sizeof(real))
+                __builtin_prefetch(p + AHEAD * WIDTH + l);
             for (int r = 0; r < most; ++r) {
                 sum[r][0] += a[r][i * right] * first;
                 sum[r][1] += a[r][i * right] * second;
