@@ -327,10 +327,14 @@ template <typename real> struct Packed {
                                 B + i * down + j, panels + j * k + i * WIDTH);
             return;
         }
-        for (npy_intp j = from * WIDTH; j < std::min(to * WIDTH, n); ++j)
-            for (npy_intp i = 0; i < k; ++i)
-                panels[(j / WIDTH * k + i) * WIDTH + j % WIDTH] =
-                    B[i * down + j * right];
+        // By squares: all lines of B and of a panel in one stay in the cache.
+        enum { SIDE = 16 };
+        for (npy_intp j0 = from * WIDTH; j0 < to * WIDTH; j0 += WIDTH)
+            for (npy_intp i0 = 0; i0 < k; i0 += SIDE)
+                for (npy_intp j = j0; j < std::min(j0 + WIDTH, n); ++j)
+                    for (npy_intp i = i0; i < std::min(i0 + SIDE, k); ++i)
+                        panels[j0 * k + i * WIDTH + j - j0] =
+                            B[i * down + j * right];
     }
 
     // C (m, n) = A (m, k) B, or C += A B. Rows of A are lda numbers apart,
