@@ -182,6 +182,13 @@ COMPUTED.update({
         if lib is tensor else [numpy.array([1, 2, 3]),
                                numpy.array([2, 0, 0, 1])],
         [numpy.array([[3., 1.], [1., 2.]])], 0)})
+# Numbers as small as words' are found in another way.
+COMPUTED.update(('places of numbers up to %d' % numbers.max(), (
+    lambda lib, x: extra_ops.Unique(return_inverse=True)(x)
+    if lib is tensor else numpy.unique(x, return_inverse=True),
+    [numbers], 0)) for numbers in (
+        numpy.array([5, 0, 3, 5, 3]), numpy.array([-3, 7, -3]),
+        numpy.array([10 ** 6, 2]), numpy.array([[4], [1], [4]])[:, 0]))
 # Gradients whose constants have a type of Theano's.
 COMPUTED.update({
     'the gradient of ' + name: (

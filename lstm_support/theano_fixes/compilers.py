@@ -34,7 +34,8 @@ class _Function:
         self.folder, self.foreseeing = tempfile.mkdtemp(), True
         cache = cc.get_module_cache()
         for node in self.linker.schedule(self.linker.fgraph):
-            if not getattr(node.op, 'in_c', self.linker.c_thunks is not False):
+            if self.linker.c_thunks is False and not getattr(
+                    node.op, 'in_c', False):
                 continue
             try:
                 node.op.prepare_node(node, None, None, 'c')

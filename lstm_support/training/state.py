@@ -181,8 +181,7 @@ class EarlyStopping(object):
     """Stop `patience` + 1 validations after the last new lowest error."""
 
     def __init__(self, patience):
-        self.patience, self.bad_counter = patience, 0
-        self.best_err = numpy.inf
+        self.patience, self.bad_counter, self.best_err = patience, 0, numpy.inf
 
     def is_best(self, error):
         """Count a validation; return whether its parameters are the best."""
