@@ -267,7 +267,7 @@ def test_undamaged_files_load_and_reading_writes_nothing(tmp_path):
 
 @pytest.mark.parametrize('kind', LOADERS)
 # The test function's fixtures are the same for all examples, and may be.
-@settings(max_examples=200, deadline=None, suppress_health_check=[
+@settings(max_examples=500, deadline=None, suppress_health_check=[
     HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=some.data())
 def test_damaged_files_and_any_bytes(tmp_path, kind, data):
