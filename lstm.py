@@ -386,8 +386,8 @@ def _compile(lr, inputs, cost, moved, updates):
     f_grad_shared = theano.function(
         inputs, cost, updates=sum([rows.stores for rows in moved], []),
         name='f_grad_shared')
-    f_update = theano.function([lr], [], updates=updates, name='f_update',
-                               on_unused_input='ignore')
+    f_update = theano.function([lr], [], updates=kernel.in_one_pass(updates),
+                               name='f_update', on_unused_input='ignore')
     return f_grad_shared, f_update
 
 

@@ -1,6 +1,7 @@
 // The functions of layer.cc on random numbers, with 1, 2, 3 and 7 threads, and
 // from two threads at once. Prints "equal" if no bit depends on that. Compiled
 // by test_kernel_threads.py, with ThreadSanitizer.
+#include "threads.h"
 #include "layer.cc"
 #include <cstdio>
 #include <random>

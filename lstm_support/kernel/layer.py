@@ -176,12 +176,14 @@ def _lookup(values):
 
 # ---- The Ops ----------------------------------------------------------------
 
-with io.open(os.path.splitext(os.path.abspath(__file__))[0] + '.cc',
-             encoding='utf-8') as _f:
-    _CODE = str(_f.read())
+def code(name):
+    """Return a file of this folder."""
+    with io.open(os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                              name), encoding='utf-8') as f:
+        return str(f.read())
 
 
-class _FusedOp(theano.gof.Op):
+class FusedOp(theano.gof.Op):
     """An Op whose work a function of layer.cc does."""
 
     __props__ = ('function',)  # code is not cached if this is empty
@@ -207,22 +209,23 @@ class _FusedOp(theano.gof.Op):
                 list(inputs) + ['&' + each for each in outputs]), sub['fail'])
 
     def c_support_code(self):
-        return _CODE
+        return code('threads.h') + code('layer.cc')
 
     def make_thunk(self, node, storage_map, compute_map, no_recycling,
                    impl=None):
         """Compile the Op even in a mode that runs Ops in Python."""
-        return super(_FusedOp, self).make_thunk(
+        return super(FusedOp, self).make_thunk(
             node, storage_map, compute_map, no_recycling, 'c')
 
     def c_compile_args(self):
         return ['-std=c++11', '-pthread']
 
     def c_code_cache_version(self):
-        return (1, zlib.crc32(_CODE.encode('utf-8')) & 0xffffffff)
+        return (1, zlib.crc32(self.c_support_code().encode('utf-8'))
+                & 0xffffffff)
 
 
-class LSTM(_FusedOp):
+class LSTM(FusedOp):
     """Outputs of an LSTM layer.
 
     Inputs: the distinct inputs (M, K); int64 index (T, n), the row of each
@@ -263,7 +266,7 @@ class LSTM(_FusedOp):
         return [d_inputs, none, dW, dU, none, db]
 
 
-class LSTMGradient(_FusedOp):
+class LSTMGradient(FusedOp):
     """Backpropagation through time for :class:`LSTM`.
 
     Inputs: inputs, index, W, U and mask of the layer; the state (N, 6D) that
@@ -281,7 +284,7 @@ class LSTMGradient(_FusedOp):
             'has one: set THEANO_FLAGS=fused_lstm=False')
 
 
-class SumOverWords(_FusedOp):
+class SumOverWords(FusedOp):
     """See :func:`sum_over_words`."""
 
     function = 'sum_over_words'
@@ -295,7 +298,7 @@ class SumOverWords(_FusedOp):
         return [SumOverWordsGradient()(d_sums, mask), (h * d_sums).sum(axis=2)]
 
 
-class SumOverWordsGradient(_FusedOp):
+class SumOverWordsGradient(FusedOp):
     """``mask[t, r] * d_sums[r]``, (T, n, D), from (n, D) and (T, n)."""
 
     function = 'sum_over_words_back'
