@@ -7,7 +7,7 @@ corpora/        folders, archives and tables of texts become a data file:
                 imdb.py enters, and explain for the tables of predict
 training/       options, state, processes and reports of a training: lstm.py
 explain/        explained predictions; models for other programs: classify.py
-kernel/         the LSTM layer in C++: lstm.py and classify.py
+kernel/         the layer and updates in C++: lstm.py and classify.py
 storage/        files, written atomically and read without trust: everybody
 theano_fixes/   Theano 1.0.5, made to run here: everybody, before Theano
 

@@ -1,4 +1,4 @@
-"""The LSTM layer in C++: lstm.py and classify.py enter."""
+"""The LSTM layer and updates in C++: lstm.py and classify.py enter."""
 from lstm_support.kernel.digest import digest  # noqa: F401
 from lstm_support.kernel.layer import (  # noqa: F401  the door
     LSTM, LSTMGradient, SumOverWords, quick_mode, substitute, sum_over_words)

@@ -9,8 +9,6 @@ from theano import tensor
 from theano.configparser import change_flags
 from theano.tensor import extra_ops, subtensor
 
-from lstm_support import kernel
-
 # Zeros (V, D), distinct row indices (M,) and the values of these rows (M, D).
 SparseGradient = collections.namedtuple('SparseGradient', 'zeros index values')
 
@@ -183,9 +181,8 @@ class Average(object):
             sums.append(up_to_date(z, seen, p))
         #: Adds the rows that the next update will move, given the number of
         #: updates so far. f_grad_shared must have stored their index.
-        self.add = theano.function(
-            [n], [], updates=kernel.in_one_pass(updates), name='f_average',
-            on_unused_input='ignore')
+        self.add = theano.function([n], [], updates=updates, name='f_average',
+                                   on_unused_input='ignore')
         self.get_shared = self.add.get_shared
         self._sums = theano.function([n], sums, on_unused_input='ignore')
 
