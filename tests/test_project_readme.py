@@ -371,6 +371,7 @@ def test_speeds_of_two_cores_are_those_of_the_results():
 def test_the_walk_names_what_is_there():
     code = ''.join(read(name) for name in (
         'lstm.py', 'imdb.py', 'lstm_support/kernel/layer.py',
+        'lstm_support/kernel/updates.py',
         'lstm_support/training/rows.py', 'lstm_support/training/state.py',
         'lstm_support/training/presets.py'))
     names = set(re.findall('``([A-Za-z_]+)``', read('docs/walkthrough.rst')))

@@ -19,11 +19,12 @@ enum Kind { NUMBER, COLUMN, FULL };
 template <typename real, int ARGUMENTS, int RESULTS> class OnePass {
     PyArrayObject *contiguous[ARGUMENTS];
     npy_intp rows, columns, step[ARGUMENTS];  // from one row to the next
+    npy_intp numbers;                         // that are read or written
     const real *from[ARGUMENTS];
     real *to[RESULTS];
 
 public:
-    OnePass() : contiguous(), rows(0), columns(1) {}
+    OnePass() : contiguous(), rows(0), columns(1), numbers(0) {}
     ~OnePass() {
         for (PyArrayObject *each : contiguous) Py_XDECREF(each);
     }
@@ -51,7 +52,9 @@ public:
             if (!contiguous[k]) return false;
             from[k] = (const real *) PyArray_DATA(contiguous[k]);
             step[k] = steps[kind[k]];
+            numbers += sizes[kind[k]];
         }
+        numbers += size * RESULTS;
         for (int k = 0; k < RESULTS; ++k) {
             PyArrayObject *old = replaced[k] < 0 ? NULL : in[replaced[k]];
             if (old && old == contiguous[replaced[k]]) {
@@ -76,8 +79,7 @@ public:
             Released python;
             // Measured: a thread that slept begins after 50 us, in which one
             // core passes over 1e5 numbers.
-            double numbers = (double) rows * columns * (ARGUMENTS + RESULTS);
-            Crew crew(*team, std::min((double) rows, 1 + numbers / 2e6));
+            Crew crew(*team, std::min(rows, 1 + numbers / 2000000));
             crew.run([&](Share my) {
                 for (npy_intp r = my.begin(rows); r < my.end(rows); ++r) {
                     const real *arguments[ARGUMENTS];
