@@ -6,10 +6,10 @@ import os
 import pathlib
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 
 import numpy
@@ -50,10 +50,10 @@ def corpus(tmp_path):
     return write_texts(tmp_path / 'aclImdb', REVIEWS)
 
 
-def write_tar(path, folder):
-    with tarfile.open(str(path), 'w:gz') as archive:
-        archive.add(str(folder), arcname=folder.name)
-    return path
+def write_archive(folder, form='gztar'):
+    """Write a folder into an archive a.* next to it; return its path."""
+    return shutil.make_archive(str(folder.parent / 'a'), form,
+                               str(folder.parent), folder.name)
 
 
 def write_pickles(path, *objects, **kwargs):
@@ -119,7 +119,7 @@ def test_preprocess_ranks_words_by_training_frequency(corpus, tmp_path):
 
 def test_archive_folder_and_rerun_give_the_same_bytes(corpus, tmp_path):
     written = set()
-    for source in corpus, write_tar(tmp_path / 'a.tar.gz', corpus), corpus:
+    for source in corpus, write_archive(corpus), corpus:
         imdb.preprocess(str(source), str(tmp_path / 'd.pkl'))
         written.add((tmp_path / 'd.pkl').read_bytes())
         (tmp_path / 'd.pkl').unlink()
@@ -128,16 +128,14 @@ def test_archive_folder_and_rerun_give_the_same_bytes(corpus, tmp_path):
 
 
 def run(folder, *args, **env):
-    return subprocess.run(
-        [sys.executable, os.path.join(ROOT, 'imdb.py')] + list(args),
-        cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        universal_newlines=True, env=dict(os.environ, **env))
+    return run_python(os.path.join(ROOT, 'imdb.py'), *args, cwd=str(folder),
+                      env=env)
 
 
 def test_command_line(corpus, tmp_path):
-    done = run(tmp_path, 'aclImdb')
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    code, out, error = run(tmp_path, 'aclImdb')
+    assert code == 0, error
+    assert out.splitlines() == [
         'Reading aclImdb',
         'Left out: reviews without a label (unsup): 1, for example '
         'train/unsup/0_0.txt',
@@ -150,9 +148,9 @@ def test_command_line(corpus, tmp_path):
         '25 words in the training reviews, 17 of them distinct',
         'Wrote data/imdb.pkl']
     assert os.listdir(str(tmp_path / 'data')) == ['imdb.pkl']
-    done = run(tmp_path, 'aclImdb')
-    assert done.returncode == 1 and done.stderr.startswith(
-        'imdb.py: data/imdb.pkl already exists; ')
+    code, _, error = run(tmp_path, 'aclImdb')
+    assert code == 1
+    assert error.startswith('imdb.py: data/imdb.pkl already exists; ')
     with pytest.raises(ValueError, match=r'must be named \*\.pkl'):
         imdb.preprocess(corpus, 'x.txt')
 

@@ -14,15 +14,15 @@ import imdb
 from conftest import ROOT, run_python
 from lstm_support import corpora
 from lstm_support.corpora import Review, Source, reviews as review_rules
-from test_corpora_data import LINES, small_corpus, write_tar, write_texts
+from test_corpora_data import (
+    LINES, small_corpus, write_archive, write_texts)
 from test_storage_files import folder, without_rights  # noqa: F401
 
 
 def read(path, **options):
     """Return (split, class, text) of each review, and the lines of notes."""
-    notes = corpora.Notes()
-    reviews = imdb.read_reviews(Source(path, **options), notes)
-    return [review[:3] for review in reviews], notes.lines()
+    reviews, lines = read_grouped(path, **options)
+    return [review[:3] for review in reviews], lines
 
 
 # ---- Folders and archives ---------------------------------------------------
@@ -39,7 +39,7 @@ def test_a_file_may_hold_one_review_per_line(tmp_path):
 
 def test_damaged_sources_are_named(tmp_path):
     small_corpus(tmp_path / 'c')
-    complete = write_tar(tmp_path / 'a.tar.gz', tmp_path / 'c').read_bytes()
+    complete = pathlib.Path(write_archive(tmp_path / 'c')).read_bytes()
     write_texts(tmp_path, {'cut.tar.gz': complete[:len(complete) // 2],
                            'pk.csv': b'PK\3\4' + b'\0' * 30})
     for link in 'link', 'c/train/good/1.txt':
@@ -188,7 +188,7 @@ def test_an_archive_takes_no_more_memory_than_the_bound(tmp_path):
     with zipfile.ZipFile(str(tmp_path / 'a.zip'), 'w',
                          zipfile.ZIP_DEFLATED) as archive:
         archive.write(str(tmp_path / large), large)
-    write_tar(tmp_path / 'a.tar.gz', tmp_path / 'c')
+    write_archive(tmp_path / 'c')
     with gzip.open(str(tmp_path / 'r.csv.gz'), 'wb', 1) as f:
         f.write((tmp_path / large).read_bytes())
     paths = [str(tmp_path / name)
@@ -314,8 +314,7 @@ def test_tables_named_by_their_split(tmp_path):
     assert read(tmp_path / 'c') == (expected, [
         'Left out: tables not named train, valid or test: 1, for example '
         'more.csv'])
-    shutil.make_archive(str(tmp_path / 'a'), 'zip', str(tmp_path), 'c')
-    assert read(tmp_path / 'a.zip')[0] == expected
+    assert read(write_archive(tmp_path / 'c', 'zip'))[0] == expected
 
 
 # ---- Groups -----------------------------------------------------------------
@@ -370,8 +369,7 @@ def test_line_k_plus_1_is_the_group_of_file_k(tmp_path, form):
     source = write_corpus(tmp_path / 'c', **{
         'train/urls_unsup.txt': 'x', 'test/urls_good.txt': 'x'})
     if form:
-        source = shutil.make_archive(str(tmp_path / 'a'), form,
-                                     str(tmp_path), 'c')
+        source = write_archive(source, form)
     reviews, lines = read_grouped(source)
     assert [line.partition(', for')[0] for line in lines] == [
         'Left out: files of no class: 1']

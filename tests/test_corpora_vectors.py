@@ -2,7 +2,6 @@
 import collections
 import itertools
 import os
-import shutil
 import sys
 import types
 
@@ -12,11 +11,10 @@ import pytest
 import imdb
 from lstm_support.corpora import Notes, skipgram
 from lstm_support.training import start
-from test_corpora_data import run, write_texts
+from test_corpora_data import run, write_archive, write_texts
 from test_corpora_reading import (
     N, read, text_of, write_corpus, write_films)
 from test_corpora_splits import groups_of
-
 
 UNLABELLED = {'train/unsup/0_0.txt': 'Nobody judged this.',
               'train/unsup/1_0.txt': 'Nor this one.'}
@@ -61,9 +59,7 @@ def test_texts_are_those_of_the_training_part(tmp_path):
         'valid/good/0.txt': 'Valid', 'valid/unsup/0_0.txt': 'Valid'})
     labelled = sorted(text_of(label, k) for label in ('bad', 'good')
                       for k in range(N))
-    archive = shutil.make_archive(str(tmp_path / 'a'), 'gztar', str(tmp_path),
-                                  'c')
-    for source in (tmp_path / 'c', archive):
+    for source in tmp_path / 'c', write_archive(tmp_path / 'c'):
         notes = Notes()
         texts, unlabelled = imdb.read_texts(source, notes=notes)
         assert sorted(texts) == labelled
@@ -188,14 +184,13 @@ def test_words_of_like_neighbours_have_like_vectors(tmp_path):
 
 def test_command_line_with_a_column_of_groups(tmp_path):
     write_films(tmp_path / 'r.csv', ('text', 'label', 'film'))
-    done = run(tmp_path, 'r.csv', 'd.pkl', '--group', 'film',
-               '--test_portion', '0.25')
-    assert done.returncode == 0, done.stderr
-    assert ' set apart for it, in whole groups\n' in done.stdout
+    code, out, error = run(tmp_path, 'r.csv', 'd.pkl', '--group', 'film',
+                           '--test_portion', '0.25')
+    assert code == 0, error
+    assert ' set apart for it, in whole groups\n' in out
     n = len(set(groups_of(tmp_path / 'd.pkl')))
     assert 1 < n < 8
-    assert ('\n%d groups of training reviews, such as films\n' % n
-            in done.stdout)
+    assert '\n%d groups of training reviews, such as films\n' % n in out
 
 
 def test_command_line_writes_vectors(tmp_path):
@@ -203,35 +198,31 @@ def test_command_line_writes_vectors(tmp_path):
     write_corpus(tmp_path / 'c', **dict(
         ('train/unsup/%d_0.txt' % n, ' '.join(words))
         for n, words in enumerate(words_of_two_worlds(60))))
-    done = run(tmp_path, 'c', '--vectors', 'v.txt', '--dim', '5')
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ''
-    assert done.stdout.splitlines()[:2] == [
+    code, out, error = run(tmp_path, 'c', '--vectors', 'v.txt', '--dim', '5')
+    assert (code, error) == (0, '')
+    assert out.splitlines()[:2] == [
         'Reading c', '28 labelled and 60 unlabelled training texts']
-    assert done.stdout.splitlines()[-1] == 'Wrote v.txt'
+    assert out.splitlines()[-1] == 'Wrote v.txt'
     assert sorted(os.listdir(str(tmp_path))) == ['c', 'v.txt']
     table = numpy.zeros((8, 5))
     start.load_vectors(str(tmp_path / 'v.txt'), table, {
         word: n for n, word in enumerate(sum(CLUSTERS, []))})
     assert (table != 0).all()
-    done = run(tmp_path, 'c', '--vectors', 'v.txt')
-    assert done.returncode == 1
-    assert done.stderr.startswith('imdb.py: v.txt already exists; ')
+    code, _, error = run(tmp_path, 'c', '--vectors', 'v.txt')
+    assert code == 1 and error.startswith('imdb.py: v.txt already exists; ')
 
 
 def test_command_line_without_gensim(tmp_path):
     write_corpus(tmp_path / 'c')
     write_texts(tmp_path, {'path/gensim.py': 'raise ImportError("none")'})
     env = {'PYTHONPATH': str(tmp_path / 'path')}
-    done = run(tmp_path, 'c', '--vectors', 'v.txt', **env)
-    assert done.returncode == 1 and done.stdout == ''
-    assert done.stderr == (
-        'imdb.py: word vectors need the package gensim, which cannot be '
-        'imported (none): pip install gensim, or start with "uv run --extra '
-        'vectors"\n')
-    done = run(tmp_path, 'c', 'd.pkl', '--vectors', 'v.txt')
-    assert done.returncode == 2
-    assert '--vectors writes no data file, so do not name one' in done.stderr
+    assert run(tmp_path, 'c', '--vectors', 'v.txt', **env) == (
+        1, '', 'imdb.py: word vectors need the package gensim, which cannot '
+        'be imported (none): pip install gensim, or start with "uv run '
+        '--extra vectors"\n')
+    code, _, error = run(tmp_path, 'c', 'd.pkl', '--vectors', 'v.txt')
+    assert code == 2
+    assert '--vectors writes no data file, so do not name one' in error
     # Data needs none.
-    assert run(tmp_path, 'c', 'd.pkl', **env).returncode == 0
+    assert run(tmp_path, 'c', 'd.pkl', **env)[0] == 0
     assert sorted(os.listdir(str(tmp_path))) == ['c', 'd.pkl', 'path']
