@@ -1,31 +1,25 @@
 """The answers of docs/exercises.rst, as written there, against NumPy."""
-import re
-import textwrap
-
 import numpy
 import pytest
 
 import imdb
 import reference
-from conftest import ROOT, read
+from conftest import ROOT, blocks, read
 from graphs import EXACT, assert_close
 from test_training_edits import (  # noqa: F401  a fixture
-    gates, lstm_of, predicted, recurrent, sections, three, trained)
+    lstm_of, predicted, recurrent, sections, three, trained)
 
 
 def answer(start):
     """Run the block of lines that begins with these; return its names."""
-    block, = [block for block in re.findall(
-        r'::\n\n((?:(?:    .*)?\n)+)', read('docs/exercises.rst'))
-        if block.strip().startswith(start)]
-    names = {}
-    exec(textwrap.dedent(block), names)
+    names, (block,) = {}, blocks('docs/exercises.rst', start)
+    exec(block, names)
     return names
 
 
 def tied(params, x):
     def cell(a, c):
-        _, f, o, new = gates(params, a)
+        _, f, o, new = numpy.split(a, 4)
         f, o = reference.logistic(f), reference.logistic(o)
         c = f * c + (1 - f) * numpy.tanh(new)
         return o * numpy.tanh(c), c

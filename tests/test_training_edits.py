@@ -4,7 +4,6 @@ As a script it trains each of them and prints errors and times, see the page.
 """
 import ast
 import logging
-import os
 import re
 import sys
 import time
@@ -12,13 +11,12 @@ import time
 import numpy
 import pytest
 
-from conftest import ROOT, TINY  # first: it names the folder of the scripts
-import imdb
+from conftest import TINY, read  # first: it names the folder of the scripts
 import reference
-from graphs import EXACT, assert_close, change_flags, edited, forced_scan
+from graphs import (
+    BATCH, EXACT, REVIEWS, assert_close, change_flags, edited, forced_scan)
 from lstm_support import storage
 
-REVIEWS = [[2, 3, 4, 11, 5], [7], [9, 9, 2], [3, 1, 10, 10, 8, 6, 2]]
 OPTIMIZERS = '# ---- Optimizers'
 
 # The options of the trainings that a table of the page compares.
@@ -29,9 +27,8 @@ CHEAP = dict(
 
 def sections(page):
     """Yield the number, the changes and the options of each edit."""
-    with open(os.path.join(ROOT, 'docs', page), encoding='utf-8') as f:
-        parts = re.split(r'\n(\d+)\. .*\n-+\n', f.read().replace('\n\n\n',
-                                                                 '\n\n'))
+    parts = re.split(r'\n(\d+)\. .*\n-+\n',
+                     read('docs/' + page).replace('\n\n\n', '\n\n'))
     for number, text in zip(parts[1::2], parts[2::2]):
         blocks = re.findall(r'(\w+)::\n\n((?:(?:    .*)?\n)+)', text)
         old, changes = None, []
@@ -53,11 +50,6 @@ def sections(page):
             id=number)
 
 
-def gates(params, a):
-    dim = params['lstm_U'].shape[0]
-    return [a[k * dim:(k + 1) * dim] for k in range(4)]
-
-
 def recurrent(params, x, cell):
     """Outputs of a cell for the inputs of one review."""
     h = c = numpy.zeros(x.shape[1])
@@ -72,7 +64,7 @@ def peephole(params, x):
     P, s = params['lstm_P'], reference.logistic
 
     def cell(a, c):
-        i, f, o, new = gates(params, a)
+        i, f, o, new = numpy.split(a, 4)
         c_t = s(f + c * P[1]) * c + s(i + c * P[0]) * numpy.tanh(new)
         return s(o + c_t * P[2]) * numpy.tanh(c_t), c_t
     return recurrent(params, x, cell)
@@ -80,12 +72,9 @@ def peephole(params, x):
 
 def normalized(params, x):
     def cell(a, c):
-        a = params['lstm_gain'] * (a - a.mean()) / numpy.sqrt(
-            a.var() + 1e-5)
-        i, f, o, new = gates(params, a)
-        i, f, o = [reference.logistic(each) for each in (i, f, o)]
-        c = f * c + i * numpy.tanh(new)
-        return o * numpy.tanh(c), c
+        a = params['lstm_gain'] * (a - a.mean()) / numpy.sqrt(a.var() + 1e-5)
+        (h,), (c,) = reference.lstm_step(a[None], None, c)
+        return h, c
     return recurrent(params, x, cell)
 
 
@@ -161,9 +150,8 @@ def trained(dataset, saveto, changes, options):
         saved = lstm.load_options(saveto)
         start = lstm.init_params(saved)
         params = lstm.load_params(saveto, lstm.init_params(saved))
-        x, mask, _ = imdb.prepare_data(REVIEWS, [0] * 4)
         return start, params, lstm.build_model(
-            lstm.init_tparams(params), saved).f_pred_prob(x, mask)
+            lstm.init_tparams(params), saved).f_pred_prob(*BATCH[:2])
 
 
 def mean(params, h):
