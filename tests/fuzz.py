@@ -27,8 +27,7 @@ with atheris.instrument_imports(include=[
 def main():
     kind, folder = sys.argv[1:3]
     load, complete = untrusted.LOADERS[kind]
-    if not os.path.isdir(folder):
-        os.makedirs(folder)
+    os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, 'complete'), 'wb') as f:
         f.write(complete)
     memory.BOUND = 2 ** 28

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import types
+from unittest import mock
 
 import numpy
 import theano
@@ -45,19 +46,14 @@ def edited(*changes):
     return module
 
 
-@contextlib.contextmanager
 def in_python():
     """Compile functions without C, which takes a fraction of the time.
 
     Nothing else changes: lstm_layer tries to substitute its scan as ever. If
     it can, the function cannot be compiled here, since the Op has C only.
     """
-    before = modes.instantiated_default_mode
-    modes.instantiated_default_mode = modes.predefined_modes['FAST_COMPILE']
-    try:
-        yield
-    finally:
-        modes.instantiated_default_mode = before
+    return mock.patch.object(modes, 'instantiated_default_mode',
+                             modes.predefined_modes['FAST_COMPILE'])
 
 
 @contextlib.contextmanager
