@@ -21,8 +21,6 @@ from theano.tensor.shared_randomstreams import RandomStreams
 
 FOLDER = os.path.join(ROOT, 'lstm_support', 'theano_fixes')
 SITE = os.path.dirname(os.path.dirname(theano.__file__))
-NEEDS_PATCH = pytest.mark.skipif(
-    sys.version_info < (3, 11), reason='Theano runs here without the patch')
 
 
 def run(code, **env):
@@ -37,7 +35,8 @@ IMPORT = ('try:\n    import lstm\nexcept ImportError as error:\n'
           '    print(error)\n')
 
 
-@NEEDS_PATCH
+@pytest.mark.skipif(sys.version_info < (3, 11),
+                    reason='Theano runs here without the patch')
 def test_theano_imported_first_is_one_sentence():
     code, out = run('import sys\nsys.modules["theano"] = sys\n' + IMPORT)
     assert code == 0 and out.count('\n') == 1

@@ -18,8 +18,6 @@ from lstm_support.storage import memory
 from lstm_support.training import report
 from test_corpora_data import write_texts
 
-NEEDS_FULL = pytest.mark.skipif(not os.path.exists('/dev/full'),
-                                reason='this system has no /dev/full')
 BAD_RC = ['look at', '.theanorc', 'THEANORC=' + os.devnull]
 FOLDER = 'set THEANO_FLAGS=base_compiledir=/tmp/theano'
 
@@ -196,13 +194,6 @@ def test_help_may_go_to_a_pipe_that_nobody_reads(script):
     assert 'Exception ignored' not in errors
 
 
-def closed(*numbers):
-    def prepare():
-        for number in numbers:
-            os.close(number)
-    return prepare
-
-
 @pytest.mark.parametrize('script', ['lstm.py', 'classify.py'])
 @pytest.mark.parametrize('module', ['numpy', 'theano'])
 def test_an_interrupt_during_the_imports_leaves_no_traceback(
@@ -248,7 +239,8 @@ def test_a_pipe_that_ends_is_reported_once_and_the_work_goes_on(tmp_path):
     assert errors == LOST % 'Broken pipe' + 2 * 'to stderr\n'
 
 
-@NEEDS_FULL
+@pytest.mark.skipif(not os.path.exists('/dev/full'),
+                    reason='this system has no /dev/full')
 def test_a_full_disk_is_reported_once_and_the_work_goes_on(tmp_path):
     with open('/dev/full', 'w') as full:
         assert printing(tmp_path, stdout=full)[1] == (
@@ -258,7 +250,8 @@ def test_a_full_disk_is_reported_once_and_the_work_goes_on(tmp_path):
 
 @pytest.mark.parametrize('numbers', [(1,), (2,), (0, 1), (0, 1, 2)])
 def test_work_goes_on_with_closed_streams(tmp_path, numbers):
-    out, errors = printing(tmp_path, preexec_fn=closed(*numbers))
+    out, errors = printing(tmp_path, preexec_fn=lambda: [
+        os.close(number) for number in numbers])
     assert ('line 19999\n' in out) == (1 not in numbers)
     assert errors == ('' if 2 in numbers else 2 * 'to stderr\n')
 
@@ -363,12 +356,10 @@ sys.stderr.write('went on')
         'line %d' % n for n in range(30000)]
 
 
-SMALL = dict(TINY, dispFreq=1, max_epochs=1, saveto='m.npz')
-
-
 def test_a_training_whose_reader_ends_goes_on_and_saves(start, dataset,
                                                         tmp_path):
-    training = start(dataset=dataset, **SMALL)
+    training = start(dataset=dataset, **dict(
+        TINY, dispFreq=1, max_epochs=1, saveto='m.npz'))
     training.until('Update')
     training.process.stdout.close()
     assert training.process.wait() == 0
