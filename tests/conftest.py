@@ -242,8 +242,5 @@ def start(tmp_path):
         return started[-1]
     yield start_training
     for training in started:
-        training.process.kill()
-        training.process.wait()
-        for f in (training.process.stdin, training.process.stdout):
-            if f:
-                f.close()
+        with training.process:  # closes its pipes, and waits
+            training.process.kill()
