@@ -12,6 +12,7 @@ import pytest
 
 from conftest import ROOT, environment, files, heed_signals, run_python
 from lstm_support.theano_fixes import compilers
+from test_corpora_data import small_corpus, write_texts
 
 
 def run(code, **env):
@@ -81,9 +82,8 @@ STARTS = [(['-W', 'error', '-m', script, '--help'], None)
 def test_starts_of_other_kinds_work_or_end_with_a_sentence(
         tmp_path, arguments, fact):
     """In a folder whose packages have common names."""
-    for name in 'support', 'tests', 'data':
-        (tmp_path / name).mkdir()
-        (tmp_path / name / '__init__.py').write_text('')
+    write_texts(tmp_path, {name + '/__init__.py': ''
+                           for name in ('support', 'tests', 'data')})
     env = {'PYTHONPATH': ROOT}
     if arguments[0] == 'app.pyz':
         env = {}
@@ -119,11 +119,7 @@ def test_a_project_that_cannot_be_written_works(tmp_path):
 
 
 def test_the_data_script_needs_no_compiler(tmp_path):
-    for label in ('pos', 'neg'):
-        for part in ('train', 'test'):
-            folder = tmp_path / 'reviews' / part / label
-            folder.mkdir(parents=True)
-            (folder / '1.txt').write_text('A film.')
+    small_corpus(tmp_path / 'reviews')
     run_python(os.path.join(ROOT, 'imdb.py'), 'reviews', 'x.pkl',
                cwd=str(tmp_path), env={'PATH': str(tmp_path)})
     assert (tmp_path / 'x.pkl').exists()

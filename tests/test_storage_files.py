@@ -15,6 +15,7 @@ import pytest
 from conftest import run_python
 from lstm_support import storage
 from lstm_support.storage import data_file
+from test_corpora_data import write_pickles
 
 
 @pytest.fixture
@@ -253,10 +254,6 @@ def test_a_corpus_survives(tmp_path, changes):
     with open(str(path), 'rb') as f:
         assert pickle.load(f) == corpus.train
         assert pickle.load(f) == corpus.test
-
-
-def write_pickles(path, *objects):
-    path.write_bytes(b''.join(pickle.dumps(each, 2) for each in objects))
 
 
 def test_older_data_files_take_words_from_the_file_next_to_them(tmp_path):

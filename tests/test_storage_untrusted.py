@@ -11,8 +11,6 @@ import os
 import pickle
 import resource
 import struct
-import subprocess
-import sys
 import tarfile
 import tempfile
 import threading
@@ -26,7 +24,7 @@ from hypothesis import strategies as some
 import classify
 import imdb
 import lstm
-from conftest import ROOT
+from conftest import run_python
 from lstm_support import corpora, storage
 from lstm_support.storage import memory
 from lstm_support.training import start, state as checkpoint
@@ -338,9 +336,9 @@ def test_no_file_takes_more_memory_than_the_bound(tmp_path, kind):
     reader, content = BOMBS[kind]
     path = tmp_path / 'x'
     path.write_bytes(content())
-    lines = subprocess.check_output(
-        [sys.executable, '-c', CHILD % reader, str(path)],
-        cwd=ROOT, universal_newlines=True).splitlines()
+    code, out, error = run_python('-c', CHILD % reader, str(path))
+    assert code == 0, error
+    lines = out.splitlines()
     assert int(lines.pop()) < 1.1 * 128 * 1024
     assert len(lines) == 1 and str(path) in lines[0], lines
     if kind == 'gzip':
