@@ -11,6 +11,7 @@ import imdb
 import lstm
 from conftest import ROOT, blocks, contents, run_python
 from graphs import WORDS, edited, forced_scan, write_model
+from test_classify_commands import assert_one_sentence
 
 # With an empty one, unknown words, and n-grams that come twice.
 REVIEWS = [[2, 3, 4, 2, 3, 4], [7], [], [9, 9, 9, 9], [3, 1, 4, 2, 8], [2, 3],
@@ -64,9 +65,8 @@ def test_another_graph_is_never_exported(old, new, tmp_path, monkeypatch,
     (tmp_path / 'm.onnx').write_bytes(b'an older file')
     with forced_scan():
         export(path, tmp_path / 'm.onnx', code=1)
-    said = capsys.readouterr().err
-    assert said.count('\n') == 1 and str(tmp_path / 'm.onnx') in said
-    assert 'probabilities' in said
+    assert_one_sentence(capsys.readouterr().err, tmp_path / 'm.onnx',
+                        'probabilities')
     assert (tmp_path / 'm.onnx').read_bytes() == b'an older file'
 
 
@@ -82,12 +82,10 @@ def test_what_prevents_an_export_is_one_sentence(tmp_path, monkeypatch, capsys,
         lambda tparams, words, options, prefix, mask: words))
     export(write_model(tmp_path / 'mine.npz', {'encoder': 'mine'}),
            tmp_path / 'm.onnx', code=1)
-    said = capsys.readouterr().err
-    assert said.count('\n') == 1 and 'mine_forward_W' in said
+    assert_one_sentence(capsys.readouterr().err, 'mine_forward_W')
     monkeypatch.setitem(sys.modules, 'onnx', None)
     export(path, tmp_path / 'm.onnx', code=1)
-    said = capsys.readouterr().err
-    assert said.count('\n') == 1 and '--extra onnx' in said
+    assert_one_sentence(capsys.readouterr().err, '--extra onnx')
 
 
 # The part of onnxruntime that the server uses.
