@@ -145,12 +145,10 @@ def test_hostile_tables(tmp_path, kind, data, words):
     (b'', 'has a vector for none of the words'),
     (b'good 1 2\n', 'line 1 of .* its 3 numbers .* has 2; set dim_proj=2'),
     (b'x 1 2\ngood 1 2 x\n', 'line 2 of .* is not a word and its 3 numbers'),
-    (b'good 1 2 nan\n', 'line 1 of .* is not a word'),
-    (b'good 1 2 1e999\n', 'line 1 of .* is not a word'),
-    (b'good\n', 'line 1 of .* is not a word'),
+    *((line, 'line 1 of .* is not a word') for line in (
+        b'good 1 2 nan\n', b'good 1 2 1e999\n', b'good\n',
+        b'good ' + b'1 ' * MB, b'good ' + b'9' * 50000 + b' 1 1\n')),
     (b'\xff 1 2 3\n', 'line 1 of .* is not a word .*utf-8'),
-    (b'good ' + b'1 ' * MB, 'line 1 of .* is not a word'),
-    (b'good ' + b'9' * 50000 + b' 1 1\n', 'line 1 of .* is not a word'),
     (gzip.compress(b'good 1 2 3\n')[:-3], 'is not a word .*end-of-stream'),
     (gzip.compress(b'a' * (100 * MB)), 'has a vector for none of the words'),
 ], ids=lambda value: repr(value)[:30])
