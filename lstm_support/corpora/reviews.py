@@ -7,7 +7,7 @@ import re
 import numpy
 
 from lstm_support import storage
-from lstm_support.corpora import formats, sources, tables
+from lstm_support.corpora import sources, tables
 from lstm_support.corpora.sources import Review
 from lstm_support.splits import (
     SPLIT_NAMES, split_by_class, split_by_group)
@@ -51,7 +51,7 @@ def read_reviews(source, notes=None, unlabelled=None):
         raise ValueError('test_portion=%r: it must be a number between 0 and '
                          '1, or None' % (share,))
     with storage.bounded_memory(path):
-        if os.path.isdir(path) or not formats.is_table(path) and (
+        if os.path.isdir(path) or not tables.is_table(path) and (
                 sources.members_of(path)):
             reviews = _of_files(source, notes, unlabelled)
         else:
@@ -139,7 +139,7 @@ def _of_files(source, notes, unlabelled):
                 unlabelled is None or place.split != 'train'):
             notes.add('Left out: reviews without a label (unsup)', name)
         elif not (place and place.one_text or _ABOUT.search(name)) and (
-                formats.is_table(name, data, split and source.text)):
+                tables.is_table(name, data, split and source.text)):
             found_tables.append((name, place.split if place else split,
                                  data or read()))
         elif os.path.splitext(name)[1].lower() in ('.txt', '.pos', '.neg', ''):
