@@ -14,8 +14,7 @@ import numpy
 from lstm_support import storage, text
 from lstm_support.corpora import skipgram, sources
 from lstm_support.corpora.reviews import (
-    as_source, check_classes, note_classes, number_groups, read_reviews,
-    read_texts)
+    as_source, check_classes, number_groups, read_reviews, read_texts)
 from lstm_support.splits import SPLIT_NAMES, SPLITS
 from lstm_support.terminal import ArgumentParser, log
 
@@ -70,8 +69,7 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
             notes.add('Left out: texts without a word',
                       'one of %s %s' % review[:2])
     reviews = [review for review, _ in kept]
-    check_classes(path, reviews)
-    note_classes(reviews, notes)
+    check_classes(path, reviews, notes)
     train = [words for review, words in kept if review.split == 'train']
     counts = collections.Counter(itertools.chain.from_iterable(train))
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
@@ -88,8 +86,7 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
                       % SPLIT_NAMES[review.split].capitalize(),
                       '%r' % review.text[:40])
     return storage.Corpus(*sets.values(), dictionary, classes, tokenizer,
-                          number_groups([review for review in reviews
-                                         if review.split == 'train']))
+                          number_groups(reviews))
 
 
 # ---- Writing ----------------------------------------------------------------
@@ -124,12 +121,6 @@ def preprocess(source, path=os.path.join('data', 'imdb.pkl'), lang='en',
             path=source.path, more_words=more_words)
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     storage.write_data_file(path, corpus)
-    _report(corpus, model)
-    log.info('Wrote %s' % path)
-
-
-def _report(corpus, model):
-    """Print the numbers of reviews, words and groups."""
     reviews = corpus.train[0]
     columns = [[split, *numpy.bincount(part[1], minlength=len(corpus.classes))]
                for split, part in zip(SPLITS, corpus) if part[1]]
@@ -145,6 +136,7 @@ def _report(corpus, model):
     if corpus.groups:
         log.info('%d groups of training reviews, such as films'
                  % len(set(corpus.groups)))
+    log.info('Wrote %s' % path)
 
 
 def write_vectors(source, path, dim=64, lang='en'):

@@ -9,8 +9,7 @@ import numpy
 from lstm_support import storage
 from lstm_support.corpora import sources, tables
 from lstm_support.corpora.sources import Review
-from lstm_support.splits import (
-    SPLIT_NAMES, split_by_class, split_by_group)
+from lstm_support.splits import SPLIT_NAMES, split_by_class, split_by_group
 from lstm_support.terminal import log, one_line
 
 # Where a file lies: the folder of its split, such as train; the label of its
@@ -72,20 +71,19 @@ def read_texts(source, notes=None):
 
 
 def number_groups(reviews):
-    """Number groups, a review without one as its own; None if all are."""
-    if all(review.group is None for review in reviews):
-        return None
-    numbers = {}
-    return [numbers.setdefault(n if review.group is None else (review.group,),
-                               len(numbers))
-            for n, review in enumerate(reviews)]
+    """Number the groups of training reviews; None if no review has one."""
+    groups = [review.group for review in reviews if review.split == 'train']
+    numbers = {}  # a review without a group is one of its own
+    return None if set(groups) <= {None} else [
+        numbers.setdefault(n if group is None else (group,), len(numbers))
+        for n, group in enumerate(groups)]
 
 
 def _set_apart(reviews, share):
     """Make a share of each class test reviews, always the same ones."""
     train = [n for n, review in enumerate(reviews) if review.split == 'train']
     labels = [reviews[n].label for n in train]
-    groups = number_groups([reviews[n] for n in train])
+    groups = number_groups(reviews)
     rng = numpy.random.RandomState
     parts = groups and split_by_group(labels, groups, share, rng(123))
     log.info('There is no test part: %g of the texts of each class are set '
@@ -97,31 +95,26 @@ def _set_apart(reviews, share):
             for n, review in enumerate(reviews)]
 
 
-def check_classes(path, reviews):
-    """Raise a ValueError for classes that cannot be learned."""
-    trained = set(review.label for review in reviews
-                  if review.split == 'train')
+def check_classes(path, reviews, notes=None):
+    """Raise a ValueError for classes that cannot be learned; note gaps."""
+    counts = collections.Counter(review[:2] for review in reviews)
+    trained = {label for split, label in counts if split == 'train'}
     if len(trained) < 2:
         raise ValueError(
             '%s needs training reviews of two or more classes, and has %s; '
             'name one table, and its labels with --label COLUMN, or put texts '
             'into train/CLASS/*.txt, for example train/pos/1.txt'
             % (path, '1: ' + one_line(*trained, 40) if trained else 'none'))
-    for review in reviews:
-        if review.label not in trained:
+    for split, label in counts:
+        if label not in trained:
             raise ValueError(
                 '%s has no training reviews of class %r, but %s reviews; add '
                 'some, or name a source without that part'
-                % (path, review.label, SPLIT_NAMES[review.split]))
-
-
-def note_classes(reviews, notes):
-    """Warn of classes that are small, or that a part lacks."""
-    counts = collections.Counter(review[:2] for review in reviews)
-    for label in sorted(set(label for _, label in counts)):
+                % (path, label, SPLIT_NAMES[split]))
+    for label in sorted(trained) if notes else ():
         if counts['train', label] < 3:
             notes.add('Warning: classes of one or two training texts', label)
-        for split in sorted(set(split for split, _ in counts)):
+        for split in sorted({split for split, _ in counts}):
             if not counts[split, label]:
                 notes.add('Warning: classes without a %s text'
                           % SPLIT_NAMES[split], label)

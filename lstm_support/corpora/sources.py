@@ -94,10 +94,7 @@ def check_text(data, name, encoding=None):
 
 
 def decode_text(data, name, encoding=None):
-    """Decode UTF-8, or the encoding of the text's byte order mark.
-
-    `name` says in errors where the text is from.
-    """
+    """Decode UTF-8, or the encoding of the text's byte order mark."""
     encoding = encoding or encoding_of(data)
     try:
         return data.decode(encoding)
