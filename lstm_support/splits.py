@@ -56,14 +56,11 @@ def _is_fair(labels, n_first):
 def split_by_class(labels, portion, rng):
     """Split examples; each class has at least one in the first part."""
     order = rng.permutation(len(labels)).tolist()
-    members = collections.defaultdict(list)
-    for n in order:
-        members[labels[n]].append(n)
-    second = set()
-    for members_of_class in members.values():
-        size = len(members_of_class)
-        wanted = max(int(round(portion * size)), 1 if portion else 0)
-        second.update(members_of_class[size - min(wanted, size - 1):])
+    second, label_of = set(), labels.__getitem__
+    for _, members in itertools.groupby(sorted(order, key=label_of), label_of):
+        members = list(members)
+        wanted = max(int(round(portion * len(members))), 1 if portion else 0)
+        second.update(members[len(members) - min(wanted, len(members) - 1):])
     return ([n for n in order if n not in second],
             [n for n in order if n in second])
 
@@ -99,8 +96,7 @@ def split_by_group(labels, groups, portion, rng):
         # Start from no group, from the share of them, or from twice as many.
         is_in = rng.uniform(size=len(members)) < portion * (search % 3)
         second = set(shuffled[n][0] for n in numpy.flatnonzero(is_in))
-        sizes = collections.Counter(label for label, group in
-                                    zip(labels, groups) if group in second)
+        sizes = sum((counts[group] for group in second), collections.Counter())
         _improve(second, sizes, shuffled, faults)
         missing, distance, far = map(sum, zip(*[
             faults[label][sizes[label]] for label in sorted(faults)]))

@@ -49,10 +49,9 @@ def write_data_file(path, corpus):
     """Write the data file of a :class:`Corpus`, atomically."""
     words = None
     if corpus.dictionary is not None:
-        last = max(corpus.dictionary.values() or [1])
-        words = [u''] * (last + 1 - _FIRST_WORD)
-        for word, n in corpus.dictionary.items():
-            words[n - _FIRST_WORD] = word
+        by_id = {n: word for word, n in corpus.dictionary.items()}
+        words = [by_id.get(n, u'')
+                 for n in range(_FIRST_WORD, max(by_id or [1]) + 1)]
     valid = corpus.valid if corpus.valid and len(corpus.valid[0]) else None
     with atomic_write(path) as f:
         for value in corpus.train, corpus.test, {
@@ -64,10 +63,9 @@ def write_data_file(path, corpus):
 def read_data_file(path):
     """Read the :class:`Corpus` of a data file, of any version.
 
-    The validation set is empty where the corpus has none of its own. Words
-    may also come from an old dictionary file next to it. An IOError says that
-    there is no such file; a ValueError, that it or the dictionary is damaged
-    or holds anything but such lists.
+    The validation set is empty where the corpus has none of its own. An
+    IOError says that there is no such file; a ValueError, that it or its
+    dictionary file is damaged or holds anything but such lists.
     """
     corpus = _read(path)
     if corpus.train is None:
@@ -77,10 +75,7 @@ def read_data_file(path):
 
 
 def read_dictionary(path):
-    """Read a Corpus without its sets, from a data file or a dictionary file.
-
-    Errors are those of :func:`read_data_file`.
-    """
+    """Read a data file or a dictionary file: a Corpus without its sets."""
     corpus = _cache.get(_identity(as_path(path))) or _read(path)
     return corpus._replace(train=None, valid=None, test=None)
 
@@ -211,11 +206,7 @@ def _set(name, value):
 # ---- Unpickling. Nothing in a pickle is ever run. ---------------------------
 
 def read_pickles(path):
-    """Read one to four pickles of an untrusted file, which may be gzipped.
-
-    They hold lists, tuples, dicts, numbers, text and bytes. One object can
-    occur many times.
-    """
+    """Read one to four pickles of an untrusted file, which may be gzipped."""
     with open_gzipped_or_not(path, 'data file') as f, told_from(
             path, 'a data file', 'a pickle'), one_error(
                 '%s cannot be loaded' % path):

@@ -213,9 +213,9 @@ def load_history(path):
 
 def words_array(dictionary, n_words):
     """Return UTF-8 bytes: line k is the word of id k, or empty."""
-    words = {n: word for word, n in dictionary.items()
+    by_id = {n: word for word, n in dictionary.items()
              if u'\n' not in word}  # the tokenizer makes none
-    lines = u'\n'.join(words.get(n, u'') for n in range(n_words))
+    lines = u'\n'.join(by_id.get(n, u'') for n in range(n_words))
     return numpy.frombuffer(lines.encode('utf-8'), 'uint8')
 
 

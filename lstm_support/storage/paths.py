@@ -19,10 +19,7 @@ from lstm_support.terminal import one_line
 
 
 def as_path(path):
-    """Return a path, a str or pathlib.Path, as text with ``~`` expanded.
-
-    None stays None. A TypeError says if it is something else.
-    """
+    """Return a path, a str or pathlib.Path, as text with ``~`` expanded."""
     if path is None:
         return None
     return os.path.expanduser(path if six.PY2 else os.fsdecode(path))
@@ -47,10 +44,8 @@ def one_error(message):
 
 
 def check_readable(path, kind):
-    """Raise an IOError unless `path` is a regular file that can be read.
-
-    The error calls it by its `kind`. A FIFO is refused: it may never end.
-    """
+    """Raise an IOError unless `path` is a regular file that can be read."""
+    # A FIFO may never end.
     if os.path.exists(path) and not os.path.isfile(path):
         raise IOError('%s is not a regular file, and a %s must be one'
                       % (path, kind))
@@ -128,11 +123,9 @@ def _head(path):
 def atomic_write(path):
     """Yield a file that replaces the old one only when it is complete.
 
-    The bytes go to a temporary file next to it, which gets its name and its
-    mode at the end. After an error, the old file is unchanged and the
-    temporary one is removed. What a killed process leaves is removed when
-    :func:`sole_writer` next takes the lock. The target of a link is replaced;
-    a FIFO or a device is written directly.
+    What a killed process leaves is removed when :func:`sole_writer` next takes
+    the lock. The target of a link is replaced; a FIFO or a device is written
+    directly.
     """
     path = as_path(path)
     if os.path.isdir(path):
