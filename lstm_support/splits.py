@@ -38,9 +38,8 @@ def split_at_random(labels, portion, seed):
     labels = [labels[n] for n in order]
     if n_first == len(labels) or _is_fair(labels, n_first):
         return order[:n_first], order[n_first:]
-    first, second = split_by_class(labels, portion,
-                                   numpy.random.RandomState(seed))
-    return [order[n] for n in first], [order[n] for n in second]
+    parts = split_by_class(labels, portion, numpy.random.RandomState(seed))
+    return tuple([order[n] for n in part] for part in parts)
 
 
 def _is_fair(labels, n_first):
@@ -67,19 +66,13 @@ def split_by_class(labels, portion, rng):
 
 # ---- By group ---------------------------------------------------------------
 
-_SEARCHES = 30  # for the best split by group, each in another random order
-_ROUNDS = 20    # through all groups, at most, in one search
-_PROGRESS = 1e-15  # a smaller one can be a rounding error
-
-
 def split_by_group(labels, groups, portion, rng):
     """Split examples so that each group is in one part.
 
     A search moves single groups as long as the classes come nearer to their
-    shares. The best of several searches is returned.
-
-    Returns two lists of indices, in random order, or None. Each class of two
-    examples or more has at least one in both parts.
+    shares. The best of several searches is returned: two lists of indices, in
+    random order, or None. Each class of two examples or more has at least one
+    in both parts.
     """
     counts = collections.defaultdict(collections.Counter)
     for label, group in zip(labels, groups):
@@ -90,8 +83,8 @@ def split_by_group(labels, groups, portion, rng):
     faults = dict((label, _faults(size, portion)) for label, size in
                   collections.Counter(labels).items())
     order = rng.permutation(len(labels)).tolist()
-    best = len(faults) + 1, 0, None
-    for search in range(_SEARCHES):
+    found = []
+    for search in range(30):  # each in another random order
         shuffled = [members[n] for n in rng.permutation(len(members))]
         # Start from no group, from the share of them, or from twice as many.
         is_in = rng.uniform(size=len(members)) < portion * (search % 3)
@@ -100,11 +93,10 @@ def split_by_group(labels, groups, portion, rng):
         _improve(second, sizes, shuffled, faults)
         missing, distance, far = map(sum, zip(*[
             faults[label][sizes[label]] for label in sorted(faults)]))
-        if (missing, distance) < best[:2]:
-            best = missing, distance, second
+        found.append((missing, distance, search, second))
         if not missing and not far:
             break
-    missing, _, second = best
+    missing, _, _, second = min(found)
     if missing or not second:
         return None
     return ([n for n in order if groups[n] not in second],
@@ -124,7 +116,7 @@ def _faults(size, portion):
 
 def _improve(second, sizes, groups, faults):
     """Move single groups between the parts, while that improves `sizes`."""
-    for n in range(1 + _ROUNDS):
+    for n in range(21):  # the first round, and at most 20 more
         moved = False
         for group, members in groups:
             sign = -1 if group in second else 1
@@ -135,8 +127,9 @@ def _improve(second, sizes, groups, faults):
                 missing += after[0] - before[0]
                 distance += after[1] - before[1]
             # In the first round, only the shares count. Otherwise the first
-            # group of each class would move in, however large it is.
-            if (missing * (n > 0), distance) < (0, -_PROGRESS):
+            # group of each class would move in, however large it is. A step
+            # below 1e-15 can be a rounding error.
+            if (missing * (n > 0), distance) < (0, -1e-15):
                 second ^= {group}
                 sizes.update({label: sign * size for label, size in members})
                 moved = True

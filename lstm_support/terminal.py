@@ -30,9 +30,7 @@ def one_line(name, longest=100):
     if isinstance(name, bytes):
         name = name.decode('utf-8', 'replace')
     name = printable(u' '.join(name.split()))
-    if longest is None or len(name) <= longest:
-        return name
-    return name[:longest] + u'...'
+    return name if name == name[:longest] else name[:longest] + u'...'
 
 
 class _Handler(logging.Handler):
@@ -110,6 +108,5 @@ def start_script():
         if not issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, value, traceback)
     sys.excepthook = hook
-    _, rank, _ = mpi_job()
-    if rank > 0:
+    if mpi_job()[1] > 0:
         sys.stdout = sys.stderr = open(os.devnull, 'w')

@@ -248,9 +248,8 @@ class _Unpickler(pickle.Unpickler):
     """Finds no class and no function, so that nothing can be called."""
 
     def find_class(self, module, name):
-        if module.split('.')[0] == 'numpy':
-            raise pickle.UnpicklingError('it holds arrays of NumPy; save what '
-                                         'their tolist() returns')
         raise pickle.UnpicklingError(
+            'it holds arrays of NumPy; save what their tolist() returns'
+            if module.split('.')[0] == 'numpy' else
             'it names %s.%s, which has no place in a data file and could run '
             'code; do not trust this file' % (module, name))

@@ -40,8 +40,7 @@ def bounded_memory(path):
     """Bound the memory that is allocated while an untrusted file is read.
 
     The limit holds for all threads, so only read within it. Within another
-    reader's limit it changes nothing. macOS has no such limit. Instead of a
-    MemoryError, a ValueError names the file `path`.
+    reader's limit it changes nothing. macOS has no such limit.
     """
     with _lock:
         _limits.append(None if _limits else _lower())

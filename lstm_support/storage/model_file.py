@@ -157,10 +157,9 @@ def shapes_of(params):
 def load_params(path, params):
     """Load saved parameters in place of initial ones; return them.
 
-    `params`, a dict of arrays, has the expected shapes and types; the loaded
-    ones replace its values. An IOError says that there is no such file. A
-    ValueError says that it is damaged, or that a parameter is missing, not
-    finite or of another shape. `params` is then unchanged.
+    `params`, a dict of arrays, has the expected shapes and types. It is
+    unchanged after an error: that of :func:`read_npz`, or a ValueError if a
+    parameter is missing, not finite or of another shape.
     """
     arrays, loaded = read_npz(path), {}
     for name, value in params.items():
@@ -202,8 +201,7 @@ def load_history(path):
     """Load the training history of a model, with a row per validation.
 
     The columns are: update; mean cost, in nats, of the updates since the
-    previous validation; error rates on the training, validation and test
-    reviews. Errors are those of :func:`load_params`.
+    previous validation; error rates on training, validation and test reviews.
     """
     history = read_npz(path, ['history'])['history']
     if history.shape[1:] != (5,) or history.dtype != 'float64':

@@ -29,14 +29,10 @@ def as_path(path):
 
 @contextlib.contextmanager
 def one_error(message):
-    """Raise a ValueError for any error, since a damaged file can raise any.
-
-    `message` is followed by the error's own in brackets, in one line. A
-    MemoryError passes, for :func:`bounded_memory`.
-    """
+    """Raise a ValueError for any error, since a damaged file can raise any."""
     try:
         yield
-    except MemoryError:
+    except MemoryError:  # bounded_memory reports it
         raise
     except Exception as error:
         raise ValueError('%s (%s)' % (message, one_line(
@@ -62,9 +58,8 @@ def open_gzipped_or_not(path, kind):
     """Open a file for reading; errors are those of :func:`check_readable`."""
     check_readable(path, kind)
     with io.open(path, 'rb') as f:
-        gzipped = f.read(2) == b'\x1f\x8b'
-    return (io.BufferedReader(gzip.open(path, 'rb')) if gzipped
-            else io.open(path, 'rb'))
+        opened = gzip.open if f.read(2) == b'\x1f\x8b' else io.open
+    return io.BufferedReader(opened(path, 'rb'))
 
 
 # Kinds of files, their first bytes, and what to do with one. Those of a zip
