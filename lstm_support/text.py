@@ -212,8 +212,7 @@ def _moses(lang, capitals, is_ascii=False):
         marks = ''.join(char for char in map(chr, range(0x300, 0x20000))
                         if unicodedata.category(char)[0] == 'M')
         inside = MosesTokenizer.IsAlnum + marks + (
-            '\u200c\u200d\u1100-\u11ff\u3130-\u318f\ua960-\ua97f'
-            '\uac00-\ud7ff')
+            '\u200c\u200d\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff')
         alone = "(%s|(?:%s)[%s]*|[^%s\\s\\.'\\`\\,\\-])" % (
             _EMOJI, _SIGNS, marks, inside)
     moses.PAD_NOT_ISALNUM = re.compile(alone), r' \1 '

@@ -55,9 +55,8 @@ def encode_reviews(reviews, processes=None, tokenizer=text.name(), notes=None,
     """Turn labelled reviews into word ids: a :class:`Corpus`.
 
     The ids of words are from 2 on, by training frequency, then by alphabet;
-    `more_words` follow. Classes are numbered by their names. `notes` count
-    reviews without words, which are left out, and test reviews that are
-    training reviews, too.
+    `more_words` follow. Classes are numbered by their names. Reviews without
+    words are left out.
     """
     notes = notes or sources.Notes()
     kept = []  # pairs of a review and its words
@@ -158,8 +157,6 @@ def write_vectors(source, path, dim=64, lang='en'):
     skipgram.train(words, path, dim)
 
 
-# ---- The command line -------------------------------------------------------
-
 def main():
     """Run ``python imdb.py``: write a data file or word vectors."""
     parser = ArgumentParser(
@@ -170,9 +167,8 @@ def main():
         'such as aclImdb_v1.tar.gz; docs/data.rst has a list')
     add('path', nargs='?',
         help='the data file to write (default: data/imdb.pkl)')
-    add('--lang', default='en', metavar='CODE',
-        help='language of the texts: %s (default: en)' % ' '.join(
-            text.LANGUAGES))
+    add('--lang', default='en', metavar='CODE', help='language of the texts: '
+        '%s (default: en)' % ' '.join(text.LANGUAGES))
     add('--text', metavar='COLUMN', help='column of the texts in a table; '
         'its number, if the first row has no names')
     add('--label', metavar='COLUMN', help='column of the labels in a table')

@@ -141,8 +141,6 @@ def lines(name, data, encoding):
             raise
 
 
-# ---- Errors -----------------------------------------------------------------
-
 @contextlib.contextmanager
 def readable(path):
     """Turn any error of reading into an IOError that says what to do."""

@@ -42,10 +42,7 @@ MISSING = {'', '#N/A', '#N/A N/A', '#NA', '-1.#IND', '-1.#QNAN', '-NaN',
 
 
 def is_table(path, data=None, column=None):
-    """Return whether a file, or its bytes, is a table: by name or content.
-
-    The number of a column says so, too: there may be no names.
-    """
+    """Return whether a file, or its bytes, is a table: by name or content."""
     if _NAME.search(path) or data is None and not os.path.isfile(path):
         return bool(_NAME.search(path))
     try:
@@ -56,7 +53,7 @@ def is_table(path, data=None, column=None):
     text = head.decode(sources.encoding_of(head), 'ignore').lstrip()
     line = text.partition('\n')[0]
     return bool(head.startswith(_BINARY) or _LABELLED.match(line) or (
-        column or '').isdigit()) or any(
+        column or '').isdigit()) or any(  # a number: there may be no names
             _usual(line.split(sep), 'text') for sep in '\t,;|' if sep in line)
 
 
@@ -115,10 +112,9 @@ def read(name, data, source, notes, needed=('text', 'label')):
 
 
 def _open(name, data, source, needed, notes):
-    """Return names of columns, the word for a row, and a row's values.
+    """Return names of columns by kind, the word for a row, and the rows.
 
-    The names are by kind. For each row, an iterator yields its number, text,
-    label, group and split.
+    A row is its number, text, label, group and split.
     """
     with sources.readable(name), sources.unpacked(name, data) as f:
         head = f.read(2 ** 20)
@@ -248,9 +244,6 @@ def _labelled(lines):
          if match else (None, None)) for number, match in matches)
 
 
-_CHUNK = 2 ** 15  # objects that tell which columns there are
-
-
 def _json(name, lines):
     """Read JSON: an object per line, or what a document holds."""
     rows = ((n, line) for n, line in enumerate(lines(), 1) if line.strip())
@@ -260,7 +253,7 @@ def _json(name, lines):
     elif start:
         unit, rows = 'item', enumerate(_records(name, ''.join(lines())), 1)
     rows = ((n, row if isinstance(row, dict) else {}) for n, row in rows)
-    start = list(itertools.islice(rows, _CHUNK))
+    start = list(itertools.islice(rows, 2 ** 15))  # these tell the columns
     columns = list(dict.fromkeys(itertools.chain(*[row for _, row in start])))
     if not columns:
         raise ValueError('%s is empty: it has no JSON object' % name)
@@ -351,8 +344,7 @@ def _form(name, lines, head, separator):
     if separator == '\t':
         # If all lines have the same number of tabs, none is a part of a
         # quoted text: then a single quotation mark is an ordinary character.
-        shapes = {(line.count('\t'),
-                   (line.count('"') - line.count('\\"')) % 2)
+        shapes = {(line.count('\t'), (line.count('"') - line.count('\\"')) % 2)
                   for line in lines() if line.strip()}
         if len(dict(shapes)) == 1 and max(odd for _, odd in shapes):
             return dict(form, quoting=csv.QUOTE_NONE)
