@@ -73,11 +73,11 @@ def clipped(optimizer, max_norm):
     return of_clipped
 
 
-class Rows(object):
-    """Rows of a parameter: all, or those of a shared, distinct `index`."""
+class Rows(collections.namedtuple('Rows', 'name p index g stores')):
+    """Rows of a parameter: all, or those of a shared, distinct `index`.
 
-    def __init__(self, name, p, index):
-        self.name, self.p, self.index = name, p, index
+    `g` is their gradient, which f_grad_shared `stores`.
+    """
 
     def zeros(self, suffix):
         """Return a shared variable of zeros in the shape of the parameter."""
@@ -116,10 +116,7 @@ class Rows(object):
 
 
 def rows_of(tparams, grads):
-    """Return the :class:`Rows` of each parameter that an update moves.
-
-    They also have the gradient `g`, which f_grad_shared `stores`.
-    """
+    """Return the :class:`Rows` of each parameter that an update moves."""
     moved = []
     for (name, p), grad in zip(tparams.items(), grads):
         g = theano.shared(numpy.zeros((0,) * p.ndim, p.dtype), name + '_grad')
@@ -127,12 +124,9 @@ def rows_of(tparams, grads):
         if sparse is not None:
             index = theano.shared(numpy.zeros(0, 'int64'), name + '_rows')
             stores = [(index, sparse.index), (g, sparse.values)]
-        moved.append(Rows(name, p, index))
-        moved[-1].g, moved[-1].stores = g, stores
+        moved.append(Rows(name, p, index, g, stores))
     return moved
 
-
-# ---- A moving average -------------------------------------------------------
 
 def moved_rows(f_update, p):
     """Return the shared index of the rows that an update of p moves."""
@@ -173,7 +167,7 @@ class Average(object):
             return z + (p - z) * tensor.cast(gain, z.dtype)
 
         for name, p in tparams.items():
-            rows = Rows(name, p, moved_rows(f_update, p))
+            rows = Rows(name, p, moved_rows(f_update, p), None, None)
             z, seen = rows.zeros('average'), rows.counter('averaged')
             z_new = up_to_date(rows.of(z), rows.of(seen), rows.of(p))
             updates += [rows.set(z, z_new),
