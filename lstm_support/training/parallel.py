@@ -1,8 +1,4 @@
-"""Data-parallel training by the processes of one MPI job.
-
-::
-
-    mpiexec -n 4 python lstm.py
+"""Data-parallel training, started by ``mpiexec -n 4 python lstm.py``.
 
 Each process computes the gradient of its part of a minibatch, and all update
 their parameters with the sum. Costs equal those of one process, up to
@@ -212,8 +208,6 @@ class Group(object):
         return parts
 
 
-# ---- Random numbers ---------------------------------------------------------
-
 class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
     """Random numbers; several processes draw them for a whole minibatch.
 
@@ -224,12 +218,10 @@ class MRG_RandomStreams(rng_mrg.MRG_RandomStreams):
 
     def uniform(self, size, *args, **kwargs):
         draw = super(MRG_RandomStreams, self).uniform
-        listed = isinstance(size, (tuple, list))
-        if self.order is None or listed and not any(
+        if self.order is None or isinstance(size, (tuple, list)) and not any(
                 isinstance(k, theano.Variable) for k in size):
             return draw(size, *args, **kwargs)
-        lengths = list(size) if listed else [
-            size[k] for k in range(tensor.get_vector_length(size))]
+        lengths = list(size)  # the elements, if it is a vector of Theano's
         if len(lengths) < 2:  # Theano makes other kinds of numbers of one axis
             raise ValueError(
                 'with mpiexec, random numbers can be uniform or binomial, and '
