@@ -60,15 +60,11 @@ def missing(options, labels, predicted):
 
 
 def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
-    """Compute the class probabilities of a data set.
+    """Compute the class probabilities of a data set, floats (examples, C).
 
-    f_pred_prob, prepare_data : functions
-        See :func:`lstm.build_model` and :func:`imdb.prepare_data`.
-    data : word ids and labels, (list of list of int, list of int)
-    iterator : minibatches that cover `data`; :func:`imdb.get_minibatches_idx`
-    verbose : bool, whether to print the number of examples done so far
-
-    Returns floats (number of examples, C), in the order of `data`.
+    `data` are two lists, of word ids and of labels, and `iterator` has the
+    minibatches that cover it, see :func:`imdb.get_minibatches_idx`. For the
+    functions see :func:`lstm.build_model` and :func:`imdb.prepare_data`.
     """
     probs, rows = [], []
     for _, index in iterator:
@@ -78,22 +74,17 @@ def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
         rows.extend(index)
         if verbose:
             log.info('%d/%d samples classified' % (len(rows), len(data[0])))
-    if len(set(rows)) != len(data[0]) or not rows:
+    _, places = numpy.unique(rows, return_index=True)
+    if len(places) != len(data[0]) or not rows:
         raise ValueError(
             'the minibatches hold %d of the %d examples; if the iterator was '
             'used before, pass the list of get_minibatches_idx instead'
-            % (len(set(rows)), len(data[0])))
-    in_order = numpy.empty((len(data[0]), probs[0].shape[1]), probs[0].dtype)
-    in_order[rows] = numpy.concatenate(probs)
-    return in_order
+            % (len(places), len(data[0])))
+    return numpy.concatenate(probs)[places]
 
 
 def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
-    """Compute the error rate, between 0 and 1, on a data set.
-
-    Parameters and errors are as for :func:`pred_probs`, except that `f_pred`
-    returns labels.
-    """
+    """Compute the error rate of `f_pred`; otherwise like pred_probs."""
     (error,), _ = error_rates(f_pred, prepare_data, [data], [iterator],
                               verbose)
     return error
