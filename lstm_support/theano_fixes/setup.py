@@ -192,21 +192,16 @@ def _set_flags(config):
     numpy.empty(31 * 2 ** 20, 'uint8')
 
 
-def _wheel_blas():
-    """Return the path of OpenBLAS in the wheel of NumPy or SciPy, or None."""
-    for package in map(importlib.import_module, ('numpy', 'scipy')):
-        package = os.path.dirname(os.path.abspath(package.__file__))
-        for folder in package + '.libs', os.path.join(package, '.libs'):
-            for library in os.listdir(folder) if os.path.isdir(folder) else ():
-                # Theano cannot use that with integers of 64 bits.
-                if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', library):
-                    return os.path.join(folder, library)
-    return None
-
-
 def blas_flags():
     """Return Theano's default for blas.ldflags: OpenBLAS of a wheel, or ''."""
-    path = _wheel_blas()
+    packages = map(importlib.import_module, ('numpy', 'scipy'))
+    folders = (os.path.dirname(os.path.abspath(each.__file__)) + ending
+               for each in packages for ending in ('.libs', '/.libs'))
+    # Theano cannot use that with integers of 64 bits.
+    path = next((os.path.join(folder, name) for folder in folders
+                 if os.path.isdir(folder) for name in os.listdir(folder)
+                 if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', name)),
+                None)
     if path is None:
         return ''
     library = ctypes.CDLL(path)
@@ -216,10 +211,10 @@ def blas_flags():
         'sgemm_', 'dgemm_', 'sgemv_', 'dgemv_', 'sger_', 'dger_', 'sdot_',
         'ddot_') if prefix)  # those that Theano calls
     # With one thread, results do not depend on the number of cores.
-    set_threads = prefix + 'openblas_set_num_threads'
-    if hasattr(library, set_threads) and not set(os.environ) & {
+    set_threads = getattr(library, prefix + 'openblas_set_num_threads', None)
+    if set_threads and not set(os.environ) & {
             'OPENBLAS_NUM_THREADS', 'GOTO_NUM_THREADS'}:
-        getattr(library, set_threads)(1)
+        set_threads(1)
     if re.match(r'[A-Za-z0-9_./+@:~-]+$', path):
         # The loader finds the library by its name. With -L, Theano would
         # look for a file whose name begins with the colon, and warn.
