@@ -134,10 +134,9 @@ class Progress(object):
         """The state, a dict of arrays. Set it to copy a state."""
         arrays = dict((name, _value(variable))
                       for name, variable in self.shared.items())
-        for name, p in self.tparams.items():
-            arrays['best/' + name] = (
-                p.get_value() if self.best_params is None
-                else self.best_params[name])
+        arrays.update(
+            ('best/' + name, p.get_value() if self.best_params is None
+             else self.best_params[name]) for name, p in self.tparams.items())
         cost, n_costs = self.costs
         return dict(arrays, history=self.history, counts=numpy.array(
             [self.update, n_costs, self.stopping.bad_counter], 'int64'),
