@@ -323,8 +323,7 @@ def build_model(tparams, options, mode=None):
     temperature = tensor.TensorConstant(use_noise.type, numpy_floatX(
         options.get('temperature', 1.)), 'temperature')
     prob = tensor.nnet.softmax(scores / temperature)
-    training.check_graph(tparams, options, x, mask, prob, cost, use_noise,
-                         mode)
+    training.check_graph(tparams, options, x, prob, cost, use_noise)
     # It has no dropout and draws no random numbers: it changes no training.
     f_pred_prob = theano.function(
         [x, mask], prob, name='f_pred_prob', mode=mode,
@@ -645,8 +644,7 @@ class Training(object):
             model = Model(*model)
         self.saver.note_graph(model.graph)
         self.use_noise, x, mask, y, self.f_pred_prob, f_pred, cost = model
-        training.check_prediction(self.f_pred_prob, self.prepare_data,
-                                  options['n_words'])
+        training.check_prediction(self.f_pred_prob, self.prepare_data, options)
         if options['decay_c'] > 0.:
             cost += options['decay_c'] * (model.weights ** 2).sum()
         moved, grads = training.gradients(cost, tparams)

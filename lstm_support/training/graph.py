@@ -26,29 +26,22 @@ def explained():
             'to it as a sequence')
 
 
-def _shape(output, x, mask, n):
-    """Infer the shape of an output for n reviews of one word."""
-    # What makes the rest fast would only take time.
-    mode = theano.Mode('py', 'fast_run').excluding(
-        'scan', 'inplace', 'fusion', 'specialize', 'stabilize')
-    f_shape = theano.function([x, mask], output.shape, mode=mode,
-                              on_unused_input='ignore',
-                              no_default_updates=True)  # no random numbers
-    return tuple(f_shape(*[
-        numpy.ones((1, n, 1)[:each.ndim], each.dtype)
-        for each in (x, mask)]).tolist())
-
-
 @change_flags(compute_test_value='off')
 def width(encode, tparams, options):
     """Infer the number F of pooled outputs of a function, lstm.encode."""
     x, mask = tensor.matrix(dtype='int64'), tensor.matrix()
+    # What makes the rest fast would only take time.
+    mode = theano.Mode('py', 'fast_run').excluding(
+        'scan', 'inplace', 'fusion', 'specialize', 'stabilize')
     with change_flags(fused_lstm=False):  # it may print a warning
-        return _shape(encode(tparams, options, x, mask)[1], x, mask, 1)[-1]
+        f_shape = theano.function(
+            [x, mask], encode(tparams, options, x, mask)[1].shape, mode=mode,
+            on_unused_input='ignore', no_default_updates=True)  # not random
+    one = numpy.ones((1, 1), 'int64')
+    return int(f_shape(one, one.astype(mask.dtype))[-1])
 
 
-@change_flags(compute_test_value='off')
-def check_graph(tparams, options, x, mask, prob, cost, use_noise, mode):
+def check_graph(tparams, options, x, prob, cost, use_noise):
     """Raise a ValueError for a graph that cannot be trained and saved."""
     leaves = graph.inputs([prob, cost])
     # Random states and what has no values yet belong to a training. A number
@@ -74,15 +67,6 @@ def check_graph(tparams, options, x, mask, prob, cost, use_noise, mode):
     if cost.ndim:
         raise ValueError('the cost in build_model must be a number, not an '
                          'array: take its mean over the reviews')
-    if mode is not None:  # of predictions, where the first shows the shape
-        return
-    shape = _shape(prob, x, mask, 2)
-    n_classes = options.get('ydim', shape[-1])
-    if shape != (2, n_classes):
-        raise ValueError(
-            'for 2 reviews, prob in build_model has the shape %s; it must be '
-            '(2, %d), with a column per class, since ydim=%d'
-            % (shape, n_classes, n_classes))
 
 
 def set_test_values(x, mask, y):
@@ -92,14 +76,19 @@ def set_test_values(x, mask, y):
     y.tag.test_value = numpy.zeros((2, 1)[:y.ndim], y.dtype)
 
 
-def check_prediction(f_pred_prob, prepare_data, n_words):
-    """Raise a ValueError if shapes in a graph clash, or an id is too large."""
-    x, mask, _ = prepare_data([[n_words - 1]] * 2, [0, 0])
+def check_prediction(f_pred_prob, prepare_data, options):
+    """Raise a ValueError if a shape is wrong, or an id is too large."""
+    x, mask, _ = prepare_data([[options['n_words'] - 1]] * 2, [0, 0])
     try:
-        f_pred_prob(x, mask)
+        shape = f_pred_prob(x, mask).shape
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError('the model of lstm.py cannot be computed: %s'
                          % str(error).split('\n')[0])
+    if shape != (2, options['ydim']):
+        raise ValueError(
+            'for 2 reviews, prob in build_model has the shape %s; it must be '
+            '(2, %d), with a column per class, since ydim=%d'
+            % (shape, options['ydim'], options['ydim']))
 
 
 def _looked_up(tparams, x, prob):
