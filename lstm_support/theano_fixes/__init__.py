@@ -4,7 +4,7 @@ Importing it checks the machine, mends Theano for new Pythons, links it to a
 BLAS, and makes its starts faster.
 """
 from lstm_support.theano_fixes import setup
-from lstm_support.theano_fixes.setup import (  # noqa: F401  the door
+from lstm_support.theano_fixes.setup import (
     CompilerError, SetupError, announcing)
 
 setup.set_up()
