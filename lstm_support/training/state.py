@@ -6,7 +6,6 @@
 """
 from __future__ import absolute_import, division, print_function
 
-import collections
 import os
 import shutil
 import tempfile
@@ -93,7 +92,7 @@ class Progress(object):
                 log.info('The state of %s cannot be saved, since it is not a '
                          'function of Theano: a resumed training will differ'
                          % getattr(f, '__name__', f))
-        self.shared = collections.OrderedDict()
+        self.shared = {}
         for variable in variables:
             # Empty variables only carry gradients within an update.
             if variable not in self.shared.values() and numpy.size(
@@ -104,7 +103,6 @@ class Progress(object):
                 self.shared[name] = variable
 
     def check_finite(self):
-        """Raise a FloatingPointError if a parameter is not finite."""
         names = [name for name, shared in self.tparams.items()
                  if not numpy.isfinite(shared.get_value(borrow=True)).all()]
         if names:
@@ -112,7 +110,6 @@ class Progress(object):
                                      % ', '.join(names))
 
     def save(self, path, config):
-        """Write the state and the run configuration to a file."""
         storage.write_npz(path, dict(
             self.contents, options=storage.text_array(config)))
 
@@ -132,11 +129,15 @@ class Progress(object):
     @property
     def contents(self):
         """The state, a dict of arrays. Set it to copy a state."""
-        arrays = dict((name, _value(variable))
-                      for name, variable in self.shared.items())
-        arrays.update(
+        arrays = dict(
             ('best/' + name, p.get_value() if self.best_params is None
              else self.best_params[name]) for name, p in self.tparams.items())
+        for name, variable in self.shared.items():
+            value = variable.get_value()
+            # Theano's RandomStreams keep a generator of NumPy.
+            if isinstance(value, numpy.random.RandomState):
+                value = numpy.hstack(value.get_state()[1:])
+            arrays[name] = value
         cost, n_costs = self.costs
         return dict(arrays, history=self.history, counts=numpy.array(
             [self.update, n_costs, self.stopping.bad_counter], 'int64'),
@@ -148,32 +149,16 @@ class Progress(object):
             arrays['counts'].tolist())
         cost, self.stopping.best_err = arrays['costs'].tolist()
         self.costs, self.history = [cost, n_costs], arrays['history']
-        best = [(name, arrays['best/' + name]) for name in self.tparams]
-        self.best_params = collections.OrderedDict(best) if (
-            self.stopping.best_err <= 1) else None
+        best = dict((name, arrays['best/' + name]) for name in self.tparams)
+        self.best_params = best if self.stopping.best_err <= 1 else None
         for name, variable in self.shared.items():
-            _set_value(variable, arrays[name])
-
-
-def _value(variable):
-    """Return the value of a shared variable as an array.
-
-    Theano's RandomStreams keep a generator of NumPy: its state is one array.
-    """
-    value = variable.get_value()
-    if isinstance(value, numpy.random.RandomState):
-        value = numpy.hstack(value.get_state()[1:])
-    return value
-
-
-def _set_value(variable, value):
-    """Set a shared variable to what :func:`_value` returned."""
-    if isinstance(variable.get_value(borrow=True), numpy.random.RandomState):
-        keys, (place, has_gauss, gauss) = value[:-3], value[-3:]
-        value = numpy.random.RandomState()
-        value.set_state(('MT19937', keys.astype('uint32'), int(place),
-                         int(has_gauss), gauss))
-    variable.set_value(value)
+            value, generator = arrays[name], variable.get_value(borrow=True)
+            if isinstance(generator, numpy.random.RandomState):
+                keys, (place, has_gauss, gauss) = value[:-3], value[-3:]
+                value = numpy.random.RandomState()
+                value.set_state(('MT19937', keys.astype('uint32'), int(place),
+                                 int(has_gauss), gauss))
+            variable.set_value(value)
 
 
 class EarlyStopping(object):
