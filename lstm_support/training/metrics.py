@@ -65,6 +65,7 @@ def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
     `data` are two lists, of word ids and of labels, and `iterator` has the
     minibatches that cover it, see :func:`imdb.get_minibatches_idx`. For the
     functions see :func:`lstm.build_model` and :func:`imdb.prepare_data`.
+    With `verbose`, the number of examples done so far is printed.
     """
     probs, rows = [], []
     for _, index in iterator:

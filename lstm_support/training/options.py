@@ -199,11 +199,8 @@ _OTHERWISE = ('preset', 'dataset', 'reload_model', 'encoder', 'pooling',
               'dim_proj')
 
 
-def from_command_line(table, presets, changed, description, first):
-    """Return all options: those `changed`, then those typed as --NAME VALUE.
-
-    `first` is the preset of a first training, or None.
-    """
+def from_command_line(table, presets, changed, description, first_preset):
+    """Return all options: those `changed`, then those of the command line."""
     shown = resolve(table, presets, changed)
     # Python 2 cannot be told to refuse abbreviated names.
     parser = terminal.ArgumentParser(
@@ -231,9 +228,9 @@ def from_command_line(table, presets, changed, description, first):
                      % (name, nearest(table, name, '--%s')))
     given = dict([each for each in changed.items()
                   if each not in _AS_IT_COMES.items()], **vars(typed))
-    if first and not set(_OTHERWISE).intersection(given):
+    if first_preset and not set(_OTHERWISE).intersection(given):
         terminal.log.info('This training starts from the model that comes '
-                          'with the scripts, see --preset %s' % first)
-        given['preset'] = first
+                          'with the scripts, see --preset %s' % first_preset)
+        given['preset'] = first_preset
     return resolve(table, presets, given if given.get('preset') else
                    dict(changed, **given))

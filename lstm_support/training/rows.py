@@ -61,10 +61,8 @@ def clip_gradients(grads, max_norm):
 
 
 def clipped(optimizer, max_norm):
-    """Return an optimizer whose gradients are clipped together; 0: as it is.
-
-    What it stores has no values yet, so none are tested while it is compiled.
-    """
+    """Return an optimizer that clips its gradients together; 0: as it is."""
+    # What it stores has no values yet, so none are tested.
     @change_flags(compute_test_value='off')
     def of_clipped(lr, tparams, grads, *more):
         if max_norm:
@@ -183,6 +181,5 @@ class Average(object):
     def values(self, n_updates):
         """Return the average after `n_updates`, as a dict of arrays."""
         weight = -numpy.expm1(self.log_decay * n_updates)
-        return collections.OrderedDict(
-            (name, z / numpy.asarray(weight, z.dtype))
-            for name, z in zip(self.names, self._sums(n_updates)))
+        return dict((name, z / numpy.asarray(weight, z.dtype))
+                    for name, z in zip(self.names, self._sums(n_updates)))

@@ -14,10 +14,7 @@ _LONGEST = 2 ** 16  # bytes per line
 
 def initialize(params, options, dictionary, train, init_params,
                learned_vectors):
-    """Replace random parameters by word vectors, then by a saved model.
-
-    The linear model is always fitted to the training set.
-    """
+    """Replace random parameters by word vectors, a saved model and a fit."""
     fitted = 'ngrams', 'ngram_weights'
     given = collections.OrderedDict(
         (name, value) for name, value in params.items() if name not in fitted)
@@ -119,13 +116,8 @@ def _copied(path, name, value, axis, pairs, saved):
     return value
 
 
-# ---- Word vectors -----------------------------------------------------------
-
 def load_vectors(path, table, dictionary):
-    """Put the vectors of known words into a table (V, D).
-
-    The text formats are those of GloVe, word2vec and fastText.
-    """
+    """Put vectors of GloVe, word2vec or fastText into a table (V, D)."""
     from lstm_support.text import unescaped  # which Python 2.7 cannot import
     rows = dict((unescaped(word), n) for word, n in dictionary.items())
     rows.update(dictionary)
