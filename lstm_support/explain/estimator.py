@@ -79,8 +79,7 @@ class _TextClassifier:
 
     def predict(self, X):
         """Return the most probable label of each text."""
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 def estimator(train_lstm, classifier):

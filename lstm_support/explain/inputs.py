@@ -9,10 +9,7 @@ from lstm_support import corpora, storage
 
 
 def read(arguments, paths, column=None, encoding=None):
-    """Yield lists of texts; lines are yielded when they have come.
-
-    `column` is that of a table, by name or number; `encoding` is for files.
-    """
+    """Yield lists of texts; lines are yielded when they have come."""
     if column and not any(corpora.is_table(path, None, column)
                           for path in paths):
         raise ValueError('--text names a column of a table; name the table '
