@@ -105,16 +105,14 @@ def _looked_up(tparams, x, prob):
 
 
 def gradients(cost, tparams):
-    """Return the parameters that the cost moves, and their gradients.
-
-    The probabilities may depend on others, such as a frozen embedding.
-    """
+    """Return the parameters that the cost moves, and their gradients."""
     floats = [p for p in tparams.values() if p.dtype.startswith('float')]
     found = dict(zip(floats, tensor.grad(
         cost, floats, disconnected_inputs='ignore',
         return_disconnected='None')))
     moved = collections.OrderedDict(
         (name, p) for name, p in tparams.items() if found.get(p) is not None)
+    # The probabilities may depend on others, such as a frozen embedding.
     fixed = [name for name, p in tparams.items()
              if name not in moved and p in graph.inputs([cost])]
     if fixed:

@@ -86,9 +86,8 @@ def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
 
 def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
     """Compute the error rate of `f_pred`; otherwise like pred_probs."""
-    (error,), _ = error_rates(f_pred, prepare_data, [data], [iterator],
-                              verbose)
-    return error
+    errors, _ = error_rates(f_pred, prepare_data, [data], [iterator], verbose)
+    return errors[0]
 
 
 def error_rates(f_pred, prepare_data, sets, iterators, verbose=False):

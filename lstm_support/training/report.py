@@ -121,9 +121,8 @@ def check_memory(options, reviews):
 def failure(fault, options, update, saved):
     """Return the error that ends a training, with the option to change."""
     remedy = ('lower batch_size or maxlen' if isinstance(fault, MemoryError)
-              else 'set clip_c=1, lower lrate=%s or decay_c=%s, or choose '
-              'another optimizer than %s' % tuple(options[name] for name in (
-                  'lrate', 'decay_c', 'optimizer')))
+              else 'set clip_c=1, lower lrate=%(lrate)s or decay_c=%(decay_c)s'
+              ', or choose another optimizer than %(optimizer)s' % options)
     return type(fault)('at update %d %s; training stopped, and %s; %s' % (
         update, fault, 'the best model so far is in %s' % saved if saved else
         'no model is saved', remedy))
