@@ -20,10 +20,7 @@ from lstm_support import terminal
 
 
 class SetupError(ImportError):
-    """A reason why Theano cannot run, in one sentence.
-
-    It is all that Python prints where a program does not catch the error.
-    """
+    """A reason why Theano cannot run: if uncaught, all that Python prints."""
 
     def __init__(self, sentence):  # it may name files and flags
         ImportError.__init__(self, terminal.printable(sentence))
