@@ -5,6 +5,7 @@ missing. Theano, which writes all sources and commands, then finds that each
 command has been run. One that was not foreseen, or failed, is run as usual.
 """
 from concurrent import futures
+import contextlib
 import os
 import shutil
 import signal
@@ -37,7 +38,8 @@ class _Function:
             if self.linker.c_thunks is False and not getattr(
                     node.op, 'in_c', False):
                 continue
-            try:
+            # It fails: there is no module yet; or Theano tries this Op, too.
+            with contextlib.suppress(Exception):
                 node.op.prepare_node(node, None, None, 'c')
                 linker = cc.CLinker().accept(
                     FunctionGraph(node.inputs, node.outputs))
@@ -46,8 +48,6 @@ class _Function:
                         cmodule.get_module_hash(linker.get_src_code(), key)
                         not in cache.module_hash_to_key_data):
                     linker.compile_cmodule(tempfile.mkdtemp(dir=self.folder))
-            except Exception:
-                pass  # there is no module yet; or Theano tries this Op, too
         self.foreseeing = False
         for key, command in self.commands.items():
             self.outputs[key] = self.pool.submit(self.run, command)
@@ -94,7 +94,6 @@ class _Function:
 
 
 def install():
-    """Let Theano compile in this way."""
     make_all, run = VM_Linker.make_all, cmodule.output_subprocess_Popen
 
     def make_all_at_once(self, *args, **kwargs):

@@ -68,8 +68,6 @@ def c_code(name, code):
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Loads a module of Theano with its hunks."""
-
     def get_data(self, path):
         data = super().get_data(path)
         if path != self.path:
@@ -90,8 +88,6 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _Finder:
-    """Finds the modules of Theano that the patch changes."""
-
     @staticmethod
     def find_spec(name, path=None, target=None):
         if name not in _MODULES:

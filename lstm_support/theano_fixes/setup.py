@@ -45,7 +45,6 @@ class CompilerError(EnvironmentError):
 
 
 def _check_packages():
-    """Raise an error if the version of Python or of NumPy does not fit."""
     if sys.version_info >= (3, 15):
         raise SetupError(
             'these scripts run on Python 3.8 to 3.14, not on %d.%d; "pip '
@@ -195,10 +194,10 @@ def blas_flags():
     folders = (os.path.dirname(os.path.abspath(each.__file__)) + ending
                for each in packages for ending in ('.libs', '/.libs'))
     # Theano cannot use that with integers of 64 bits.
-    path = next((os.path.join(folder, name) for folder in folders
-                 if os.path.isdir(folder) for name in os.listdir(folder)
-                 if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', name)),
-                None)
+    path = next((
+        os.path.join(folder, name) for folder in folders
+        if os.path.isdir(folder) for name in os.listdir(folder)
+        if re.match(r'lib(scipy_)?openblas(?!64_).*\.so$', name)), None)
     if path is None:
         return ''
     library = ctypes.CDLL(path)
