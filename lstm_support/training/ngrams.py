@@ -59,17 +59,15 @@ def _first(numbers):
 
 def none(options):
     """Return the parameters of a model without n-grams, a dict."""
-    size, n_classes = options['ngrams'], options['ydim']
-    return {'ngrams': numpy.full(size, numpy.iinfo('int64').max, 'int64'),
-            'ngram_weights': numpy.zeros((size, n_classes),
-                                         theano.config.floatX)}
+    shape = options['ngrams'], options['ydim']
+    return {'ngrams': numpy.full(shape[0], numpy.iinfo('int64').max, 'int64'),
+            'ngram_weights': numpy.zeros(shape, theano.config.floatX)}
 
 
 def fit(reviews, labels, n_words, n_classes, size):
-    """Fit the model to training reviews, lists of word ids.
+    """Fit the model to reviews, lists of word ids; return its parameters.
 
-    Returns the numbers of at most `size` n-grams, those with the largest
-    weights, in ascending order; and their scores, with C columns.
+    They have at most `size` n-grams, those with the largest weights.
     """
     from scipy import sparse  # other starts need not wait for it
     log.info('Fitting the linear model of words, pairs and triples')

@@ -56,27 +56,24 @@ boolean = Values('True or False', {True: True, False: False}.__getitem__,
                  lambda word: {'true': True, 'false': False}[word.lower()])
 
 
-def _listed(names):
-    return ', '.join(repr(name) for name in names)
-
-
 def choice(*names):
     """One of some names, the last of which may be None."""
-    return Values('%s%s or %r' % (
-        _listed(names[:-1]), ',' * (names[-1] is None), names[-1]),
-        dict(zip(names, names)).__getitem__, str)
+    words = ', '.join(map(repr, names[:-1])) + ',' * (names[-1] is None)
+    return Values('%s or %r' % (words, names[-1]),
+                  dict(zip(names, names)).__getitem__, str)
 
 
 def key(registry, name):
     """A key of a dict, to which users may add."""
-    words = '%s or another key of %s' % (_listed(sorted(registry)), name)
-    return Values(words, lambda value: choice(*registry).clean(value), str)
+    words = ', '.join(map(repr, sorted(registry)))
+    return Values('%s or another key of %s' % (words, name),
+                  lambda value: choice(*registry).clean(value), str)
 
 
 def function(registry):
     """A function, or the name that it has in a dict."""
     return Values(
-        '%s or a function like them' % _listed(sorted(registry)),
+        '%s or a function like them' % ', '.join(map(repr, sorted(registry))),
         lambda value: value if callable(value) else registry[value], str)
 
 

@@ -86,8 +86,7 @@ class Signals(object):
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 # An ignored signal stays ignored, as under nohup.
                 if signal.getsignal(number) != signal.SIG_IGN:
-                    self._before[number] = signal.signal(number,
-                                                         self._receive)
+                    self._before[number] = signal.signal(number, self._receive)
         except ValueError:
             pass  # Python handles signals in the main thread only
         return self

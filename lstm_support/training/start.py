@@ -108,8 +108,7 @@ def _copied(path, name, value, axis, pairs, saved):
     value, before = numpy.array(value), (slice(None),) * axis
     to, of = numpy.array(pairs, int).reshape(-1, 2).T
     if saved.ndim != value.ndim or of.max(initial=-1) >= saved.shape[axis] or (
-            numpy.delete(saved.shape, axis).tolist()
-            != numpy.delete(value.shape, axis).tolist()):
+            saved.take(of, axis).shape != value.take(to, axis).shape):
         raise ValueError('%s holds %s of other sizes; it was made for other '
                          'data or by another script' % (path, name))
     value[before + (to,)] = saved[before + (of,)]
