@@ -28,10 +28,7 @@ class _TextClassifier:
     """
 
     def fit(self, X, y):
-        """Train on texts X, a list, an array or a column; return `self`.
-
-        A TypeError or ValueError tells which text, label or option is wrong.
-        """
+        """Train on texts X, a list, an array or a column; return `self`."""
         from sklearn.utils import multiclass, validation
         texts, y = check_texts(X), validation.column_or_1d(y, warn=True)
         validation.check_consistent_length(texts, y)
@@ -89,13 +86,11 @@ def estimator(train_lstm, classifier):
     except ImportError:
         raise ImportError('LSTMClassifier needs scikit-learn: pip install '
                           'scikit-learn, or "uv run --extra sklearn"')
-    defaults = dict.fromkeys(inspect.signature(train_lstm).parameters,
-                             'preset')
-    defaults.update(preset='few', verbose=False)
+    parameters = [(name, object, 'few' if name == 'preset' else 'preset')
+                  for name in inspect.signature(train_lstm).parameters]
     # scikit-learn finds the parameters in the signature of __init__.
     made = dataclasses.make_dataclass(
-        'LSTMClassifier', [(name, object, value)
-                           for name, value in defaults.items()],
+        'LSTMClassifier', parameters + [('verbose', object, False)],
         bases=(ClassifierMixin, _TextClassifier, BaseEstimator), eq=False,
         namespace={'scripts': (train_lstm, classifier),
                    '__doc__': _TextClassifier.__doc__}, repr=False)

@@ -32,17 +32,13 @@ def _printable(source, classes, n, tokenizer):
 
 
 def match(path, options, words, source, data, labels=(0,)):
-    """Return class names, and labels of data in the order of the model.
-
-    The model `path` has these options and words; the Corpus is of `source`.
-    """
+    """Return class names, and labels of data in the order of the model."""
     names = data.classes or []
     names = _printable(source, names, len(names), data.tokenizer)
     classes, n_words, fault = options['classes'], options['n_words'], ''
     # Names that nobody has chosen are replaced by those of the data.
-    if len(names) == len(classes) and (
-            classes == _numbered(len(classes))
-            or words is None and classes == _OF_2014):
+    if classes == _numbered(len(names)) or (
+            words is None and classes == _OF_2014 and len(names) == 2):
         classes = names
     names = names or classes
     if None not in (words, data.dictionary) and words != {

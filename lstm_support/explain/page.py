@@ -80,9 +80,8 @@ def as_fragment(explanation):
     """Return a review in HTML, with a colour for each word."""
     best = explanation.probs.argmax()
     largest = abs(explanation.parts).max(initial=1e-12)
-    written = text_rules.as_written(
-        printable('\n'.join(explanation.text.splitlines())),
-        explanation.words)
+    lines = printable('\n'.join(explanation.text.splitlines()))
+    written = text_rules.as_written(lines, explanation.words)
     text = numbers = ''
     for (before, shown), word, part, known in zip(
             written, explanation.words, explanation.parts, explanation.known):
