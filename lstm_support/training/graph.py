@@ -37,8 +37,7 @@ def width(encode, tparams, options):
         f_shape = theano.function(
             [x, mask], encode(tparams, options, x, mask)[1].shape, mode=mode,
             on_unused_input='ignore', no_default_updates=True)  # not random
-    one = numpy.ones((1, 1), 'int64')
-    return int(f_shape(one, one.astype(mask.dtype))[-1])
+    return int(f_shape([[1]], [[1]])[-1])
 
 
 def check_graph(tparams, options, x, prob, cost, use_noise):
