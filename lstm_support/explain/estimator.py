@@ -76,7 +76,8 @@ class _TextClassifier:
 
     def predict(self, X):
         """Return the most probable label of each text."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
 
 def estimator(train_lstm, classifier):
