@@ -95,7 +95,6 @@ def path(kind, ending='', none=True):
 
 
 def defaults(table):
-    """Return the default of each option, in order."""
     return collections.OrderedDict((row.name, row.default) for row in table)
 
 
