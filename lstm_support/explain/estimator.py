@@ -28,7 +28,10 @@ class _TextClassifier:
     """
 
     def fit(self, X, y):
-        """Train on texts X, a list, an array or a column; return `self`."""
+        """Train on texts X, a list, an array or a column; return `self`.
+
+        A TypeError or ValueError tells which text, label or option is wrong.
+        """
         from sklearn.utils import multiclass, validation
         texts, y = check_texts(X), validation.column_or_1d(y, warn=True)
         validation.check_consistent_length(texts, y)

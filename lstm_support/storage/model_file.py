@@ -182,7 +182,11 @@ def parse_options(arrays):
 
 
 def load_options(path):
-    """Load the options of a model's training; files of 2014 have none."""
+    """Load the options of a model's training, as a dict.
+
+    Errors are those of :func:`load_params`. A ValueError also says if the
+    file has no options, like files of 2014.
+    """
     return parse_options(read_npz(path, ['options']))
 
 
@@ -202,6 +206,7 @@ def load_history(path):
 
     The columns are: update; mean cost, in nats, of the updates since the
     previous validation; error rates on training, validation and test reviews.
+    Errors are those of :func:`load_params`.
     """
     history = read_npz(path, ['history'])['history']
     if history.shape[1:] != (5,) or history.dtype != 'float64':
@@ -218,7 +223,10 @@ def words_array(dictionary, n_words):
 
 
 def load_words(path):
-    """Load the dictionary of a model, word to id; None if it has none."""
+    """Load the dictionary of a model: word to id, or None if it has no words.
+
+    Errors are those of :func:`load_params`.
+    """
     arrays = read_npz(path, ['words'])
     if 'words' not in arrays:
         return None

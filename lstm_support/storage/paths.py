@@ -19,7 +19,10 @@ from lstm_support.terminal import one_line
 
 
 def as_path(path):
-    """Return a path, a str or pathlib.Path, as text with ``~`` expanded."""
+    """Return a path, a str or pathlib.Path, as text with ``~`` expanded.
+
+    None stays None. A TypeError says if it is something else.
+    """
     if path is None:
         return None
     return os.path.expanduser(path if six.PY2 else os.fsdecode(path))
@@ -29,7 +32,10 @@ def as_path(path):
 
 @contextlib.contextmanager
 def one_error(message):
-    """Raise a ValueError for any error, since a damaged file can raise any."""
+    """Raise a ValueError for any error, since a damaged file can raise any.
+
+    `message` is followed by the error's own in brackets, in one line.
+    """
     try:
         yield
     except MemoryError:  # bounded_memory reports it
@@ -118,9 +124,9 @@ def _head(path):
 def atomic_write(path):
     """Yield a file that replaces the old one only when it is complete.
 
-    What a killed process leaves is removed when :func:`sole_writer` next takes
-    the lock. The target of a link is replaced; a FIFO or a device is written
-    directly.
+    After an error, the old file is unchanged. What a killed process leaves is
+    removed when :func:`sole_writer` next takes the lock. The target of a link
+    is replaced; a FIFO or a device is written directly.
     """
     path = as_path(path)
     if os.path.isdir(path):

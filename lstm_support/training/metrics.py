@@ -85,7 +85,11 @@ def pred_probs(f_pred_prob, prepare_data, data, iterator, verbose=False):
 
 
 def pred_error(f_pred, prepare_data, data, iterator, verbose=False):
-    """Compute the error rate of `f_pred`; otherwise like pred_probs."""
+    """Compute the error rate, between 0 and 1, on a data set.
+
+    Parameters and errors are as for :func:`pred_probs`, except that `f_pred`
+    returns labels.
+    """
     errors, _ = error_rates(f_pred, prepare_data, [data], [iterator], verbose)
     return errors[0]
 
