@@ -32,8 +32,8 @@ def test_values_are_those_of_numpy(index, order):
                                     column=TABLE[at][:, 1:2]).values()
     p.set_value(numpy.array(TABLE, theano.config.floatX, order=order),
                 borrow=True)
-    rows = lstm.rows_of({'p': p}, [p])[0]
-    rows.index = index and tensor.constant(index)
+    rows = lstm.rows_of({'p': p}, [p])[0]._replace(
+        index=index and tensor.constant(index))
     lr, factor = tensor.scalar(), tensor.addbroadcast(column, 1)
 
     def changed(p, r, g, lr, factor, exp=numpy.exp):
