@@ -29,7 +29,7 @@ from theano.tensor import extra_ops, subtensor
 
 from lstm_support.terminal import log
 
-AddConfigVar('fused_lstm', 'Run LSTM layers in C++ where that is possible.',
+AddConfigVar('fused_lstm', 'Run layers and updates in C++ where possible.',
              BoolParam(True), in_c_key=False)
 
 

@@ -35,6 +35,9 @@ class InOnePass(FusedOp):
             self.destroy_map = dict((k, [old]) for k, old in enumerate(
                 replaced) if old >= 0)
 
+    def __str__(self):
+        return 'InOnePass{%s}' % self.functions
+
     def make_node(self, *inputs):
         return graph.Apply(self, list(inputs), [
             inputs[self.kinds.index(FULL)].type() for _ in self.replaced])
