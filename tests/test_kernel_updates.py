@@ -61,6 +61,10 @@ def test_what_is_not_elementwise_stays_and_other_shapes_are_refused():
             TABLE[:4].dot(TABLE[:4]), TABLE - TABLE.sum(axis=0), TABLE[0] * 2,
             TABLE[::-1] - TABLE]):
         assert_close(value, expected)
+    single = theano.shared(numpy.ones(3, 'float32'))  # in double precision
+    f, (value,) = update([(single, tensor.cast(
+        tensor.cast(single, 'float64') + numpy.float64(1e-9) - 1, 'float32'))])
+    assert ops(f) == [] and value == pytest.approx(1e-9)
     with pytest.raises(ValueError, match='the same shape'):
         update([(p, p - g)])
 

@@ -183,6 +183,9 @@ def code(name):
         return str(f.read())
 
 
+THREADS, _LAYER = code('threads.h'), code('layer.cc')
+
+
 class FusedOp(theano.gof.Op):
     """An Op whose work a function of layer.cc does."""
 
@@ -209,7 +212,7 @@ class FusedOp(theano.gof.Op):
                 list(inputs) + ['&' + each for each in outputs]), sub['fail'])
 
     def c_support_code(self):
-        return code('threads.h') + code('layer.cc')
+        return THREADS + _LAYER
 
     def make_thunk(self, node, storage_map, compute_map, no_recycling,
                    impl=None):

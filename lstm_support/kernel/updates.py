@@ -6,14 +6,16 @@ threads divide it.
 """
 from __future__ import absolute_import, division, print_function
 
+import numpy
 from theano import scalar, tensor
 from theano.compile import optdb
 from theano.gof import graph
 from theano.gof.opt import TopoOptimizer, local_optimizer
 from theano.tensor import subtensor
 
-from lstm_support.kernel.layer import FusedOp, code, in_cpp
+from lstm_support.kernel.layer import THREADS, FusedOp, code, in_cpp
 
+_UPDATES = code('updates.cc')
 NUMBER, COLUMN, FULL = range(3)  # see updates.cc
 
 
@@ -72,8 +74,7 @@ class InOnePass(FusedOp):
             sub['fail'])
 
     def c_support_code(self):
-        return (code('threads.h') + code('updates.cc')
-                + self.functions.c_support_code())
+        return THREADS + _UPDATES + self.functions.c_support_code()
 
     def c_support_code_apply(self, node, name):
         return self.functions.c_support_code_apply(node, name)
@@ -152,7 +153,8 @@ def _together(values, replaced):
         if node and isinstance(node.op, tensor.DimShuffle) and not (
                 node.inputs[0].ndim):  # a number, for each element
             return as_scalar(node.inputs[0])
-        if isinstance(variable, tensor.TensorConstant) and not pattern:
+        if isinstance(variable, tensor.TensorConstant) and not pattern and (
+                numpy.can_cast(variable.dtype, dtype)):
             # A leaf, since 0.1 in C++ has double precision.
             key, variable = float(variable.data), variable.astype(dtype)
         kind = (FULL if pattern == like else
@@ -168,7 +170,7 @@ def _together(values, replaced):
         elif variable.dtype == dtype and (kind or all(pattern)):
             scalars[key] = scalar.get_scalar_type(dtype)()
             leaves.append((variable, kind, scalars[key]))
-        else:
+        if key not in scalars or scalars[key].dtype != variable.dtype:
             raise TypeError('neither elementwise nor an input of an InOnePass')
         return scalars[key]
 
