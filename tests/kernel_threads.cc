@@ -7,7 +7,7 @@
 #include <random>
 
 template <typename real> struct Example {
-    enum { T = 13, n = 60, M = 40 };
+    enum { T = 6, n = 140, M = 40 };
     npy_intp D, K;
     std::vector<real> inputs, W, U, b, mask, dh;
     std::vector<npy_int64> index;

@@ -51,8 +51,9 @@ struct Words {
     }
 };
 
-// The reviews in parts with as many words, two for each of `size` threads if
-// that leaves them ROWS reviews.
+// The reviews in parts with as many words: one for each of `size` threads, or
+// two if there are many reviews. With few, a part has less than a block of them
+// at most time steps, and multiplies slower.
 class Parts {
     const Words &words;
     npy_intp number;
@@ -72,7 +73,7 @@ public:
     Parts(const Words &words, npy_intp size)
         : words(words),
           number(size == 1 ? 1 : std::max(size, std::min(
-              2 * size, (words.n + ROWS - 1) / ROWS))),
+              2 * size, words.n / (4 * ROWS)))),
           taken(number) {}
 
     // Call work(first review, end) for the parts of a thread, whose numbers its
