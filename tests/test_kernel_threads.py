@@ -1,6 +1,8 @@
 """Threads: no bit depends on their number, and nothing hangs."""
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import sysconfig
@@ -9,7 +11,7 @@ import numpy
 import pytest
 import theano
 
-from conftest import ROOT, heed_signals, run_python
+from conftest import ROOT, heed_signals, read, run_python
 from lstm_support import kernel
 from lstm_support.kernel import threads
 
@@ -45,9 +47,8 @@ for n in '1', '2', '3', '7', 'taskset':
             rng.randint(2, size=shape[1]))))
         f_update(.01)
     parameters = b''.join(p.get_value().tobytes() for p in tparams.values())
-    tasks = len(os.listdir('/proc/self/task'))
-    print(tasks == int(n), zlib.crc32(repr(costs).encode()),
-          zlib.crc32(parameters), flush=True)
+    print(len(os.listdir('/proc/self/task')) == int(n), zlib.crc32(
+        repr(costs).encode()), zlib.crc32(parameters), flush=True)
     os._exit(0)
 '''
 
@@ -71,19 +72,35 @@ def test_no_bit_of_a_training_depends_on_the_number_of_threads(
     assert lines[0].startswith('True')
 
 
+DRIVER = [os.path.join(ROOT, 'tests', 'kernel_threads.cc')] + [
+    '-I' + folder for folder in (
+        sysconfig.get_paths()['include'], numpy.get_include(),
+        os.path.join(ROOT, 'lstm_support', 'kernel'))]
+
+
+@pytest.mark.parametrize('flag', ['-mavx2', '-mavx512f'])
+def test_loops_over_hidden_units_are_vectorized(flag):
+    if platform.machine() != 'x86_64' or 'g++' not in theano.config.cxx:
+        pytest.skip('this compiler has no such flags or reports')
+    report = subprocess.run(
+        [theano.config.cxx, '-O3', flag, '-fopt-info-vec', '-c', '-o',
+         os.devnull, *kernel.LSTM().c_compile_args(), *DRIVER],
+        stderr=subprocess.PIPE, text=True, check=True).stderr
+    source = enumerate(read('lstm_support/kernel/layer.cc').splitlines(), 1)
+    loops = {n for n, line in source if line[:20] in (
+        '    for (npy_intp j ', '    for (npy_intp k ')}
+    assert len(loops) > 7 and loops <= set(map(int, re.findall(
+        r'layer.cc:(\d+):\d+: optimized: .*loop vectorized', report)))
+
+
 def test_threads_meet_and_share_without_a_race(tmp_path):
     binary = str(tmp_path / 'threads')
     compiler = [theano.config.cxx, '-std=c++11', '-O1', '-g', '-march=native',
                 '-pthread', '-w', '-fsanitize=thread']
-    empty = tmp_path / 'empty.cc'
-    empty.write_text('int main() {}')
-    if subprocess.call(compiler + [str(empty), '-o', binary],
-                       stderr=subprocess.DEVNULL):
+    if subprocess.run([*compiler, '-x', 'c++', '-', '-o', binary], text=True,
+                      input='int main() {}', stderr=subprocess.PIPE).returncode:
         pytest.skip('this compiler has no ThreadSanitizer')
-    subprocess.check_call(compiler + [
-        '-I' + sysconfig.get_paths()['include'], '-I' + numpy.get_include(),
-        '-I' + os.path.join(ROOT, 'lstm_support', 'kernel'),
-        os.path.join(ROOT, 'tests', 'kernel_threads.cc'), '-o', binary])
+    subprocess.check_call(compiler + DRIVER + ['-o', binary])
     process = subprocess.run([binary], stdout=subprocess.PIPE, text=True,
                              stderr=subprocess.STDOUT, timeout=200)
     if 'unexpected memory mapping' in process.stdout:
@@ -123,8 +140,7 @@ def test_threads_are_the_physical_cores_that_a_process_may_use(
         monkeypatch.delenv(name, raising=False)
     for name, value in job.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(threads, 'system_file',
-                        lambda path: files.get(path, ''))
+    monkeypatch.setattr(threads, 'system_file', lambda p: files.get(p, ''))
     monkeypatch.setattr(threads.multiprocessing, 'cpu_count', lambda: 8)
     monkeypatch.setattr(os, 'sched_getaffinity', lambda process: set(affinity))
     assert kernel.n_threads() == number
