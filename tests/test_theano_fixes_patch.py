@@ -35,10 +35,10 @@ IMPORT = ('try:\n    import lstm\nexcept ImportError as error:\n'
           '    print(error)\n')
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11),
-                    reason='Theano runs here without the patch')
 def test_theano_imported_first_is_one_sentence():
-    code, out = run('import sys\nsys.modules["theano"] = sys\n' + IMPORT)
+    code, out = run('import sys\nsys.modules["theano"] = sys\n' + IMPORT
+                    if sys.version_info > (3, 11) else 'import theano, lstm',
+                    THEANO_FLAGS='blas.ldflags=-lm')
     assert code == 0 and out.count('\n') == 1
     assert 'import lstm or classify before theano' in out
 

@@ -12,6 +12,7 @@ import warnings
 import zlib
 
 from lstm_support.storage import system_file
+from lstm_support.terminal import log
 
 
 def _read(name):
@@ -103,8 +104,10 @@ def install():
     if _Finder in sys.meta_path:
         return
     if 'theano' in sys.modules:
-        if sys.version_info < (3, 11):
-            return  # Theano works here as it is, but slower
+        if sys.version_info < (3, 11):  # Theano works here as it is
+            log.warning('theano was imported before it was patched, and is '
+                        'slower; import lstm or classify before theano')
+            return
         raise ImportError(
             'theano was imported before it was patched for Python %d.%d; '
             'import lstm or classify before theano' % sys.version_info[:2])
